@@ -1,0 +1,1 @@
+"""libos gives one program its own view of the world."""
