@@ -1,0 +1,61 @@
+"""Namespaces: clone(2) with flags, unshare(2), setns(2), and the id maps of user_namespaces(7).
+
+`clone_process` is for a single-threaded process: the child goes on with the one thread that called.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+
+from libos.kernel.syscalls import call, call_holding_gil
+
+# linux/sched.h
+CLONE_PIDFD = 0x00001000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+
+def unshare(flags: int) -> None:
+    """Move this process into new namespaces. unshare(2). Never in a thread of a supervisor."""
+    call("create namespaces", "unshare", flags)
+
+
+def setns(namespace_fd: int, kind: int = 0) -> None:
+    """Move this process into the namespace behind the descriptor. setns(2). Never in a thread of a supervisor."""
+    call("enter a namespace", "setns", namespace_fd, kind)
+
+
+def clone_process(flags: int) -> tuple[int, int]:
+    """Fork into new namespaces with one system call: (pid, pidfd) in the parent, (0, -1) in the child. clone(2)."""
+    pidfd = ctypes.c_int(-1)
+    flags |= CLONE_PIDFD | signal.SIGCHLD
+    # Argument three is where the kernel puts the pidfd; stack, child tid and tls stay null: a plain fork.
+    pid = call_holding_gil(
+        "create a process with namespaces", "clone", flags, None, ctypes.byref(pidfd), None, None
+    )
+    return (pid, pidfd.value) if pid else (0, -1)
+
+
+def write_id_maps(process: int | str, inside: int, uid: int, gid: int) -> None:
+    """Map the one id `inside` of a process's user namespace to `uid` and `gid` of the caller's.
+
+    `process` is a pid or "self". Supplementary groups are frozen first, which the kernel asks of
+    unprivileged writers. user_namespaces(7). Raises OSError (EPERM where the host forbids it).
+    """
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{inside} {uid} 1"),
+        ("gid_map", f"{inside} {gid} 1"),
+    ):
+        path = f"/proc/{process}/{name}"
+        try:
+            with open(path, "w") as file:
+                file.write(text)
+        except OSError as error:
+            raise OSError(error.errno, f"write {path} ({text}): {error.strerror}") from error

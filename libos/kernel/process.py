@@ -1,0 +1,73 @@
+"""What a process may do: prctl(2), capset(2), close_range(2), pidfds, a seccomp filter given as bytes."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import struct
+
+from libos.kernel.syscalls import call
+
+# linux/prctl.h
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
+PR_SET_SECCOMP = 22
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+SECCOMP_MODE_FILTER = 2
+
+# capget(2): the header version for 64-bit sets
+_CAPABILITY_VERSION_3 = 0x20080522
+# include/uapi/linux/capability.h has 41 in Linux 6.18; the loop ends earlier where the kernel knows fewer.
+_CAPABILITIES = 64
+# A sock_filter: code, jump if true, jump if false, operand (linux/filter.h).
+BPF_INSTRUCTION_BYTES = 8
+
+
+def prctl(doing: str, option: int, *arguments: int | bytes | object) -> int:
+    """Change this process as prctl(2) says. Missing arguments are zero."""
+    padded = (*arguments, 0, 0, 0, 0)[:4]
+    return call(doing, "prctl", option, *padded)
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Get the signal when the thread that made this process ends. PR_SET_PDEATHSIG(2const)."""
+    prctl("ask to die with the parent", PR_SET_PDEATHSIG, number)
+
+
+def set_name(name: str) -> None:
+    """Set what ps shows; 15 bytes count. PR_SET_NAME(2const)."""
+    prctl("name the process", PR_SET_NAME, name.encode()[:15])
+
+
+def set_no_new_privileges() -> None:
+    """No execve(2) from here on gives more than the process has. PR_SET_NO_NEW_PRIVS(2const)."""
+    prctl("set no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
+
+
+def drop_capabilities() -> None:
+    """Empty all five capability sets of this process: bounding, ambient, and the three of capset(2)."""
+    for capability in range(_CAPABILITIES):
+        try:
+            prctl("drop from the bounding set", PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # EINVAL: the kernel knows no further capability
+    prctl("clear the ambient capabilities", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    call("drop all capabilities", "capset", header, bytes(24))
+
+
+def load_seccomp_filter(program: bytes) -> None:
+    """Load a BPF program (sock_filter instructions, 8 bytes each). Needs no_new_privs. seccomp(2)."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    count = len(program) // BPF_INSTRUCTION_BYTES
+    head = ctypes.create_string_buffer(struct.pack("@HP", count, ctypes.addressof(buffer)))
+    prctl("load the seccomp filter", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, head)
+
+
+def close_from(first_fd: int) -> None:
+    """Close every descriptor from `first_fd` on. close_range(2)."""
+    call("close descriptors", "close_range", first_fd, 0x7FFFFFFF, 0)

@@ -1,0 +1,88 @@
+"""One way into the kernel for calls that Python does not have.
+
+`call` goes through a library handle that releases the interpreter's lock, so a slow path never stops other
+threads. `call_holding_gil` keeps it: clone(2) returns twice, and only the single-threaded keeper uses it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+_releasing = ctypes.CDLL(None, use_errno=True).syscall
+_releasing.restype = ctypes.c_long
+_holding = ctypes.PyDLL(None, use_errno=True).syscall
+_holding.restype = ctypes.c_long
+
+# Numbers below 424 differ by architecture: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
+_NUMBERS = {
+    "x86_64": {
+        "mount": 165,
+        "umount2": 166,
+        "pivot_root": 155,
+        "unshare": 272,
+        "setns": 308,
+        "prctl": 157,
+        "capset": 126,
+        "clone": 56,
+    },
+    "aarch64": {
+        "mount": 40,
+        "umount2": 39,
+        "pivot_root": 41,
+        "unshare": 97,
+        "setns": 268,
+        "prctl": 167,
+        "capset": 91,
+        "clone": 220,
+    },
+}
+# From 424 on all architectures share one list.
+_COMMON = {
+    "pidfd_send_signal": 424,
+    "open_tree": 428,
+    "move_mount": 429,
+    "pidfd_open": 434,
+    "close_range": 436,
+    "openat2": 437,
+    "mount_setattr": 442,
+}
+
+
+def _numbers_here() -> dict[str, int]:
+    machine = platform.machine()
+    if machine not in _NUMBERS:
+        raise ImportError(f"libos knows the system calls of {', '.join(_NUMBERS)}, not of {machine}")
+    return _NUMBERS[machine] | _COMMON
+
+
+NUMBER = _numbers_here()
+
+Argument = int | bytes | None | object
+
+
+def call(doing: str, name: str, *arguments: Argument) -> int:
+    """Do the system call `name` and give its result.
+
+    Integers, bytes (as a pointer to their text), None (NULL) and ctypes values may be arguments. Raises
+    `OSError` with the kernel's errno and a text that begins with `doing`. syscall(2).
+    """
+    return _checked(doing, _releasing(ctypes.c_long(NUMBER[name]), *map(_word, arguments)))
+
+
+def call_holding_gil(doing: str, name: str, *arguments: Argument) -> int:
+    """Do the system call without releasing the interpreter's lock; else as `call`."""
+    return _checked(doing, _holding(ctypes.c_long(NUMBER[name]), *map(_word, arguments)))
+
+
+def _checked(doing: str, result: int) -> int:
+    if result < 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"{doing}: {os.strerror(errno)}")
+    return result
+
+
+def _word(argument: Argument) -> object:
+    # An int must fill a whole register: ctypes would pass 32 bits and leave the rest undefined.
+    return ctypes.c_long(argument) if isinstance(argument, int) else argument
