@@ -1,0 +1,36 @@
+# The two that matter: `make demo` and `make test`. Both do all the set-up by themselves.
+
+.PHONY: help demo test check bench format clean setup setup-test
+
+help:
+	@echo "make demo    set up, then watch an untrusted program run in a world of its own"
+	@echo "make test    set up, then lint, types, layers and the whole test suite"
+	@echo "make check   lint, types and layers only"
+	@echo "make bench   the figures, each against a peer in the same run"
+	@echo "make format  rewrite the sources as ruff formats them"
+	@echo "make clean   remove what these made, the virtual environment too"
+
+setup:
+	@scripts/setup run
+
+setup-test:
+	@scripts/setup test
+
+demo: setup
+	@scripts/in-venv python examples/agent/demo.py
+
+check: setup-test
+	@scripts/check
+
+test: check
+	@scripts/in-venv python -m pytest $(ARGS)
+
+bench: setup-test
+	@scripts/in-venv python -m benchmarks $(ARGS)
+
+format: setup-test
+	@scripts/in-venv ruff check --fix --exit-zero
+	@scripts/in-venv ruff format
+
+clean:
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
