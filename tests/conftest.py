@@ -1,0 +1,87 @@
+"""The suite's own rules: fast tests first, nothing left behind, every skip counted with its reason.
+
+The run fails when a mount, a namespace, a process or a socket file that it made is still there at its end
+(leftovers.py). System tests take the fixture `as_user`, and so run as root and as an ordinary user
+(accounts.py).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import accounts
+import pytest
+from accounts import Account
+from leftovers import Before
+
+# Folders below tests/, in the order in which they run: what answers within seconds comes first.
+ORDER = ["", "manifest", "kernel", "fs", "net", "conformance", "keeper", "cli", "system"]
+
+_before = pytest.StashKey[Before]()
+_left = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_before] = Before()
+
+
+def _rank(item: pytest.Item) -> tuple[bool, int]:
+    folder = (
+        item.path.relative_to(Path(__file__).parent).parts[0]
+        if item.path.parent != Path(__file__).parent
+        else ""
+    )
+    return item.get_closest_marker("system") is not None, ORDER.index(folder) if folder in ORDER else len(
+        ORDER
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_rank)  # stable: the order within a file stays
+
+
+@functools.cache
+def _why_not(name: str) -> str | None:
+    return accounts.why_not(name)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "as_user" in metafunc.fixturenames:
+        metafunc.parametrize("as_user", accounts.names(), indirect=True)
+
+
+@pytest.fixture
+def as_user(request: pytest.FixtureRequest) -> Iterator[Account]:
+    """Root and an ordinary user, one after another: an `Account` with a folder of its own."""
+    if reason := _why_not(request.param):
+        pytest.skip(reason)
+    with accounts.account(request.param) as made:
+        yield made
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    left = session.config.stash[_before].leftovers()
+    session.config.stash[_left] = left
+    if left and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left behind, and count the skips by reason, right before the totals."""
+    write = terminalreporter.write_line
+    skipped = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in sorted(skipped.items()):
+        write(f"skipped {count}: {reason}", yellow=True)
+    if not skipped:
+        write("skipped 0: nothing was skipped")
+    for line in config.stash.get(_left, []):
+        write(f"left behind: {line}", red=True)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
