@@ -1,0 +1,29 @@
+"""What init writes below /proc/sys in a new world, before anything else runs there. Stdlib only: init gets it as data.
+
+Rules: a file that is not there is an error where `required`, and passed over where not (a kernel without IPv6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sysctl:
+    """One file of a network namespace: `path` is relative to /proc/sys, `value` is written as it is."""
+
+    path: str
+    value: bytes
+    required: bool
+
+
+# kernel: Documentation/networking/ip-sysctl.rst
+SYSCTLS = (
+    # Every port may be bound: an app listens on 80 as it would on a machine of its own, and so does the gate.
+    Sysctl("net/ipv4/ip_unprivileged_port_start", b"0", True),
+    # A ping is not answered: every address is local here, and an answer would say that the host is there.
+    Sysctl("net/ipv4/icmp_echo_ignore_all", b"1", True),
+    Sysctl("net/ipv6/icmp/echo_ignore_all", b"1", False),
+    # bind(2) takes IPv6 addresses that no interface has; IPv4 takes them by the local route alone.
+    Sysctl("net/ipv6/ip_nonlocal_bind", b"1", False),
+)
