@@ -1,10 +1,11 @@
 """Accepts connections on a listener, a task each, within limits.
 
 Rules:
-- A world holds at most `limit` connections at once: what comes beyond waits in the kernel's backlog. So a world
-  cannot use up the supervisor's descriptors, of which each connection takes two.
-- accept(2) that fails for want of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM) leaves the connection in
-  the backlog and the listener readable: it is told once, and tried again after a pause, never in a loop.
+- A world holds at most `limit` connections at once: what comes beyond waits in the kernel's backlog. So a
+  world cannot use up the supervisor's descriptors, of which each connection takes two.
+- accept(2) that fails for want of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM) leaves the
+  connection in the backlog and the listener readable: it is told once, and tried again after a pause,
+  never in a loop.
 - Both states are told by one event when they begin.
 """
 
@@ -37,7 +38,7 @@ def connection_limit() -> int:
 
 
 class Acceptor:
-    """Accepts for one world; several listeners share its limit. `serve` owns the connection that it is given."""
+    """Accepts for one world; several listeners share its limit."""
 
     def __init__(self, observe: Observe, limit: int | None = None) -> None:
         self._observe = observe
@@ -47,7 +48,10 @@ class Acceptor:
     async def accept(
         self, listener: socket.socket, serve: Callable[[socket.socket], Awaitable[None]], label: str
     ) -> None:
-        """Accept until cancelled, then wait for none: the connections are cancelled too. Raises OSError (EBADF)."""
+        """Accept until cancelled, with the connections. `serve` owns each connection that it is given.
+
+        `label` names the listener in events. Raises OSError (EBADF, EINVAL) where this is no listener.
+        """
         async with trio.open_nursery() as nursery:
             accepted = 0
             short = False
@@ -79,11 +83,11 @@ class Acceptor:
             await self._free.acquire()
 
     async def _failed(self, error: OSError, label: str, told: bool) -> bool:
-        """Say whether descriptors are short now; a connection that died in the backlog is no failure (accept(2))."""
-        if error.errno == errno.EBADF or error.errno == errno.EINVAL:
-            raise error
+        """Give whether descriptors are short now. A connection that died in the backlog is no failure."""
         if error.errno not in _SHORT:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # a listener that was closed was cancelled too
+            if error.errno in (errno.EBADF, errno.EINVAL):
+                raise error
             return told
         if not told:
             self._observe("error", {"operation": "accept", "address": label, "error": describe(error)})

@@ -1,9 +1,11 @@
 """Addresses that a world may dial, written as in Plan 9's dial(2): `tcp!api.example.com!443`.
 
 Rules:
-- An address has one spelling: host names are lower case without a final dot, literals are in their shortest form,
-  an IPv4 address inside IPv6 is the IPv4 address, the port is a number. So equal addresses compare equal.
-- Parsing does no I/O besides reading the host's services(5), and only for a service name that is not in the table.
+- An address has one spelling: host names are lower case without a final dot, literals are in their
+  shortest form, an IPv4 address inside IPv6 is the IPv4 address, the port is a number. So equal addresses
+  compare equal.
+- Parsing does no I/O besides reading the host's services(5), and only for a service name that is not in
+  the table.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ NAME_NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
 
 # Characters: RFC 1035, section 2.3.4.
 LONGEST_NAME = 253
-# A label as hosts are named in practice: RFC 1123, section 2.1, and the underscore of service names (RFC 8552).
+# A label as hosts are named in practice: RFC 1123, section 2.1, and the underscore of service names (RFC
+# 8552).
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 # The service names that people write, so that a host without /etc/services knows them too: IANA's registry.

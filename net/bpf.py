@@ -1,9 +1,11 @@
 """Classic BPF programs that pass refusals only: the kernel's answer where a world has no listener.
 
 Rules:
-- A program sees a packet from its IP header on (packet sockets of SOCK_DGRAM) and returns how many bytes to keep.
-- Refused TCP is RST and ACK with sequence number 0: a SYN carries no ACK, and so its reset starts at 0 (RFC 9293,
-  section 3.10.7.1). Refused UDP is ICMP type 3 code 3 (RFC 792) or ICMPv6 type 1 code 4 (RFC 4443), about UDP.
+- A program sees a packet from its IP header on (packet sockets of SOCK_DGRAM) and returns how many bytes
+  to keep.
+- Refused TCP is RST and ACK with sequence number 0: a SYN carries no ACK, and so its reset starts at 0
+  (RFC 9293, section 3.10.7.1). Refused UDP is ICMP type 3 code 3 (RFC 792) or ICMPv6 type 1 code 4
+  (RFC 4443), about UDP.
 - Pure: this module builds and encodes programs; who attaches them is elsewhere.
 
 Opcodes: bpf(4) and linux/bpf_common.h.

@@ -1,66 +1,75 @@
-"""The gate of one world: carries connections between the world and the outside, for what was granted and no more.
+"""The gate of one world: carries connections between the world and the outside, for what was granted and
+no more.
 
 Rules:
 - A grant is a listening socket inside, at exactly the granted address and port; the kernel refuses all else.
-- Outside failure is told to the app by a reset, since its connection inside was already made when the outside was
-  tried, and to the caller by an event.
-- `run` owns every socket of the world's network in this process and has closed them when it returns, but for the
-  watcher's, which a thread closes a moment later.
+- Outside failure is told to the app by a reset, since its connection inside was already made when the outside
+  was tried, and to the caller by an event.
+- `run` owns every socket of the world's network in this process and has closed them when it returns, but for
+  the watcher's, which a thread closes a moment later.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import itertools
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import trio
 
-from libos.net import outside
+from libos.net import dns, outside, watcher
 from libos.net.accept import Acceptor
 from libos.net.address import Address
+from libos.net.carrier import Carrier
 from libos.net.names import Names, is_localhost
-from libos.net.relay import Carried, relay
-from libos.net.sockets import (
-    Observe,
-    OpenSockets,
-    Spec,
-    abort,
-    describe,
-    family_of,
-    ipv6_works,
-    listen_at,
-    tune,
-)
-from libos.net.watcher import SPECS, Watcher
+from libos.net.publish import AppPort, Publication, Published, peer_of
+from libos.net.sockets import Observe, OpenSockets, Spec, family_of, ipv6_works, listen_at
 
 
 class Dialed:
-    """One granted address: its listeners inside. `close()` takes the grant back, with the connections that use it."""
+    """The grant of one address: its listeners inside. Made by a gate."""
 
     def __init__(self, address: Address, listeners: list[socket.socket]) -> None:
         self.address = address
         self._listeners = listeners
         self._scope = trio.CancelScope()
 
-    def close(self) -> None:
-        """Refuse from now on and reset what is open. May be called again. The listeners close at the next checkpoint."""
-        self._scope.cancel()
+    @property
+    def closed(self) -> bool:
+        """Whether the grant was taken back."""
+        return self._scope.cancel_called
 
-    async def serve(self, gate: Gate) -> None:
+    def close(self) -> None:
+        """Take the grant back: refuse from now on, reset the connections that use it. May be called again."""
+        # Cancelling first takes the listeners out of trio's hands at once; only then may they be closed.
+        self._scope.cancel()
+        for listener in self._listeners:
+            listener.close()
+
+    async def serve(self, acceptor: Acceptor, carrier: Carrier) -> None:
         """Accept until closed or cancelled. Called once, by the gate."""
+
+        async def carry(inside: socket.socket) -> None:
+            await carrier.dial({"address": str(self.address)}, inside, lambda: outside.connect(self.address))
+
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     for listener in self._listeners:
-                        nursery.start_soon(gate.accept_for, self.address, listener)
+                        nursery.start_soon(acceptor.accept, listener, carry, str(self.address))
         finally:
-            for listener in self._listeners:
-                listener.close()
+            self.close()
 
 
 class Gate:
-    """The gate of `world`. `observe` gets dial.open, dial.close, dial.refused, error (see docs/reference/network.md)."""
+    """The gate of `world`. `observe` gets its events: see docs/reference/network.md.
+
+    `connection_limit` is how many connections the world may hold at once; by default an eighth of this
+    process's descriptors.
+    """
 
     def __init__(
         self,
@@ -76,120 +85,96 @@ class Gate:
         self._open_sockets = open_sockets
         self._observe = observe
         self._acceptor = Acceptor(observe, connection_limit)
-        self._connections = itertools.count(1)
-        self._dialed: dict[Address, Dialed] = {}
+        self._carrier = Carrier(observe)
+        self._granted: dict[Address, Dialed] = {}
         self._nursery: trio.Nursery | None = None
 
     async def run(
         self,
         dials: Sequence[Address] = (),
+        publications: Sequence[Publication] = (),
         *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[list[Publication]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve until cancelled. started() is called when all of `dials` can be dialed and refusals are seen.
+        """Serve until cancelled. Called once.
 
-        All sockets are asked for in one request. Raises OSError where a listener cannot be made.
+        started() comes when all of `dials` can be dialed, names are answered, refusals are seen and all of
+        `publications` listen; its value is these, with the ports that were chosen. All sockets are asked for
+        in one request. Raises HostError where a publication's address cannot be had, OSError where a listener
+        cannot be made inside.
         """
-        specs = [spec for address in dials for spec, _ in self._places(address)]
-        sockets = await self._open_sockets([*SPECS, *specs])
-        watched, rest = sockets[: len(SPECS)], sockets[len(SPECS) :]
-        try:
-            watcher = Watcher(watched, self._observe)
-            dialed = self._listen(dials, rest)
-        except BaseException:
-            for each in rest:
-                each.close()
-            raise
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watcher.run)
-            for grant in dialed:
-                nursery.start_soon(grant.serve, self)
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
+        with contextlib.ExitStack() as stack:
+            published = [stack.enter_context(contextlib.closing(Published(each))) for each in publications]
+            dials = list(dict.fromkeys(dials))
+            wanted = [spec for address in dials for spec, _ in self._places(address)]
+            sockets = iter(await self._open_sockets([*watcher.SPECS, *dns.SPECS, *wanted]))
+            watched = list(itertools.islice(sockets, len(watcher.SPECS)))
+            rest = [stack.enter_context(each) for each in sockets]
+            with contextlib.closing(watcher.Watcher(watched, self.names, self._observe)) as watching:
+                responder = dns.Responder(rest[: len(dns.SPECS)], self.names, self._observe)
+                remaining = iter(rest[len(dns.SPECS) :])
+                grants = [self._grant(address, remaining) for address in dials]
+                try:
+                    async with trio.open_nursery() as nursery:
+                        self._nursery = nursery
+                        nursery.start_soon(watching.run)
+                        nursery.start_soon(responder.run)
+                        for grant in grants:
+                            nursery.start_soon(grant.serve, self._acceptor, self._carrier)
+                        for each in published:
+                            nursery.start_soon(self._publish, each, watching)
+                        task_status.started([each.publication for each in published])
+                finally:
+                    self._nursery = None
 
     async def dial(self, address: Address) -> Dialed:
-        """Grant `address` to a running gate; the grant that is there already where it was granted before.
+        """Grant `address` while the gate runs; gives the grant that is there where it was granted before.
 
-        Raises OSError: EADDRINUSE where the app listens at the address itself, EPIPE where the world has ended.
+        Raises OSError: EADDRINUSE where the app listens at that address itself, EPIPE where the gate does not
+        run or the world has ended.
         """
-        if self._nursery is None:
-            raise RuntimeError("the gate does not run")
-        if address in self._dialed:
-            await trio.lowlevel.checkpoint()
-            return self._dialed[address]
-        sockets = await self._open_sockets([spec for spec, _ in self._places(address)])
-        try:
-            (grant,) = self._listen([address], sockets)
-        except BaseException:
+        places = self._places(address)
+        sockets = await self._open_sockets([spec for spec, _ in places])
+        with contextlib.ExitStack() as stack:
             for each in sockets:
-                each.close()
-            raise
-        self._nursery.start_soon(grant.serve, self)
+                stack.enter_context(each)
+            if self._nursery is None:
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            # Sync from here on: no second grant of the same address comes between.
+            present = self._granted.get(address)
+            if present is not None and not present.closed:
+                return present
+            grant = self._grant(address, iter(sockets))
+            stack.pop_all()
+        self._nursery.start_soon(grant.serve, self._acceptor, self._carrier)
         return grant
 
     def _places(self, address: Address) -> list[tuple[Spec, str]]:
-        """Where an address is listened for inside: each socket's spec and the literal address it is bound to."""
+        """Where an address is listened for inside: each socket's spec and the literal that it is bound to."""
         hosts = [address.host] if address.literal else [str(each) for each in self.names.grant(address.host)]
         if is_localhost(address.host) and not ipv6_works():
             hosts = hosts[:1]
         return [((family_of(host), socket.SOCK_STREAM, 0), host) for host in hosts]
 
-    def _listen(self, addresses: Sequence[Address], sockets: list[socket.socket]) -> list[Dialed]:
-        remaining = iter(sockets)
-        grants = []
-        for address in addresses:
-            listeners = []
-            for _, host in self._places(address):
-                listener = next(remaining)
-                try:
-                    listen_at(listener, host, address.port)
-                except OSError as error:
-                    raise OSError(error.errno, f"{address} cannot be granted: {error.strerror}") from error
-                listeners.append(listener)
-            grants.append(Dialed(address, listeners))
-        return grants
+    def _grant(self, address: Address, sockets: Iterator[socket.socket]) -> Dialed:
+        """Listen for an address on as many of `sockets` as it takes."""
+        places = self._places(address)
+        listeners = list(itertools.islice(sockets, len(places)))
+        for listener, (_, host) in zip(listeners, places, strict=True):
+            try:
+                listen_at(listener, host, address.port)
+            except OSError as error:
+                raise OSError(error.errno, f"{address} cannot be granted: {error.strerror}") from error
+        self._granted[address] = grant = Dialed(address, listeners)
+        return grant
 
-    async def accept_for(self, address: Address, listener: socket.socket) -> None:
-        """Accept a grant's connections until cancelled."""
+    async def _publish(self, published: Published, watching: watcher.Watcher) -> None:
+        publication = published.publication
+        app = AppPort(publication.port, self._open_sockets, watching)
+        address = f"tcp!{publication.host}!{publication.outside_port}"
 
-        async def serve(inside: socket.socket) -> None:
-            await self._connect(address, inside)
+        async def carry(outer: socket.socket) -> None:
+            fields: dict[str, object] = {"address": address, "port": publication.port, "peer": peer_of(outer)}
+            await self._carrier.listen(fields, outer, app.connect)
 
-        await self._acceptor.accept(listener, serve, str(address))
-
-    async def _connect(self, address: Address, inside: socket.socket) -> None:
-        """Carry one connection; it ends by itself, and no failure of it leaves this function."""
-        try:
-            tune(inside)
-            outer = await outside.connect(address)
-        except OSError as error:
-            abort(inside)
-            self._observe("error", {"operation": "dial", "address": str(address), "error": describe(error)})
-            return
-        except BaseException:
-            abort(inside)
-            raise
-        fields: dict[str, object] = {"address": str(address), "connection": next(self._connections)}
-        await self.carry("dial", fields, inside, outer)
-
-    async def carry(
-        self, kind: str, fields: dict[str, object], inside: socket.socket, outer: socket.socket
-    ) -> None:
-        """Relay one connection between its open and close events; a reset is told in the close event."""
-        carried = Carried()
-        began = trio.current_time()
-        self._observe(f"{kind}.open", fields)
-        error: str | None = None
-        try:
-            await relay(inside, outer, carried)
-        except OSError as failure:
-            error = describe(failure)
-        finally:
-            ended = {
-                "sent": carried.sent,
-                "received": carried.received,
-                "seconds": round(trio.current_time() - began, 6),
-                "error": error,
-            }
-            self._observe(f"{kind}.close", {**fields, **ended})
+        await self._acceptor.accept(published.listener, carry, address)

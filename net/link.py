@@ -1,9 +1,9 @@
 """Generates `link_messages.py`: the netlink messages that set a new world's network up, encoded by pyroute2.
 
 Rules:
-- This module alone imports pyroute2, and nothing imports this module at run time: pyroute2 takes longer to import
-  than a world takes to start. `python -m libos.net.link` writes the bytes down; a test compares them with what
-  pyroute2 encodes today.
+- This module alone imports pyroute2, and nothing imports this module at run time: pyroute2 takes longer to
+  import than a world takes to start. `python -m libos.net.link` writes the bytes down; a test compares
+  them with what pyroute2 encodes today.
 - Each message asks for an acknowledgement and carries its own sequence number, counted from 1.
 """
 
@@ -21,10 +21,12 @@ _LO = 1
 _LOCAL = 255
 _ROUTE = {"type": "local", "scope": "host", "dst": "default", "oif": _LO, "table": _LOCAL}
 
-_HEAD = '''"""The netlink messages that set a new world's network up. Written by `python -m libos.net.link`: do not edit.
+_HEAD = '''"""The netlink messages that set a new world's network up. Written by `python -m
+libos.net.link`: do not edit.
 
-Stdlib only and data only: init sends these bytes on an AF_NETLINK socket (NETLINK_ROUTE, netlink(7)) in the order of
-`MESSAGES` and reads one acknowledgement each (NLMSG_ERROR with error 0 and the same sequence number).
+Stdlib only and data only: init sends these bytes on an AF_NETLINK socket (NETLINK_ROUTE, netlink(7)) in
+the order of `MESSAGES` and reads one acknowledgement each (NLMSG_ERROR with error 0 and the same sequence
+number).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Message:
-    """One message: what it does, its bytes, and whether a world cannot do without it (a kernel may lack IPv6)."""
+    """One message: what it does, its bytes, and whether a world needs it (a kernel may lack IPv6)."""
 
     purpose: str
     data: bytes

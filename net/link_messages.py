@@ -1,7 +1,9 @@
-"""The netlink messages that set a new world's network up. Written by `python -m libos.net.link`: do not edit.
+"""The netlink messages that set a new world's network up. Written by `python -m
+libos.net.link`: do not edit.
 
-Stdlib only and data only: init sends these bytes on an AF_NETLINK socket (NETLINK_ROUTE, netlink(7)) in the order of
-`MESSAGES` and reads one acknowledgement each (NLMSG_ERROR with error 0 and the same sequence number).
+Stdlib only and data only: init sends these bytes on an AF_NETLINK socket (NETLINK_ROUTE, netlink(7)) in
+the order of `MESSAGES` and reads one acknowledgement each (NLMSG_ERROR with error 0 and the same sequence
+number).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Message:
-    """One message: what it does, its bytes, and whether a world cannot do without it (a kernel may lack IPv6)."""
+    """One message: what it does, its bytes, and whether a world needs it (a kernel may lack IPv6)."""
 
     purpose: str
     data: bytes

@@ -1,9 +1,10 @@
 """A world's name table: which names exist in it, and at which addresses of the world they are found.
 
 Rules:
-- A granted name has one address from 198.18.0.0/15, given at its first grant and never changed or given again, so
-  what a program has looked up stays true as long as the world runs.
-- `localhost` and names below it are the loopback addresses (RFC 6761, section 6.3): many programs know that without asking.
+- A granted name has one address from 198.18.0.0/15, given at its first grant and never changed or given
+  again, so what a program has looked up stays true as long as the world runs.
+- `localhost` and names below it are the loopback addresses (RFC 6761, section 6.3): many programs know
+  that without asking.
 - The table is synchronous on purpose: a name is in it, with its address, from one statement to the next.
 """
 
@@ -15,7 +16,8 @@ from libos.net.address import NAME_NETWORK, Literal, check_name
 
 # Where the world's DNS responder listens: the first host of the network.
 RESOLVER = NAME_NETWORK[1]
-# Where Debian puts the host's own name (Debian Reference, section 5.1.1), so that 127.0.0.1 is called localhost.
+# Where Debian puts the host's own name (Debian Reference, section 5.1.1), so that 127.0.0.1 is called
+# localhost.
 _OWN_ADDRESS = ipaddress.IPv4Address("127.0.1.1")
 _LOOPBACK: tuple[Literal, ...] = (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
 
@@ -79,5 +81,5 @@ class Names:
         return "\n".join(lines) + "\n"
 
     def resolv_conf(self) -> str:
-        """The text of the world's /etc/resolv.conf (resolv.conf(5)): the responder answers at once or not at all."""
+        """The text of the world's /etc/resolv.conf (resolv.conf(5)); the responder answers at once."""
         return f"nameserver {RESOLVER}\noptions timeout:2 attempts:2\n"

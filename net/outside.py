@@ -1,4 +1,4 @@
-"""Connects to the outside, from the supervisor's own network namespace, at the moment that an app asks for it."""
+"""Connects to the outside, from the supervisor's own network namespace, when an app asks for it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ DIAL_SECONDS = 30.0
 async def connect(address: Address) -> socket.socket:
     """A connected, non-blocking socket to `address`; names are resolved now, and several addresses are tried.
 
-    Raises OSError: connect(2)'s errno, ETIMEDOUT after 30 s, ENOENT with the resolver's text for an unknown name.
-    Cancellation leaves no descriptor.
+    Raises OSError: connect(2)'s errno, ETIMEDOUT after 30 s, ENOENT with the resolver's text for an
+    unknown name. Cancellation leaves no descriptor.
     """
     try:
         with trio.fail_after(DIAL_SECONDS):
@@ -31,7 +31,7 @@ async def connect(address: Address) -> socket.socket:
 
 
 async def connect_socket(connection: socket.socket, host: str, port: int) -> None:
-    """connect(2) of a socket that is there already. Raises OSError; the socket stays the caller's in every case."""
+    """connect(2) of a socket that is there already. Raises OSError; the socket stays the caller's."""
     connection.setblocking(False)
     number = connection.connect_ex((host, port))
     if number == errno.EINPROGRESS:

@@ -1,11 +1,13 @@
 """Carries the bytes of one TCP connection between a socket inside a world and one outside.
 
 Rules:
-- Nothing is held here. A block is looked at in the source's kernel buffer (MSG_PEEK), sent, and only what was sent
-  is taken out of the source (MSG_TRUNC, which drops without copying: tcp(7)). So a peer that stops reading costs
-  kernel buffers alone, and closes its source's window: back-pressure with no memory of ours.
+- Nothing is held here. A block is looked at in the source's kernel buffer (MSG_PEEK), sent, and only what
+  was sent is taken out of the source (MSG_TRUNC, which drops without copying: tcp(7)). So a peer that
+  stops reading costs kernel buffers alone, and closes its source's window: back-pressure with no memory of
+  ours.
 - One buffer serves all relays: no checkpoint between filling it and sending from it.
-- Each direction ends by itself (half-close); a reset on either side resets the other; cancellation resets both.
+- Each direction ends by itself (half-close); a reset on either side resets the other; cancellation resets
+  both.
 - A task waits only when the kernel says EAGAIN, and gives way to others each 16 blocks.
 """
 
@@ -18,7 +20,8 @@ import trio
 
 from libos.net.sockets import abort
 
-# Bytes a block: at 64 KiB the system calls cost more, above 256 KiB the block no longer stays in the CPU's cache.
+# Bytes a block: at 64 KiB the system calls cost more, above 256 KiB the block no longer stays in the CPU's
+# cache.
 _BLOCK = 256 * 1024
 # Blocks that one direction carries before other tasks run: about 2 ms.
 _TURN = 16

@@ -1,4 +1,5 @@
-"""Sockets of a world: what is asked of its init, and the few options and endings that all of this package shares.
+"""Sockets of a world: what is asked of its init, and the few options and endings that all of this package
+shares.
 
 Rules:
 - Sockets here are plain, non-blocking and CLOEXEC; trio is used to wait for them and never to wrap them.
@@ -16,14 +17,15 @@ from typing import TypeAlias
 
 # What socket(2) takes: (family, type, protocol).
 Spec: TypeAlias = tuple[int, int, int]
-# Makes sockets in a world's network namespace, all or none, in the order asked. It raises OSError (socket(2)'s errno,
-# or EPIPE where the world has ended), may be called by several tasks at once, and leaves nothing open when cancelled.
+# Makes sockets in a world's network namespace, all or none, in the order asked. It raises OSError
+# (socket(2)'s errno, or EPIPE where the world has ended), may be called by several tasks at once, and
+# leaves nothing open when cancelled.
 OpenSockets: TypeAlias = Callable[[list[Spec]], Awaitable[list[socket.socket]]]
 # Takes an event: its kind and its fields, which are JSON values. It never waits and never raises.
 Observe: TypeAlias = Callable[[str, dict[str, object]], None]
 
-# Seconds until the first probe of a silent peer, between probes, and probes: a peer that vanished is noticed within
-# two minutes, where tcp(7)'s default is two hours.
+# Seconds until the first probe of a silent peer, between probes, and probes: a peer that vanished is
+# noticed within two minutes, where tcp(7)'s default is two hours.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 # struct linger {on, 0 seconds}: close(2) then sends RST and drops what was not sent: socket(7).
 _ABORT = struct.pack("ii", 1, 0)
@@ -45,7 +47,7 @@ def family_of(host: str) -> int:
 
 
 def tune(connection: socket.socket) -> None:
-    """Make a TCP connection ready to be relayed: non-blocking, no delays of its own, and probed when silent."""
+    """Make a TCP connection ready to be relayed: non-blocking, without delays, probed when silent."""
     connection.setblocking(False)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -54,7 +56,7 @@ def tune(connection: socket.socket) -> None:
 
 
 def abort(connection: socket.socket) -> None:
-    """Close a TCP connection by a reset, so that its peer sees an error (ECONNRESET) and not an end of file."""
+    """Close a TCP connection by a reset: its peer sees an error (ECONNRESET) and not an end of file."""
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
     except OSError:
@@ -63,7 +65,8 @@ def abort(connection: socket.socket) -> None:
 
 
 def listen_at(listener: socket.socket, host: str, port: int, backlog: int = 4096) -> None:
-    """Bind a stream socket to a literal address and listen. Raises OSError (EADDRINUSE, EADDRNOTAVAIL, EACCES).
+    """Bind a stream socket to a literal address and listen. Raises OSError (EADDRINUSE, EADDRNOTAVAIL,
+    EACCES).
 
     The kernel cuts the backlog to net.core.somaxconn.
     """

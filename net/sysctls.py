@@ -1,6 +1,8 @@
-"""What init writes below /proc/sys in a new world, before anything else runs there. Stdlib only: init gets it as data.
+"""What init writes below /proc/sys in a new world, before anything else runs there. Stdlib only: init gets
+it as data.
 
-Rules: a file that is not there is an error where `required`, and passed over where not (a kernel without IPv6).
+Rules: a file that is not there is an error where `required`, and passed over where not (a kernel without
+IPv6).
 """
 
 from __future__ import annotations

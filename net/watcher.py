@@ -1,11 +1,14 @@
-"""Sees what a world was refused: each connection to an address where nothing listens, as the kernel's own answer.
+"""Sees what a world was refused: each connection to an address where nothing listens, as the kernel's own
+answer.
 
 Rules:
 - Two packet sockets (packet(7)), made inside, on `lo`, for IPv4 and IPv6; the kernel's filter (bpf.py) passes
   refusals only, so ordinary traffic costs nothing here. They are bound only once the filter is on.
-- Refusals are gathered for a moment, so that a program that tries in a loop gives one event with a count, and no
-  program can keep the supervisor busy with events. The first one is told at once; the last ones when the world ends.
-- Closing a bound packet socket waits for all of the machine's CPUs (synchronize_net(), 8 to 21 ms): a thread does it.
+- Refusals are gathered for a moment, so that a program that tries in a loop gives one event with a count,
+  and no program can keep the supervisor busy with events. The first one is told at once; the last ones
+  when the world ends.
+- Closing a bound packet socket waits for all of the machine's CPUs (synchronize_net(), 8 to 21 ms): a
+  thread does it.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import NamedTuple
 import trio
 
 from libos.net import bpf
+from libos.net.names import Names
 from libos.net.sockets import Observe, Spec
 
 _ETH_P_IP = 0x0800  # linux/if_ether.h
@@ -29,7 +33,7 @@ _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _TURN = 64
 _PAUSE = 0.01
 
-# Bound at once and filtered: no protocol, so that nothing arrives before the filter stands.
+# No protocol, so that nothing arrives before the filter stands.
 SPECS: list[Spec] = [(socket.AF_PACKET, socket.SOCK_DGRAM, 0), (socket.AF_PACKET, socket.SOCK_DGRAM, 0)]
 
 
@@ -43,7 +47,7 @@ class Refusal(NamedTuple):
 
 
 def decode(packet: bytes) -> Refusal | None:
-    """The refusal that a packet, from its IP header on, tells of; None for a packet that is too short or another."""
+    """The refusal that a packet, from its IP header on, tells of; None for one that tells of none."""
     try:
         return _decode_ipv4(packet) if packet[0] >> 4 == 4 else _decode_ipv6(packet)
     except (IndexError, struct.error):
@@ -76,10 +80,12 @@ def _decode_ipv6(packet: bytes) -> Refusal | None:
 class Watcher:
     """Watches one world. `sockets` are those of SPECS, made inside; the watcher owns them from here on."""
 
-    def __init__(self, sockets: list[socket.socket], observe: Observe) -> None:
+    def __init__(self, sockets: list[socket.socket], names: Names, observe: Observe) -> None:
         self._sockets = sockets
+        self._names = names
         self._observe = observe
-        # Local ports of the supervisor's own attempts inside: they are nobody's wish.
+        # Local TCP ports of the supervisor's own attempts inside, which no program asked for. One refusal
+        # each is not told, and takes its port out; an attempt that succeeds takes it out itself.
         self.own_ports: set[int] = set()
         try:
             for watching, protocol, program in (
@@ -107,7 +113,8 @@ class Watcher:
     def close(self) -> None:
         """Give the sockets to a thread that closes them: it takes long, and nobody needs to wait for it."""
         sockets, self._sockets = self._sockets, []
-        trio.lowlevel.start_thread_soon(lambda: [each.close() for each in sockets], lambda _result: None)
+        if sockets:
+            trio.lowlevel.start_thread_soon(lambda: _close_all(sockets), lambda _result: None)
 
     async def _watch(self, watching: socket.socket) -> None:
         while True:
@@ -122,12 +129,27 @@ class Watcher:
                 refusal = decode(watching.recv(bpf.KEPT))
             except OSError:  # EAGAIN, or ENETDOWN once lo is taken down
                 break
-            if refusal is not None and refusal.source_port not in self.own_ports:
-                counts[refusal.network, refusal.address, refusal.port] += 1
+            if refusal is None:
+                continue
+            if refusal.network == "tcp" and refusal.source_port in self.own_ports:
+                self.own_ports.discard(refusal.source_port)
+                continue
+            counts[refusal.network, refusal.address, refusal.port] += 1
         for (network, address, port), count in counts.items():
-            self._observe(
-                "dial.refused", {"network": network, "address": address, "port": port, "count": count}
-            )
+            name = self._names.name_of(ipaddress.ip_address(address))
+            fields: dict[str, object] = {
+                "network": network,
+                "address": address,
+                "name": name,
+                "port": port,
+                "count": count,
+            }
+            self._observe("dial.refused", fields)
+
+
+def _close_all(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
 
 
 def attach_filter(watching: socket.socket, program: list[bpf.Instruction]) -> None:

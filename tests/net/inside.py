@@ -1,7 +1,9 @@
-"""The inside half of the network tests: runs in a namespace of its own, sets it up as init does, and makes sockets.
+"""The inside half of the network tests: runs in a namespace of its own, sets it up as init does, and makes
+sockets.
 
-Stdlib only, and started as a script: `unshare -Urn python inside.py FD`. It reads requests from the socket FD, a
-JSON list of socket specs each, and sends the sockets back by SCM_RIGHTS. It ends when the socket closes.
+Stdlib only, and started as a script: `unshare -Urn python inside.py FD`. It reads requests from the socket
+FD, a JSON list of socket specs each, and sends the sockets back by SCM_RIGHTS. It ends when the socket
+closes.
 """
 
 import importlib.util
