@@ -1,1 +1,75 @@
-"""libos gives one program its own view of the world."""
+"""libos gives one program its own view of the world.
+
+The public names are imported when they are first used, so that `import libos` costs nothing and the keeper,
+which has only the standard library, can import its own part.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from libos.app import App, ExitStatus, Process
+    from libos.errors import (
+        CommandError,
+        CommandNotFoundError,
+        HostError,
+        LibosError,
+        ManifestError,
+        SupervisorError,
+    )
+    from libos.events import Event
+    from libos.manifest import Manifest, from_mapping, load
+    from libos.run import arun, run
+    from libos.supervisor import Supervisor
+
+_HOMES = {
+    "App": "libos.app",
+    "CommandError": "libos.errors",
+    "CommandNotFoundError": "libos.errors",
+    "Event": "libos.events",
+    "ExitStatus": "libos.app",
+    "HostError": "libos.errors",
+    "LibosError": "libos.errors",
+    "Manifest": "libos.manifest",
+    "ManifestError": "libos.errors",
+    "Process": "libos.app",
+    "Supervisor": "libos.supervisor",
+    "SupervisorError": "libos.errors",
+    "arun": "libos.run",
+    "from_mapping": "libos.manifest",
+    "load": "libos.manifest",
+    "run": "libos.run",
+}
+
+__all__ = [
+    "App",
+    "CommandError",
+    "CommandNotFoundError",
+    "Event",
+    "ExitStatus",
+    "HostError",
+    "LibosError",
+    "Manifest",
+    "ManifestError",
+    "Process",
+    "Supervisor",
+    "SupervisorError",
+    "arun",
+    "from_mapping",
+    "load",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'libos' has no attribute '{name}'")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -30,11 +30,19 @@ AT_RECURSIVE = 0x8000
 AT_EMPTY_PATH = 0x1000
 AT_FDCWD = -100
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
+MOVE_MOUNT_T_EMPTY_PATH = 0x40
 MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_IDMAP = 0x100000
+
+# fsopen(2), fsconfig(2), fsmount(2), linux/mount.h
+_FSOPEN_CLOEXEC = 0x1
+_FSMOUNT_CLOEXEC = 0x1
+_FSCONFIG_SET_FLAG = 0
+_FSCONFIG_SET_STRING = 1
+_FSCONFIG_CMD_CREATE = 6
 
 # openat2(2), linux/openat2.h
 RESOLVE_NO_XDEV = 0x01
@@ -100,9 +108,31 @@ def set_tree(
     call("set the attributes of a mount", "mount_setattr", tree_fd, b"", flags, buffer, len(attributes))
 
 
-def attach_tree(tree_fd: int, directory_fd: int, path: str) -> None:
-    """Attach a detached tree at `path`, which must exist and be of its kind. move_mount(2)."""
-    call(f"mount on {path}", "move_mount", tree_fd, b"", directory_fd, _path(path), MOVE_MOUNT_F_EMPTY_PATH)
+def new_filesystem(kind: str, options: dict[str, str | None], attributes: int = 0) -> int:
+    """Make a filesystem that is mounted nowhere yet and give its tree's descriptor.
+
+    An option without a value is a flag. `attributes` are MOUNT_ATTR_*. fsopen(2), fsconfig(2), fsmount(2).
+    """
+    context_fd = call(f"make a {kind}", "fsopen", kind.encode(), _FSOPEN_CLOEXEC)
+    try:
+        for key, value in options.items():
+            doing = f"set {key}={value} of a {kind}"
+            command = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
+            call(doing, "fsconfig", context_fd, command, key.encode(), _path(value), 0)
+        call(f"make a {kind}", "fsconfig", context_fd, _FSCONFIG_CMD_CREATE, None, None, 0)
+        return call(f"mount a {kind}", "fsmount", context_fd, _FSMOUNT_CLOEXEC, attributes)
+    finally:
+        os.close(context_fd)
+
+
+def attach_tree(tree_fd: int, point_fd: int, path: str) -> None:
+    """Attach a detached tree on the directory or file behind `point_fd`. move_mount(2).
+
+    A descriptor and not a path, since who resolves the path decides what a link in it may do; `path` is
+    only what an error says.
+    """
+    flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    call(f"mount on {path}", "move_mount", tree_fd, b"", point_fd, b"", flags)
 
 
 def open_beneath(directory_fd: int, path: str | bytes, flags: int, resolve: int, mode: int = 0) -> int:

@@ -27,12 +27,12 @@ def unshare(flags: int) -> None:
 
 
 def setns(namespace_fd: int, kind: int = 0) -> None:
-    """Move this process into the namespace behind the descriptor. setns(2). Never in a thread of a supervisor."""
+    """Move this process into the namespace behind the descriptor. setns(2). Never in a supervisor."""
     call("enter a namespace", "setns", namespace_fd, kind)
 
 
 def clone_process(flags: int) -> tuple[int, int]:
-    """Fork into new namespaces with one system call: (pid, pidfd) in the parent, (0, -1) in the child. clone(2)."""
+    """Fork into new namespaces at once: (pid, pidfd) in the parent, (0, -1) in the child. clone(2)."""
     pidfd = ctypes.c_int(-1)
     flags |= CLONE_PIDFD | signal.SIGCHLD
     # Argument three is where the kernel puts the pidfd; stack, child tid and tls stay null: a plain fork.

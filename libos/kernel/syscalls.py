@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
 _releasing = ctypes.CDLL(None, use_errno=True).syscall
 _releasing.restype = ctypes.c_long
 _holding = ctypes.PyDLL(None, use_errno=True).syscall
 _holding.restype = ctypes.c_long
 
-# Numbers below 424 differ by architecture: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
+# Numbers below 424 differ by architecture.
+# Source: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
 _NUMBERS = {
     "x86_64": {
         "mount": 165,
@@ -43,6 +43,9 @@ _COMMON = {
     "pidfd_send_signal": 424,
     "open_tree": 428,
     "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
     "pidfd_open": 434,
     "close_range": 436,
     "openat2": 437,
@@ -51,7 +54,7 @@ _COMMON = {
 
 
 def _numbers_here() -> dict[str, int]:
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _NUMBERS:
         raise ImportError(f"libos knows the system calls of {', '.join(_NUMBERS)}, not of {machine}")
     return _NUMBERS[machine] | _COMMON

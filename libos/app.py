@@ -1,0 +1,158 @@
+"""Apps: what `Supervisor.start` gives, and the further programs of their worlds.
+
+All methods are for the supervisor's own trio thread. A program's end is seen once and kept: `wait` may be
+called by any number of tasks, before and after.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Literal
+
+from libos.spawn import FIRST_PROGRAM, Start, spawn
+from libos.streams import Stream, Streams, open_streams
+from libos.world import Change, Running, World
+
+if TYPE_CHECKING:
+    from libos.plan import Plan
+
+Reason = Literal["exit", "signal", "time", "killed", "lost"]
+
+
+@dataclass(frozen=True)
+class ExitStatus:
+    """How a program ended.
+
+    `returncode` is subprocess's: the exit status, or minus the signal's number. `reason` says who ended it:
+    the program itself ("exit"), a signal ("signal"), its time limit ("time"), `kill` ("killed"), or the loss
+    of its world ("lost": the keeper or init was killed).
+    """
+
+    returncode: int
+    reason: Reason
+
+
+class Process:
+    """A program in a world: the app's own, or one that `App.exec` started."""
+
+    def __init__(self, world: World, running: Running, streams: Streams) -> None:
+        self._world = world
+        self._running = running
+        self._ended_by: Reason | None = None
+        self.pid = running.pid()
+        self.stdin = streams.stdin
+        self.stdout = streams.stdout
+        self.stderr = streams.stderr
+        # The pty's master where the program was started with a terminal; belongs to this object.
+        self.terminal_fd = running.terminal_fd
+
+    @property
+    def status(self) -> ExitStatus | None:
+        """How it ended; None while it runs."""
+        return self._exit_status() if self._running.ended.is_set() else None
+
+    def _exit_status(self) -> ExitStatus:
+        status = self._running.wait_status
+        if status is None:
+            return ExitStatus(-signal.SIGKILL, self._ended_by or "lost")
+        code = os.waitstatus_to_exitcode(status)
+        return ExitStatus(code, self._ended_by or ("signal" if code < 0 else "exit"))
+
+    async def wait(self) -> ExitStatus:
+        """Wait for the end and give it."""
+        await self._running.ended.wait()
+        return self._exit_status()
+
+    async def send_signal(self, number: int) -> None:
+        """Send a signal to the program's process group. Nothing happens when it has ended."""
+        if not self._running.ended.is_set():
+            await self._world.send_signal(self._running.number, number)
+
+    async def changes(self) -> AsyncIterator[str]:
+        """Give each "stopped" and "continued" as it happens, for job control; ends with the program."""
+        while True:
+            while self._running.changes:
+                change = self._running.changes.popleft()
+                if change == Change.EXIT:
+                    return
+                yield change
+            if self._running.ended.is_set():
+                return
+            await self._running.changed.wait()
+
+    async def aclose(self) -> None:
+        """Close our ends of its streams and its terminal."""
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream is not None:
+                await stream.aclose()
+        self.close_terminal()
+
+    def close_terminal(self) -> None:
+        """Close the pty's master: the program then gets SIGHUP."""
+        if self.terminal_fd is not None:
+            os.close(self.terminal_fd)
+            self.terminal_fd = None
+
+
+class App(Process):
+    """The process tree of one world, from its first program."""
+
+    def __init__(self, name: str, plan: Plan, world: World, running: Running, streams: Streams) -> None:
+        super().__init__(world, running, streams)
+        self.name = name
+        self.plan = plan
+        self.world_id = world.id
+        self._numbers = count(FIRST_PROGRAM + 1)
+
+    async def ended(self) -> None:
+        """Wait for the first program's end; the rest of its world may still be going down."""
+        await self._running.ended.wait()
+
+    async def wait(self) -> ExitStatus:
+        """Wait until the program has ended and nothing of its world is left, then give how it ended."""
+        await self._running.ended.wait()
+        await self._world.gone.wait()
+        return self._exit_status()
+
+    async def kill(self) -> None:
+        """End every process of the world at once and wait until it is gone."""
+        self.end("killed")
+        await self._world.gone.wait()
+
+    def end(self, reason: Reason) -> None:
+        """End every process of the world, without waiting; `reason` becomes the exit status's."""
+        if not self._running.ended.is_set():
+            self._ended_by = self._ended_by or reason
+            self._world.kill()
+
+    async def exec(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        directory: str | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        terminal: bool = False,
+    ) -> Process:
+        """Start a further program in this world; it ends with the world at the latest.
+
+        Environment and working directory are the app's own unless given. Raises CommandNotFoundError,
+        CommandError, SupervisorError.
+        """
+        plan = self.plan
+        start = Start(
+            tuple(command),
+            plan.environment if environment is None else environment,
+            plan.directory if directory is None else directory,
+            terminal,
+        )
+        with open_streams(stdin, stdout, stderr) as streams:
+            return Process(
+                self._world, await spawn(self._world, next(self._numbers), start, streams), streams
+            )

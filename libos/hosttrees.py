@@ -1,0 +1,93 @@
+"""Host trees for worlds that root starts.
+
+A world's processes are never the host's root, so a tree of root's is mounted id-mapped: what belongs to the
+owner of the tree's top belongs to the app inside, and a file made inside is stored as that owner's. Only the
+host's root may make such a mount, so the supervisor does it here and sends the descriptor down; for any other
+caller the keeper has the same rights and makes the mount itself. mount_setattr(2), MOUNT_ATTR_IDMAP.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from libos.kernel import mounts
+
+Owner = tuple[int, int]
+
+_SAFE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
+
+
+class HostTrees:
+    """Makes trees; keeps one user namespace an owner. `id_map(uid, gid)` makes one."""
+
+    def __init__(self, id_map: Callable[[int, int], Awaitable[int]]) -> None:
+        self._id_map = id_map
+        self._maps: dict[Owner, int] = {}
+
+    async def open_for(self, steps: list[dict[str, Any]]) -> list[int]:
+        """Give the trees that steps (see `libos.steps`) ask for and note in each step which one is its own.
+
+        The caller owns the descriptors. Raises OSError, and then gives none.
+        """
+        wanting = [step for step in steps if "source" in step]
+        owners = await trio.to_thread.run_sync(lambda: [owner_of(step["source"]) for step in wanting])
+        for owner in set(owners) - self._maps.keys():
+            self._maps[owner] = await self._id_map(*owner)
+        wanted = [
+            (step["source"], step["read_only"], self._maps[owner])
+            for step, owner in zip(wanting, owners, strict=True)
+        ]
+        for index, step in enumerate(wanting):
+            step["tree"] = index
+        return await trio.to_thread.run_sync(_clone_all, wanted)
+
+    def close(self) -> None:
+        """Let the user namespaces go; mounts that use one keep it."""
+        while self._maps:
+            os.close(self._maps.popitem()[1])
+
+
+def owner_of(path: str) -> Owner:
+    """Give the uid and gid that a host tree's top belongs to. Raises OSError."""
+    found = os.stat(path)
+    return found.st_uid, found.st_gid
+
+
+def _clone_all(wanted: list[tuple[str, bool, int]]) -> list[int]:
+    made: list[int] = []
+    try:
+        for path, read_only, map_fd in wanted:
+            made.append(_clone(path, read_only, map_fd))
+    except OSError:
+        for fd in made:
+            os.close(fd)
+        raise
+    return made
+
+
+def _clone(path: str, read_only: bool, map_fd: int) -> int:
+    tree_fd = mounts.clone_tree(mounts.AT_FDCWD, path)
+    try:
+        mounts.set_tree(tree_fd, set_flags=_SAFE | (mounts.MOUNT_ATTR_RDONLY if read_only else 0))
+        _map_ids(tree_fd, map_fd)
+    except BaseException:
+        os.close(tree_fd)
+        raise
+    return tree_fd
+
+
+def _map_ids(tree_fd: int, map_fd: int) -> None:
+    """Map the top mount. What is mounted below it keeps its owners, which then are nobody's in the world.
+
+    A filesystem that cannot be id-mapped (EINVAL) stays readable by its modes, which is less, never more.
+    """
+    try:
+        mounts.set_tree(tree_fd, user_namespace_fd=map_fd, recursive=False)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise

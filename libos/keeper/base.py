@@ -1,0 +1,83 @@
+"""The mount namespace that every world's copy starts from.
+
+    /         a small tmpfs
+    /host     everything that the caller sees, as it sees it
+    /fuse     the FUSE mount: one directory a world
+    /dev      the devices of every world, read-only; a world puts its own pts and shm over it
+    /root     where a world builds its root
+    /stage    where a world builds an overlay
+
+Host paths are resolved with RESOLVE_IN_ROOT below /host, so that an absolute symlink means what it means
+outside.
+"""
+
+from __future__ import annotations
+
+import os
+
+from libos.keeper.identity import APP_ID
+from libos.kernel import mounts
+
+HOST = "/host"
+HOST_PROC = "/host/proc"
+FUSE = "/fuse"
+DEVICES = "/dev"
+ROOT = "/root"
+STAGE = "/stage"
+
+_NODES = ("null", "zero", "full", "random", "urandom", "tty")
+_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+_SAFE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
+
+
+def build(fuse_fd: int) -> None:
+    """Turn this process's private mount namespace into the base. Raises OSError."""
+    mounts.make_private()
+    # The place does not matter: the mount becomes the root, and /tmp below /host is the caller's again.
+    mounts.mount("libos", "/tmp", "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=755,size=1m")
+    for name in (HOST, FUSE, DEVICES, ROOT, STAGE):
+        os.mkdir("/tmp" + name)
+    mounts.pivot_root("/tmp", "/tmp" + HOST)
+    os.chdir("/")
+    _mount_fuse(fuse_fd)
+    _make_devices()
+
+
+def _mount_fuse(fuse_fd: int) -> None:
+    options = (
+        f"fd={fuse_fd},rootmode=40000,user_id={APP_ID},group_id={APP_ID},allow_other,default_permissions"
+    )
+    mounts.mount("libos", FUSE, "fuse", mounts.MS_NOSUID | mounts.MS_NODEV, options)
+
+
+def _make_devices() -> None:
+    mounts.mount("dev", DEVICES, "tmpfs", mounts.MS_NOSUID | mounts.MS_NOEXEC, "mode=755,size=64k")
+    for name in _NODES:
+        point = f"{DEVICES}/{name}"
+        os.close(os.open(point, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+        mounts.mount(f"{HOST}/dev/{name}", point, None, mounts.MS_BIND)
+    for name, target in _LINKS.items():
+        os.symlink(target, f"{DEVICES}/{name}")
+    for name in ("pts", "shm"):
+        os.mkdir(f"{DEVICES}/{name}")
+
+
+def host_tree(path: str, *, read_only: bool) -> int:
+    """Give a detached copy of the mount at a path of the host, without set-uid programs and devices."""
+    host_fd = os.open(HOST, os.O_PATH | os.O_CLOEXEC)
+    try:
+        source_fd = mounts.open_beneath(host_fd, path.lstrip("/") or ".", os.O_PATH, mounts.RESOLVE_IN_ROOT)
+    finally:
+        os.close(host_fd)
+    try:
+        tree_fd = mounts.clone_tree(source_fd)
+    finally:
+        os.close(source_fd)
+    mounts.set_tree(tree_fd, set_flags=_SAFE | (mounts.MOUNT_ATTR_RDONLY if read_only else 0))
+    return tree_fd

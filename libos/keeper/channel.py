@@ -1,0 +1,73 @@
+"""Messages between the supervisor and its helper processes: JSON and descriptors over SOCK_SEQPACKET.
+
+A message is one packet. What does not fit into a packet travels in a memfd whose descriptor comes first.
+Received descriptors are close-on-exec and belong to the receiver. unix(7), memfd_create(2).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+Message = dict[str, Any]
+
+# Bytes of JSON sent in the packet itself. A packet is bounded by SO_SNDBUF, 212,992 bytes unless changed.
+_INLINE_LIMIT = 65_536
+# The most descriptors that one message can carry: SCM_MAX_FD in unix(7).
+FD_LIMIT = 253
+_IN_MEMFD = b"\0"
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Give two connected ends; both close on exec."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def encode(message: Message, fds: Sequence[int]) -> tuple[bytes, list[int], int | None]:
+    """Give (packet, descriptors to send, memfd to close after sending or None)."""
+    data = json.dumps(message, separators=(",", ":")).encode()
+    if len(data) <= _INLINE_LIMIT:
+        return data, list(fds), None
+    memfd = os.memfd_create("libos message")
+    with open(memfd, "wb", closefd=False) as file:
+        file.write(data)
+    return _IN_MEMFD, [memfd, *fds], memfd
+
+
+def decode(packet: bytes, fds: list[int]) -> tuple[Message, list[int]]:
+    """Give the message and its descriptors back. Raises ValueError for what `encode` did not make."""
+    if packet != _IN_MEMFD:
+        return _object(packet), fds
+    if not fds:
+        raise ValueError("a message that announces a memfd came without one")
+    with open(fds[0], "rb") as file:
+        file.seek(0)
+        return _object(file.read()), fds[1:]
+
+
+def _object(data: bytes) -> Message:
+    message = json.loads(data)
+    if not isinstance(message, dict):
+        raise ValueError(f"a message is an object, not {type(message).__name__}")
+    return message
+
+
+def send(channel: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
+    """Send one message; blocks while the other side does not read. Raises OSError (EPIPE at its end)."""
+    packet, all_fds, memfd = encode(message, fds)
+    try:
+        socket.send_fds(channel, [packet], all_fds)
+    finally:
+        if memfd is not None:
+            os.close(memfd)
+
+
+def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
+    """Wait for one message; None when the other side has closed. Raises OSError, ValueError."""
+    packet, fds, _flags, _address = socket.recv_fds(channel, _INLINE_LIMIT + 1, FD_LIMIT)
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    return decode(packet, fds) if packet else None

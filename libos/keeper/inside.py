@@ -1,0 +1,175 @@
+"""The keeper's inside half: owns user namespace K, mounts FUSE there, and forks a world's init on request.
+
+It is a zygote: small, single-threaded, with everything imported that an init needs, since after the id
+change the interpreter's own files may be out of reach. It never looks at a path inside the FUSE mount, so a
+supervisor that hangs cannot hang it. Requests from the supervisor:
+
+    {"op": "setup", "netlink": [[purpose, hex, required] …], "sysctls": [[path, value, required] …]}
+                                               fds: [a memfd with the seccomp filter]
+    {"op": "world", "world": id, …}            fds: [init's channel, host trees …]   answer: {"event": "world"}
+    {"op": "tree", "source": path, …}          answer: {"event": "tree"} with a detached mount
+    {"op": "idmap", "uid": n, "gid": n}        answer: {"event": "idmap"} with a user namespace
+
+When a world is gone (its init reaped, so every process of it) it says {"event": "gone", "world": id}.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from typing import Any
+
+from libos.keeper import base, channel, init
+from libos.keeper.identity import APP_ID, serves_root
+from libos.kernel import namespaces, process
+
+_WORLD = (
+    namespaces.CLONE_NEWNS
+    | namespaces.CLONE_NEWPID
+    | namespaces.CLONE_NEWNET
+    | namespaces.CLONE_NEWIPC
+    | namespaces.CLONE_NEWUTS
+    | namespaces.CLONE_NEWCGROUP
+)
+
+
+def main(supervisor: socket.socket, outside: socket.socket) -> None:
+    """Build K, report {"event": "ready"} with the FUSE descriptor, serve until the supervisor closes."""
+    process.set_name("libos keeper K")
+    try:
+        fuse_fd = _enter(outside)
+    except OSError as error:
+        channel.send(supervisor, {"event": "failed", "errno": error.errno, "message": error.strerror})
+        return
+    outside.close()
+    channel.send(supervisor, {"event": "ready"}, [fuse_fd])
+    os.close(fuse_fd)
+    Keeper(supervisor).serve()
+
+
+def _enter(outside: socket.socket) -> int:
+    """Enter K and its mount namespace; give the descriptor of the FUSE mount."""
+    as_root = serves_root()
+    if as_root:
+        os.setgroups([])
+    namespaces.unshare(namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
+    channel.send(outside, {})
+    received = channel.receive(outside)
+    if received is None:
+        raise OSError(0, "the keeper's outside half ended")
+    if "errno" in received[0]:
+        raise OSError(received[0]["errno"], received[0]["message"])
+    # Opened in K, as FUSE asks, but before the id changes: as root /dev/fuse may be root's alone.
+    fuse_fd = _open_fuse()
+    os.setresgid(APP_ID, APP_ID, APP_ID)
+    os.setresuid(APP_ID, APP_ID, APP_ID)
+    # An id change makes a process undumpable, which gives /proc/self/uid_map to root: an app could not map itself.
+    process.prctl("stay dumpable", process.PR_SET_DUMPABLE, 1)
+    process.die_with_parent()
+    base.build(fuse_fd)
+    return fuse_fd
+
+
+def _open_fuse() -> int:
+    try:
+        return os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise OSError(error.errno, f"open /dev/fuse: {error.strerror}") from error
+
+
+class Keeper:
+    """The request loop. Sync on purpose: one request after another, each well under a millisecond."""
+
+    def __init__(self, supervisor: socket.socket) -> None:
+        self._supervisor = supervisor
+        self._setup: dict[str, Any] = {}
+        self._worlds: dict[int, tuple[str, int]] = {}  # pidfd of init: (world, pid)
+        self._poll = select.poll()
+        self._poll.register(supervisor, select.POLLIN)
+
+    def serve(self) -> None:
+        """Serve until the supervisor closes its end. Every init dies with this process."""
+        while True:
+            for fd, _ in self._poll.poll():
+                if fd in self._worlds:
+                    self._reap(fd)
+                elif not self._request():
+                    return
+
+    def _request(self) -> bool:
+        received = channel.receive(self._supervisor)
+        if received is None:
+            return False
+        message, fds = received
+        try:
+            self._answer(message, fds)
+        except OSError as error:
+            text = error.strerror or str(error)
+            self._say(
+                {"event": "error", "request": message.get("request"), "errno": error.errno, "message": text}
+            )
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return True
+
+    def _answer(self, message: dict[str, Any], fds: list[int]) -> None:
+        match message["op"]:
+            case "setup":
+                self._set_up(message, fds)
+            case "world":
+                self._fork_world(message, fds)
+            case "tree":
+                tree_fd = base.host_tree(message["source"], read_only=message["read_only"])
+                self._say({"event": "tree", "request": message["request"]}, [tree_fd])
+                os.close(tree_fd)
+            case "idmap":
+                namespace_fd = _id_map_namespace(message["uid"], message["gid"])
+                self._say({"event": "idmap", "request": message["request"]}, [namespace_fd])
+                os.close(namespace_fd)
+
+    def _set_up(self, message: dict[str, Any], fds: list[int]) -> None:
+        with open(fds[0], "rb", closefd=False) as file:
+            program = file.read()
+        netlink = [(purpose, bytes.fromhex(text), required) for purpose, text, required in message["netlink"]]
+        self._setup = {"filter": program, "netlink": netlink, "sysctls": message["sysctls"]}
+
+    def _fork_world(self, message: dict[str, Any], fds: list[int]) -> None:
+        pid, pidfd = namespaces.clone_process(_WORLD)
+        if pid == 0:
+            init.main(message | self._setup, fds)
+        self._worlds[pidfd] = (message["world"], pid)
+        self._poll.register(pidfd, select.POLLIN)
+        self._say({"event": "world", "world": message["world"], "pid": pid}, [pidfd])
+
+    def _reap(self, pidfd: int) -> None:
+        world, pid = self._worlds.pop(pidfd)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+        _, status = os.waitpid(pid, 0)
+        self._say({"event": "gone", "world": world, "status": status})
+
+    def _say(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
+        try:
+            channel.send(self._supervisor, message, fds or [])
+        except BrokenPipeError:
+            os._exit(0)  # the supervisor is gone; so is everything here
+
+
+def _id_map_namespace(uid: int, gid: int) -> int:
+    """Give a user namespace in which files of the host's `uid` and `gid` are the app's. mount_setattr(2)."""
+    pid, pidfd = namespaces.clone_process(namespaces.CLONE_NEWUSER)
+    if pid == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        for name, inside in (("uid_map", uid), ("gid_map", gid)):
+            with open(f"{base.HOST_PROC}/{pid}/{name}", "w") as file:
+                file.write(f"{inside} {APP_ID} 1")
+        return os.open(f"{base.HOST_PROC}/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(pidfd)

@@ -1,0 +1,88 @@
+"""The keeper's outside half: starts the inside half, maps its ids, and sweeps when the supervisor dies.
+
+It stays in the host's namespaces and has the caller's rights, so it can remove what a supervisor that was
+killed could not: its socket files. It holds nothing else and ends when either neighbour ends:
+
+- the supervisor's end of the channel closes: the inside half (and so every world) is ended, files are swept;
+- the inside half ends: the supervisor sees its own channel to it close, and closes this one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from contextlib import suppress
+
+from libos.keeper import channel, inside
+from libos.keeper.identity import APP_ID, host_ids
+from libos.kernel import namespaces, process
+
+# Milliseconds that the inside half gets to end by itself when its own channel closes.
+_GRACE = 500
+
+
+def main(outside_fd: int, inside_fd: int) -> None:
+    """Run the keeper with its two channels to the supervisor; never returns."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # only the supervisor's end ends the keeper
+    supervisor = socket.socket(fileno=outside_fd)
+    ours, theirs = channel.pair()
+    child = os.fork()
+    if child == 0:
+        supervisor.close()
+        ours.close()
+        _run_inside(socket.socket(fileno=inside_fd), theirs)
+    theirs.close()
+    os.close(inside_fd)
+    child_fd = os.pidfd_open(child)
+    process.set_name("libos keeper")
+    try:
+        _map_ids(ours, child)
+        _watch(supervisor)
+    finally:
+        _end(child, child_fd)
+
+
+def _run_inside(supervisor: socket.socket, outside: socket.socket) -> None:
+    status = 1
+    try:
+        inside.main(supervisor, outside)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _map_ids(ours: socket.socket, child: int) -> None:
+    """Answer the inside half's one request: to write the id maps of the user namespace that it made."""
+    if channel.receive(ours) is None:
+        return  # it failed before, and has told the supervisor why
+    answer = {}
+    try:
+        namespaces.write_id_maps(child, APP_ID, *host_ids())
+    except OSError as error:
+        answer = {"errno": error.errno, "message": error.strerror}
+    with suppress(OSError):
+        channel.send(ours, answer)
+
+
+def _watch(supervisor: socket.socket) -> None:
+    """Keep the list of files to sweep until the supervisor closes its end or dies; then sweep."""
+    files: set[str] = set()
+    while (received := channel.receive(supervisor)) is not None:
+        message, _ = received
+        files.update(message.get("sweep", ()))
+        files.difference_update(message.get("keep", ()))
+    for path in files:
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def _end(child: int, child_fd: int) -> None:
+    poll = select.poll()
+    poll.register(child_fd, select.POLLIN)
+    if not poll.poll(_GRACE):
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)

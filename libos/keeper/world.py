@@ -1,0 +1,185 @@
+"""How init builds the view: network first, then the mounts of the plan in order, then the root.
+
+Everything here runs once, in process 1 of a new world, before any code of the app. A mount point is resolved
+below the new root without following any symlink: a directory that a former app could write may hold a link
+that leads elsewhere. Each failure is an OSError that names the step; the world is then given up.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from typing import Any
+
+from libos.keeper import base, points
+from libos.kernel import mounts
+
+Step = dict[str, Any]
+
+_SAFE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
+_NO_LINKS = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_SYMLINKS
+
+# netlink(7): nlmsghdr is length, type, flags, sequence, port; an acknowledgement's body begins with an errno.
+_HEADER = struct.Struct("=IHHII")
+_ERRNO = struct.Struct("=i")
+_NLMSG_ERROR = 2
+
+
+def build(world: str, hostname: str, steps: list[Step], trees: list[int]) -> None:
+    """Build the root from the world's FUSE directory and the steps, and enter it. Raises OSError."""
+    socket.sethostname(hostname)
+    mounts.mount(f"{base.FUSE}/{world}", base.ROOT, None, mounts.MS_BIND)
+    root_fd = os.open(base.ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for number, step in enumerate(steps):
+            tree_fd = _make(step, trees, number)
+            if step["make_point"]:
+                points.make(root_fd, step["at"], directory=stat.S_ISDIR(os.fstat(tree_fd).st_mode))
+            _attach(root_fd, step["at"], tree_fd)
+        _attach_own(root_fd)
+    finally:
+        os.close(root_fd)
+    mounts.pivot_root_here(base.ROOT)
+
+
+def _attach_own(root_fd: int) -> None:
+    """What every world has: its /proc, and the devices with a pts and a shm of its own."""
+    attributes = _SAFE | mounts.MOUNT_ATTR_NOEXEC
+    _attach(root_fd, "/proc", mounts.new_filesystem("proc", {}, attributes))
+    tree_fd = _clone_path(base.DEVICES)
+    mounts.set_tree(tree_fd, set_flags=mounts.MOUNT_ATTR_RDONLY, recursive=False)
+    _attach(root_fd, "/dev", tree_fd)
+    terminals = {"newinstance": None, "ptmxmode": "0666", "mode": "0620"}
+    _attach(root_fd, "/dev/pts", mounts.new_filesystem("devpts", terminals, mounts.MOUNT_ATTR_NOSUID))
+    _attach(root_fd, "/dev/shm", mounts.new_filesystem("tmpfs", {"mode": "1777"}, attributes))
+
+
+def _attach(root_fd: int, at: str, tree_fd: int) -> None:
+    try:
+        point_fd = mounts.open_beneath(root_fd, at.lstrip("/") or ".", os.O_PATH, _NO_LINKS)
+        try:
+            mounts.attach_tree(tree_fd, point_fd, at)
+        finally:
+            os.close(point_fd)
+    except OSError as error:
+        raise OSError(error.errno, f"mount point {at}: {error.strerror}") from error
+    finally:
+        os.close(tree_fd)
+
+
+def attach_tree(at: str, tree_fd: int) -> None:
+    """Attach a detached tree in the finished world; takes over the descriptor. Raises OSError."""
+    root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _attach(root_fd, at, tree_fd)
+    finally:
+        os.close(root_fd)
+
+
+def _make(step: Step, trees: list[int], number: int) -> int:
+    """Give the detached tree that a step mounts."""
+    match step["op"]:
+        case "bind":
+            return _host(step, trees, read_only=step["read_only"])
+        case "tmpfs":
+            options = {"mode": format(step["mode"], "o")}
+            if step.get("size"):
+                options["size"] = str(step["size"])
+            return mounts.new_filesystem("tmpfs", options, _SAFE)
+        case "overlay":
+            return _overlay(_host(step, trees, read_only=True), number)
+        case "served":
+            return _clone_path(f"{base.FUSE}/{step['name']}")
+    raise OSError(0, f"unknown step {step['op']}")
+
+
+def _host(step: Step, trees: list[int], *, read_only: bool) -> int:
+    """The tree that came down from a supervisor with root's rights, else the one that K can reach itself."""
+    if (index := step.get("tree")) is not None:
+        return trees[index]
+    return base.host_tree(step["source"], read_only=read_only)
+
+
+def _overlay(lower_fd: int, number: int) -> int:
+    """Give an overlay over the tree whose changes live in a tmpfs that ends with the world.
+
+    overlayfs takes paths, so its parts are attached below /stage, on a tmpfs of this mount namespace alone.
+    """
+    stage = f"{base.STAGE}/{number}"
+    if not os.path.ismount(base.STAGE):
+        mounts.mount("stage", base.STAGE, "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=700,size=64k")
+    for name in ("", "/lower", "/changes"):
+        os.mkdir(stage + name)
+    mode = os.fstat(lower_fd).st_mode & 0o7777
+    _attach_path(lower_fd, f"{stage}/lower")
+    _attach_path(mounts.new_filesystem("tmpfs", {"mode": "700"}, _SAFE), f"{stage}/changes")
+    os.mkdir(f"{stage}/changes/upper")
+    os.chmod(f"{stage}/changes/upper", mode)  # the merged root shows the upper directory's mode
+    os.mkdir(f"{stage}/changes/work")
+    options = {
+        "lowerdir": f"{stage}/lower",
+        "upperdir": f"{stage}/changes/upper",
+        "workdir": f"{stage}/changes/work",
+        "userxattr": None,
+    }
+    return mounts.new_filesystem("overlay", options, _SAFE)
+
+
+def _clone_path(path: str) -> int:
+    source_fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return mounts.clone_tree(source_fd)
+    finally:
+        os.close(source_fd)
+
+
+def _attach_path(tree_fd: int, path: str) -> None:
+    point_fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        mounts.attach_tree(tree_fd, point_fd, path)
+    finally:
+        os.close(point_fd)
+        os.close(tree_fd)
+
+
+def set_up_network(messages: list[tuple[str, bytes, bool]]) -> None:
+    """Replay netlink messages (purpose, bytes, required) and check each acknowledgement. netlink(7).
+
+    All go out in one packet, which costs one system call; the kernel answers them in order.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+        netlink.send(b"".join(data for _, data, _ in messages))
+        answers: list[int] = []
+        while len(answers) < len(messages):
+            answers += _errors(netlink.recv(65_536))
+    for (purpose, _, required), number in zip(messages, answers, strict=True):
+        if number and required:
+            raise OSError(number, f"{purpose}: {os.strerror(number)}")
+
+
+def _errors(data: bytes) -> list[int]:
+    """Give the errno of each acknowledgement in a buffer; 0 is success."""
+    found = []
+    while len(data) >= _HEADER.size:
+        length, kind, _, _, _ = _HEADER.unpack_from(data)
+        if kind == _NLMSG_ERROR:
+            found.append(-_ERRNO.unpack_from(data, _HEADER.size)[0])
+        data = data[(length + 3) & ~3 :]
+    return found
+
+
+def set_sysctls(sysctls: list[tuple[str, str, bool]]) -> None:
+    """Write sysctls (path below /proc/sys, value, required) of this world's own network. Raises OSError."""
+    for path, value, required in sysctls:
+        try:
+            fd = os.open(f"/proc/sys/{path}", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if required:
+                raise OSError(error.errno, f"sysctl {path}: {error.strerror}") from error
+            continue
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)

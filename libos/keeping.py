@@ -1,0 +1,159 @@
+"""The supervisor's side of the keeper: starts it, sends it requests, and ends it.
+
+The keeper is exec'd and not forked: a fork of a process with trio and pyfuse3 loaded costs each launch more
+(0.7 ms was measured), and it must hold none of the caller's memory.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import trio
+
+import libos.keeper
+from libos.errors import HostError, SupervisorError
+from libos.keeper import channel
+from libos.messages import Messages, close_all
+from libos.world import World, failure_text
+
+_ENTRY = str(Path(libos.keeper.__file__).parent / "__main__.py")
+# Seconds until a keeper that does not end by itself is killed.
+_GRACE = 2.0
+
+
+class Keeper:
+    """A running keeper. `fuse_fd` is the FUSE mount that it made and belongs to who serves it."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], outside: socket.socket, inside: socket.socket
+    ) -> None:
+        self._process = process
+        self._outside = outside
+        self._messages = Messages(inside, "keeper", self._news)
+        self._ready = trio.Event()
+        self._failure: channel.Message | None = None
+        self._worlds: dict[str, World] = {}
+        self.fuse_fd = -1
+
+    async def run(self) -> None:
+        """Read from the keeper until it ends; then all worlds are gone."""
+        try:
+            await self._messages.run()
+        finally:
+            self._ready.set()
+            for world in self._worlds.values():
+                world.gone.set()
+            self._worlds.clear()
+
+    async def wait_ready(self) -> None:
+        """Wait until FUSE is mounted. Raises HostError with the step that failed."""
+        await self._ready.wait()
+        if self._failure is not None:
+            raise HostError(f"this host does not give a namespace: {failure_text(self._failure)}")
+        if self.fuse_fd < 0:
+            raise SupervisorError("the keeper ended while it started: " + self._last_words())
+
+    def _last_words(self) -> str:
+        assert self._process.stderr is not None
+        os.set_blocking(self._process.stderr.fileno(), False)
+        words = (self._process.stderr.read() or b"").decode(errors="replace").strip()
+        return words.splitlines()[-1] if words else "it said nothing"
+
+    def _news(self, message: channel.Message, fds: list[int]) -> None:
+        match message["event"]:
+            case "ready":
+                (self.fuse_fd,) = fds
+                self._ready.set()
+            case "failed":
+                self._failure = message
+                self._ready.set()
+            case "world" if message["world"] in self._worlds:
+                self._worlds[message["world"]].born(*fds)
+            case "gone" if world := self._worlds.pop(message["world"], None):
+                world.gone.set()
+            case _:
+                close_all(fds)
+
+    async def set_up(self, message: channel.Message, filter_program: bytes) -> None:
+        """Send what every world of this supervisor gets."""
+        filter_fd = os.memfd_create("seccomp filter", os.MFD_CLOEXEC)
+        try:
+            os.write(filter_fd, filter_program)
+            os.lseek(filter_fd, 0, os.SEEK_SET)
+            await self._messages.send({"op": "setup"} | message, [filter_fd])
+        finally:
+            os.close(filter_fd)
+
+    async def fork_world(self, world: World, message: channel.Message, fds: list[int]) -> None:
+        """Make a world's namespaces and its init; the first of `fds` is init's end of the world's channel."""
+        self._worlds[world.id] = world
+        try:
+            await self._messages.send({"op": "world", "world": world.id} | message, fds)
+        except SupervisorError:
+            world.gone.set()
+            raise
+
+    async def id_map(self, uid: int, gid: int) -> int:
+        """Give a user namespace in which the host's uid and gid are the app's. Raises OSError."""
+        _, (namespace_fd,) = await self._messages.request({"op": "idmap", "uid": uid, "gid": gid})
+        return namespace_fd
+
+    async def host_tree(self, source: str, *, read_only: bool) -> int:
+        """Give a detached copy of the mount at a path of the host. Raises OSError."""
+        request = {"op": "tree", "source": source, "read_only": read_only}
+        _, (tree_fd,) = await self._messages.request(request)
+        return tree_fd
+
+    def sweep(self, path: str) -> None:
+        """Have a file removed should this process be killed. `keep` takes that back."""
+        channel.send(self._outside, {"sweep": [path]})
+
+    def keep(self, path: str) -> None:
+        """Take `sweep` back, for a file that this process has removed itself."""
+        channel.send(self._outside, {"keep": [path]})
+
+    def end(self) -> None:
+        """Close the channels, which ends the keeper and all worlds, and wait for it. Blocks: call in a thread."""
+        self._outside.close()
+        try:
+            self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+
+    def hang_up(self) -> None:
+        """Close the channel of requests. Call when `run` has ended."""
+        self._messages.close()
+
+
+@contextmanager
+def start_keeper() -> Iterator[Keeper]:
+    """Start a keeper; the block's end ends it and every world in it. Sync: ending takes some milliseconds."""
+    outside, their_outside = channel.pair()
+    inside, their_inside = channel.pair()
+    with their_outside, their_inside:
+        fds = (their_outside.fileno(), their_inside.fileno())
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", _ENTRY, *map(str, fds)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=fds,
+            start_new_session=True,
+            cwd="/",
+            env={},
+        )
+    keeper = Keeper(process, outside, inside)
+    try:
+        yield keeper
+    finally:
+        keeper.hang_up()
+        keeper.end()

@@ -1,0 +1,26 @@
+"""A plan's steps in the form in which the keeper's init takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from libos.plan import Bind, BindServed, Overlay, Step, Tmpfs
+
+
+def step_message(step: Step, world_id: str) -> dict[str, Any]:
+    """Give a step as a message; see `libos.keeper.world`."""
+    common = {"at": step.at, "make_point": step.make_point}
+    match step:
+        case Bind():
+            return common | {"op": "bind", "source": step.source, "read_only": step.read_only}
+        case Overlay():
+            return common | {"op": "overlay", "source": step.lower, "read_only": True}
+        case Tmpfs():
+            return common | {"op": "tmpfs", "size": step.size, "mode": step.mode}
+        case BindServed():
+            return common | {"op": "served", "name": slot_name(world_id, step.slot)}
+
+
+def slot_name(world_id: str, slot: int) -> str:
+    """Give the name, in the FUSE mount's root, of a served node that stands below another mount."""
+    return f"{world_id}.{slot}"

@@ -1,0 +1,202 @@
+"""A world as the supervisor holds it: the channel to its init, and the programs that run in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import trio
+
+from libos.keeper import channel
+from libos.messages import Messages, close_all
+
+SocketKind = tuple[int, int, int]
+
+
+class Change:
+    """What a running program's state became: "stopped", "continued" or "exit"."""
+
+    STOPPED = "stopped"
+    CONTINUED = "continued"
+    EXIT = "exit"
+
+
+class Running:
+    """One program in a world, from its start to its wait status."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.pidfd = -1
+        self.terminal_fd: int | None = None
+        self.wait_status: int | None = None
+        self.failure: channel.Message | None = None
+        self.started = trio.Event()
+        self.ended = trio.Event()
+        # Bounded by what job control can produce; the newest matter, so the oldest go first.
+        self.changes: deque[str] = deque(maxlen=64)
+        self.changed = trio.Event()
+
+    def pid(self) -> int:
+        """Give the pid as the supervisor's pid namespace has it; -1 when the program has been reaped."""
+        with open(f"/proc/self/fdinfo/{self.pidfd}") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+
+    def note(self, change: str) -> None:
+        """Record a change and wake who waits for one."""
+        self.changes.append(change)
+        self.changed.set()
+        self.changed = trio.Event()
+
+    def end(self, wait_status: int | None) -> None:
+        """Record the end; None where nobody could know how it ended."""
+        self.wait_status = wait_status
+        self.note(Change.EXIT)
+        self.started.set()
+        self.ended.set()
+
+    def close(self) -> None:
+        """Close the descriptor that names the process."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+
+class World:
+    """The link to one init. Its `run` task reads; everything else may be called from any task."""
+
+    def __init__(self, world_id: str, end: socket.socket) -> None:
+        self.id = world_id
+        self.ready = trio.Event()
+        self.gone = trio.Event()
+        self.failure: channel.Message | None = None
+        self._pidfd = -1
+        self._programs: dict[int, Running] = {}
+        self._spare: defaultdict[SocketKind, list[socket.socket]] = defaultdict(list)
+        self._spare_kinds: Sequence[SocketKind] = ()
+        self._messages = Messages(end, "world", self._news)
+        self._handlers: dict[str, Callable[[channel.Message, list[int]], None]] = {
+            "ready": self._on_ready,
+            "failed": self._on_failed,
+            "spawned": self._on_spawned,
+            "unstarted": self._on_unstarted,
+            "stopped": self._on_change,
+            "continued": self._on_change,
+            "exit": self._on_exit,
+        }
+
+    def expect_sockets(self, kinds: Sequence[SocketKind]) -> None:
+        """Say which sockets init sends with its "ready", so that they cost no round trip later."""
+        self._spare_kinds = kinds
+
+    async def run(self) -> None:
+        """Read from init until its channel closes; then no program of this world runs any more."""
+        try:
+            await self._messages.run()
+        finally:
+            self.ready.set()
+            for running in list(self._programs.values()):
+                running.end(None)
+            self._programs.clear()
+
+    def _news(self, message: channel.Message, fds: list[int]) -> None:
+        self._handlers[message["event"]](message, fds)
+
+    def _on_ready(self, _message: channel.Message, fds: list[int]) -> None:
+        for kind, fd in zip(self._spare_kinds, fds, strict=True):
+            self._spare[kind].append(socket.socket(fileno=fd))
+        self.ready.set()
+
+    def _on_failed(self, message: channel.Message, fds: list[int]) -> None:
+        close_all(fds)
+        self.failure = message
+        self.ready.set()
+
+    def _on_spawned(self, message: channel.Message, fds: list[int]) -> None:
+        running = self._programs.get(message["id"])
+        if running is None:
+            close_all(fds)
+            return
+        running.pidfd, *rest = fds
+        running.terminal_fd = rest[0] if rest else None
+        running.started.set()
+
+    def _on_unstarted(self, message: channel.Message, fds: list[int]) -> None:
+        close_all(fds)
+        running = self._programs.pop(message["id"], None)
+        if running is not None:
+            running.failure = message
+            running.end(None)
+
+    def _on_change(self, message: channel.Message, _fds: list[int]) -> None:
+        if running := self._programs.get(message["id"]):
+            running.note(message["event"])
+
+    def _on_exit(self, message: channel.Message, _fds: list[int]) -> None:
+        if running := self._programs.pop(message["id"], None):
+            running.end(message["status"])
+
+    async def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> Running:
+        """Start a program. Gives it once execve(2) has succeeded, or with its `failure` set."""
+        running = Running(request["id"])
+        self._programs[running.number] = running
+        await self._messages.send({"op": "spawn"} | request, fds)
+        await running.started.wait()
+        return running
+
+    async def send_signal(self, number: int, signal_number: int) -> None:
+        """Send a signal to a program's process group; a program that has ended gets none."""
+        await self._messages.send({"op": "signal", "id": number, "signal": int(signal_number)})
+
+    async def open_sockets(self, kinds: Sequence[SocketKind]) -> list[socket.socket]:
+        """Open sockets in this world's network namespace. Raises OSError (EMFILE …), SupervisorError."""
+        opened = {place: self._spare[kind].pop() for place, kind in enumerate(kinds) if self._spare[kind]}
+        missing = [place for place in range(len(kinds)) if place not in opened]
+        if missing:
+            try:
+                request = {"op": "sockets", "kinds": [kinds[place] for place in missing]}
+                _, fds = await self._messages.request(request)
+            except BaseException:
+                for each in opened.values():
+                    each.close()
+                raise
+            opened |= {place: socket.socket(fileno=fd) for place, fd in zip(missing, fds, strict=True)}
+        return [opened[place] for place in range(len(kinds))]
+
+    async def attach(self, at: str, tree_fd: int) -> None:
+        """Mount a detached tree in the running world. Raises OSError."""
+        await self._messages.request({"op": "attach", "at": at}, [tree_fd])
+
+    async def detach(self, at: str) -> None:
+        """Take the topmost mount off a place of the running world. Raises OSError."""
+        await self._messages.request({"op": "detach", "at": at})
+
+    def born(self, pidfd: int) -> None:
+        """Take the descriptor of init, by which the whole world can be ended."""
+        self._pidfd = pidfd
+
+    def kill(self) -> None:
+        """End every process of the world at once: SIGKILL to its process 1. pid_namespaces(7)."""
+        if self._pidfd >= 0:
+            try:
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def close(self) -> None:
+        """Close what is left of a world that is gone."""
+        for sockets in self._spare.values():
+            for each in sockets:
+                each.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self._messages.close()
+
+
+def failure_text(message: channel.Message) -> str:
+    """Give init's or the keeper's own words for what failed."""
+    return str(message.get("message") or os.strerror(message.get("errno", 0)))
