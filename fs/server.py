@@ -1,0 +1,122 @@
+"""Serves trees of nodes through one FUSE mount, a world a tree.
+
+The server ends in two ways. Cancelled, it answers what waits with EINTR, so that no program is left
+unkillable, and closes the descriptor. When the mount dies by itself, `serve` raises OSError(ENOTCONN).
+"""
+
+from __future__ import annotations
+
+import errno
+from functools import partial
+
+import trio
+
+from libos.fs.node import Handle, Node
+from libos.fs.notifications import Notifications
+from libos.fs.session import Operations, Session
+from libos.fs.worlds import Attachment, Fault, OnFault
+
+__all__ = ["Attachment", "Fault", "Server"]
+
+# Seconds that ending requests get to be answered when the server stops, and a handle to close.
+PATIENCE = 2.0
+
+
+class Server:
+    """Serves one mount. All methods on the trio thread; `fuse_fd` is a mounted /dev/fuse descriptor, owned
+    from now on."""
+
+    def __init__(self, fuse_fd: int, *, on_fault: OnFault) -> None:
+        """`on_fault(Fault)` is called on the trio thread for every fault of a node; it must not wait."""
+        self._fuse_fd = fuse_fd
+        self._operations = Operations(on_fault)
+        self._notifications = Notifications()
+        self._session: Session | None = None
+        self._nursery: trio.Nursery | None = None
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serves until cancelled; `started()` when the kernel's first request is answered. Raises
+        SupervisorError if another server runs in this process, OSError(ENOTCONN) when the mount dies."""
+        session = self._session = Session(self._fuse_fd, self._operations)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                serving = trio.CancelScope(shield=True)
+                nursery.start_soon(self._run, session, serving)
+                nursery.start_soon(self._operations.boundary.requests.look_after)
+                nursery.start_soon(self._notifications.send)
+                try:
+                    await self._operations.ready.wait()
+                    task_status.started()
+                    await trio.sleep_forever()
+                finally:
+                    await self._drain()
+                    serving.cancel()
+        finally:
+            self._session = self._nursery = None
+            session.close()
+
+    async def _run(self, session: Session, serving: trio.CancelScope) -> None:
+        """Answers requests until `serving` is cancelled."""
+        with serving:
+            await session.run()
+            raise OSError(errno.ENOTCONN, "the FUSE mount is gone")
+
+    async def _drain(self) -> None:
+        """Ends all worlds, and waits until what waited is answered."""
+        for attachment in self._operations.root.attachments.values():
+            attachment.close()
+        requests = self._operations.boundary.requests
+        requests.end_world()
+        with trio.move_on_after(PATIENCE, shield=True):
+            await requests.none_left()
+
+    def attach(self, world: str, root: Node) -> Attachment:
+        """Serves `root` as the directory `world` of the mount's root; ValueError for a name that is taken
+        or cannot be one. May come before or while `serve` runs."""
+        name = world.encode()
+        attachments = self._operations.root.attachments
+        if not 0 < len(name) <= 255 or b"/" in name or name in (b".", b".."):
+            raise ValueError(f"not a name for a world: {world!r}")
+        if name in attachments and not attachments[name].closed:
+            raise ValueError(f"a world of this name is attached: {world}")
+        attachment = Attachment(world, root, self._operations.inodes, self)
+        attachments[name] = attachment
+        watch = getattr(root, "watch", None)
+        if watch is not None:
+            watch(attachment.invalidate)
+        return attachment
+
+    # --- what attachments need (worlds.Notifier)
+
+    def end_requests(self, world: Attachment) -> None:
+        """Ends all waiting requests of a world with EINTR."""
+        self._operations.boundary.requests.end_world(world)
+
+    def close_handles(self, world: Attachment) -> None:
+        """Closes all that a world has open, in the background."""
+        for opened in self._operations.opens.take_world(world):
+            if opened.handle is not None and self._nursery is not None:
+                self._nursery.start_soon(self._close_handle, opened.handle)
+
+    async def _close_handle(self, handle: Handle) -> None:
+        with trio.move_on_after(PATIENCE, shield=True):
+            try:
+                await handle.close()
+            except Exception:  # noqa: S110 - nobody is left to hear of it
+                pass
+
+    def notify_entry(self, parent: int, name: bytes) -> None:
+        """Makes the kernel forget where a name leads."""
+        if self._session is not None:
+            self._notifications.add(partial(self._session.notify_entry, parent, name))
+
+    def notify_inode(self, number: int) -> None:
+        """Makes the kernel forget attributes and content."""
+        if self._session is not None:
+            self._notifications.add(partial(self._session.notify_inode, number))
+
+    async def notified(self) -> None:
+        """Returns when the kernel has taken all notifications up to now."""
+        if self._session is not None:
+            await self._notifications.flushed()

@@ -1,0 +1,157 @@
+"""The worlds that one mount serves: its root directory, what is attached to it, what is open.
+
+Each world is one name in the mount's root and one `Attachment`. Closing it ends its waiting requests,
+closes its open handles, and makes the kernel let go of what it keeps; the others do not notice.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from libos.fs.inodes import Inode, Inodes
+from libos.fs.node import CHANGING, Attributes, Cache, Directory, Handle, Node, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A node did what it must not: raised something that is no OSError, returned a wrong type, or took too
+    long. `path` is absolute in the world, `operation` is FUSE's word for what the program did."""
+
+    world: str
+    path: bytes
+    operation: str
+    error: BaseException
+
+
+class Notifier(Protocol):
+    """What an attachment needs of the server."""
+
+    def end_requests(self, world: Attachment) -> None:
+        """Ends all waiting requests of a world."""
+
+    def close_handles(self, world: Attachment) -> None:
+        """Closes all that a world has open."""
+
+    def notify_entry(self, parent: int, name: bytes) -> None:
+        """Makes the kernel forget where a name leads."""
+
+    def notify_inode(self, number: int) -> None:
+        """Makes the kernel forget attributes and content."""
+
+    async def notified(self) -> None:
+        """Returns when the kernel has taken all notifications up to now."""
+
+
+class Attachment:
+    """One world's tree while it is served. `name` is its directory in the mount's root."""
+
+    def __init__(self, name: str, root: Node, inodes: Inodes[Attachment | None], server: Notifier) -> None:
+        self.name = name
+        self.root = root
+        self.closed = False
+        self._inodes = inodes
+        self._server = server
+
+    def close(self) -> None:
+        """Ends the world's tree: waiting requests answer EINTR, later ones ESTALE, open handles are closed.
+        Does nothing the second time. Returns at once; `settle` waits for the kernel."""
+        if self.closed:
+            return
+        self.closed = True
+        self._server.end_requests(self)
+        self._server.close_handles(self)
+        self._server.notify_entry(self._inodes.root.number, self.name.encode())
+        for inode in self._inodes.of_world(self):
+            self._inodes.drop(inode)
+
+    def invalidate(self, path: bytes, gone: bool = False) -> None:
+        """Tells the kernel that a node of this world changed: its attributes and content, and with `gone`
+        that its name leads elsewhere or nowhere. `path` is relative to the world's root, without a leading
+        slash. A kernel mount standing on a name that is gone goes away with it. Returns at once; `settle`
+        waits for the kernel."""
+        top = self._inodes.find(self.root, self)
+        inode = self._inodes.at(top, path) if top else None
+        if inode is None:
+            return
+        if gone and inode.parent is not None:
+            self._server.notify_entry(inode.parent.number, inode.name)
+            self._server.notify_inode(inode.parent.number)
+        else:
+            self._server.notify_inode(inode.number)
+
+    async def settle(self) -> None:
+        """Returns when the kernel has heard of every change announced so far. Wait for it before a mount is
+        placed on a name that was detached or replaced."""
+        await self._server.notified()
+
+
+class MountRoot(Directory):
+    """The root of the mount: a name for each world."""
+
+    cache: Cache = CHANGING
+
+    def __init__(self) -> None:
+        self.attachments: dict[bytes, Attachment] = {}
+
+    def known(self) -> Attributes:
+        return Attributes(stat.S_IFDIR | 0o755, links=2 + len(self.attachments))
+
+    async def walk(self, name: bytes) -> Node:
+        attachment = self.attachments.get(name)
+        if attachment is None or attachment.closed:
+            raise refusal(errno.ENOENT, name)
+        return attachment.root
+
+    async def readdir(self) -> list[bytes]:
+        return [name for name, attachment in self.attachments.items() if not attachment.closed]
+
+
+class Open:
+    """An open file or directory. `thread` is who opened it; `names` is the listing that readdir is going
+    through."""
+
+    __slots__ = ("handle", "inode", "names", "thread")
+
+    def __init__(self, inode: Inode[Attachment | None], handle: Handle | None, thread: int) -> None:
+        self.inode = inode
+        self.handle = handle
+        self.thread = thread
+        self.names: list[bytes] = []
+
+
+class Opens:
+    """All that is open, by the number that the kernel was given."""
+
+    def __init__(self) -> None:
+        self._by_number: dict[int, Open] = {}
+        self._next = 1
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def add(self, opened: Open) -> int:
+        """The number for something newly opened."""
+        number = self._next
+        self._next += 1
+        self._by_number[number] = opened
+        return number
+
+    def get(self, number: int) -> Open | None:
+        """What is open under a number; None when its world is closed."""
+        return self._by_number.get(number)
+
+    def take(self, number: int) -> Open | None:
+        """Takes out what is open under a number."""
+        return self._by_number.pop(number, None)
+
+    def take_world(self, world: Attachment) -> Iterator[Open]:
+        """Takes out all that a world has open."""
+        for number in [number for number, opened in self._by_number.items() if opened.inode.world is world]:
+            yield self._by_number.pop(number)
+
+
+OnFault = Callable[[Fault], None]
