@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from mounting import mounted
+
 from libos.fs.skeleton import Skeleton
 from libos.fs.synthetic import function, symlink, text
-from tests.fs.mounting import mounted
 
 
 async def test_cat_prints_a_served_text() -> None:

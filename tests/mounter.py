@@ -28,7 +28,9 @@ def main() -> None:
     write_maps(uid, gid)
     mounts.make_private()
     fuse_fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-    options = f"fd={fuse_fd},rootmode=40000,user_id={INSIDE},group_id={INSIDE},allow_other,default_permissions"
+    options = (
+        f"fd={fuse_fd},rootmode=40000,user_id={INSIDE},group_id={INSIDE},allow_other,default_permissions"
+    )
     mounts.mount("libos", mount_point, "fuse", mounts.MS_NOSUID | mounts.MS_NODEV, options)
     socket.send_fds(channel, [b"mounted"], [fuse_fd])
     os.close(fuse_fd)
