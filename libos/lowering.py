@@ -1,0 +1,352 @@
+"""Lowering: for each mount the cheapest mechanism that gives exactly the asked view, with the reason.
+
+Pure: all questions about the host go to a `HostView`. The rules, in the order of their cost:
+
+| asked for                              | lowered to                                         |
+|----------------------------------------|----------------------------------------------------|
+| host file or directory, ro or rw       | bind mount                                         |
+| host directory, copy-on-write          | overlay, upper layer in memory                     |
+| memory                                 | tmpfs                                              |
+| text, bytes, node, function            | served                                             |
+| anything, with `serve_all`             | served                                             |
+
+A mount below another one needs a mount point there. What ends with the world (memory, copy-on-write) gets
+one made; in a directory of the host it must exist already, since making it would change the host. Its path
+there must hold no symbolic link: before the world's root is in place a link would lead into the host's.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from libos.hostview import Host, HostView, Kind
+from libos.lookup import find
+from libos.manifest.load import missing, split_origin
+from libos.manifest.model import Manifest
+from libos.manifest.problems import Problem, error
+from libos.namespace import (
+    BytesSource,
+    FunctionSource,
+    HostSource,
+    MemorySource,
+    Mode,
+    Mount,
+    Namespace,
+    NodeSource,
+    TextSource,
+    WorldSource,
+    is_at_or_below,
+)
+from libos.plan import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
+
+if TYPE_CHECKING:
+    from libos.net.address import Address
+
+# What the supervisor writes into every world unless the manifest mounts something there.
+_WORLD_FILES = (
+    Mount("/etc/hosts", WorldSource("hosts"), origin="libos"),
+    Mount("/etc/resolv.conf", WorldSource("resolv.conf"), origin="libos"),
+)
+
+# Permission bits: scratch directories that programs share are sticky, as on every host (hier(7)).
+_SHARED_SCRATCH = frozenset(("/tmp", "/var/tmp"))  # noqa: S108 - paths in the world, not here
+_INIT_LINES = (
+    Line("/proc", "always", "init", "of the world's own pid namespace", "libos"),
+    Line("/dev", "always", "init", "null, zero, full, random, urandom, tty, pts, shm, fd", "libos"),
+)
+
+# Used where neither the manifest nor what it includes says a host name.
+DEFAULT_HOSTNAME = "libos"
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A mount that found its place: what `lower` needs to know for the mounts below it."""
+
+    mount: Mount
+    directory: bool | None
+    source: str | None  # the host path without links, for host mounts
+
+    @property
+    def ends_with_world(self) -> bool:
+        """Whether a mount point may be made in it without a trace on the host."""
+        return isinstance(self.mount.source, MemorySource) or self.mount.mode is Mode.COPY_ON_WRITE
+
+
+def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve_all: bool = False) -> Plan:
+    """The plan for a manifest on a host (this one unless given).
+
+    Optional mounts whose source is absent are left out, with a line. ManifestError with every error found:
+    sources that are absent or neither file nor directory, mount points that do not exist, a working directory
+    that is not in the namespace.
+    """
+    if isinstance(manifest, Namespace):
+        manifest = Manifest(mounts=manifest.mounts, source="namespace")
+    lowering = _Lowering(host if host is not None else Host(), serve_all)
+    own = manifest.namespace()
+    for mount in Namespace.ordered((*own, *_world_files(own))):
+        lowering.place(mount)
+    directory = manifest.app.directory or "/"
+    lowering.check_directory(directory, manifest.source)
+    if lowering.problems:
+        raise error(lowering.problems)
+    return lowering.plan(manifest, directory)
+
+
+def _world_files(own: Namespace) -> list[Mount]:
+    taken = {mount.at for mount in own}
+    return [mount for mount in _WORLD_FILES if mount.at not in taken]
+
+
+class _Lowering:
+    """One lowering: what has been placed so far and the problems met."""
+
+    def __init__(self, host: HostView, serve_all: bool) -> None:
+        self.host = host
+        self.serve_all = serve_all
+        self.problems: list[Problem] = []
+        self.placed: list[_Placed] = []
+        self.steps: list[Step] = []
+        self.served: list[Served] = []
+        self.points: list[tuple[str, bool]] = []
+        self.lines: list[Line] = []
+
+    def place(self, mount: Mount) -> None:
+        """Give one mount its mechanism, or note why it has none."""
+        source = self._host_source(mount)
+        if isinstance(mount.source, HostSource) and source is None:
+            return
+        directory = self._is_directory(mount, source)
+        parent = next((it for it in reversed(self.placed) if is_at_or_below(mount.at, it.mount.at)), None)
+        make_point = False
+        if parent is not None:
+            answer = self._mount_point(parent, mount, directory)
+            if answer is None:
+                return
+            make_point = answer
+        self._lower(mount, source, directory, below=parent is not None, make_point=make_point)
+        self.placed.append(_Placed(mount, directory, source))
+
+    def _host_source(self, mount: Mount) -> str | None:
+        """The host path without links; None when the mount cannot be made, which is then noted."""
+        if not isinstance(mount.source, HostSource):
+            return None
+        path = mount.source.path
+        source = self.host.resolve(path)
+        if source is None:
+            if mount.optional:
+                self.line(mount, "left out", f"optional, and the host has no {path}")
+            else:
+                self.problem(mount, missing(path))
+            return None
+        kind = self.host.kind(source)
+        if kind not in (Kind.FILE, Kind.DIRECTORY):
+            self.problem(mount, f'"{path}" is neither a file nor a directory: only these can be mounted')
+            return None
+        if kind is Kind.FILE and mount.mode is Mode.COPY_ON_WRITE:
+            self.problem(
+                mount,
+                f'"{path}" is a file, and copy-on-write takes a directory: '
+                f'mount the folder "{posixpath.dirname(path)}", or this file read-only',
+            )
+            return None
+        return source
+
+    def _is_directory(self, mount: Mount, source: str | None) -> bool | None:
+        if source is not None:
+            return self.host.kind(source) is Kind.DIRECTORY
+        if isinstance(mount.source, NodeSource):
+            from libos.fs.node import Directory  # a node is at hand, so the module is loaded
+
+            return isinstance(mount.source.node, Directory)
+        return isinstance(mount.source, MemorySource)
+
+    def _mount_point(self, parent: _Placed, mount: Mount, directory: bool | None) -> bool | None:
+        """Whether the mount point must be made in the parent; None when the mount cannot stand there."""
+        if parent.directory is False:
+            self.problem(mount, f'"{parent.mount.at}" is a file, so nothing can be mounted below it')
+            return None
+        if parent.source is None:
+            return parent.ends_with_world
+        kind, tree = self._walk(parent.source, posixpath.relpath(mount.at, parent.mount.at).split("/"))
+        if kind is None and parent.ends_with_world:
+            return True
+        if kind is None:
+            self._refuse(mount, _absent(parent, mount, directory))
+        elif kind is Kind.LINK:
+            leads = self.host.link(tree)
+            message = f'"{tree}" is a symbolic link on the host, and nothing is mounted through one'
+            self._refuse(mount, f"{message}: mount at the place where it leads ({leads})")
+        elif directory is not None and (kind is Kind.DIRECTORY) != directory:
+            wanted = "a directory" if directory else "a file"
+            self._refuse(
+                mount, f'"{mount.at}" is {wanted}, and on the host "{tree}" is none: mount it elsewhere'
+            )
+        else:
+            return False
+        return None
+
+    def _walk(self, tree: str, names: list[str]) -> tuple[Kind | None, str]:
+        """What stands at the end of the names below a host directory, or at the first link on the way."""
+        kind: Kind | None = Kind.DIRECTORY
+        for name in names:
+            tree = posixpath.join(tree, name)
+            kind = self.host.kind(tree)
+            if kind is None or kind is Kind.LINK:
+                break
+        return kind, tree
+
+    def _refuse(self, mount: Mount, message: str) -> None:
+        """A problem, unless libos itself asked for the mount: then it is left out."""
+        if isinstance(mount.source, WorldSource):
+            self.line(mount, "left out", message)
+        else:
+            self.problem(mount, message)
+
+    def _lower(
+        self, mount: Mount, source: str | None, directory: bool | None, *, below: bool, make_point: bool
+    ) -> None:
+        step: Step
+        at = mount.at
+        lowered = not self.serve_all
+        if isinstance(mount.source, MemorySource) and lowered:
+            mode = 0o1777 if at in _SHARED_SCRATCH else 0o755
+            step = Tmpfs(at, mount.source.size, mode, make_point)
+            self.line(mount, "tmpfs", "empty and writable, in memory; ends with the world")
+        elif source is not None and lowered and mount.mode is Mode.COPY_ON_WRITE:
+            step = Overlay(at, source, make_point)
+            self.line(mount, "overlay", "the host's files stay as they are; changes end with the world")
+        elif source is not None and lowered:
+            step = Bind(at, source, mount.mode is Mode.READ_ONLY, bool(directory), make_point)
+            self.line(mount, "bind", "the same view as on the host, at the kernel's speed")
+        else:
+            self._serve(mount, source, directory, below=below, make_point=make_point)
+            return
+        self.steps.append(step)
+        if not below:
+            self.points.append((at, bool(directory)))
+
+    def _serve(
+        self, mount: Mount, source: str | None, directory: bool | None, *, below: bool, make_point: bool
+    ) -> None:
+        served = Served(
+            mount.at,
+            mount.source if source is None else HostSource(source),
+            writable=mount.mode is not Mode.READ_ONLY,
+            copy_on_write=mount.mode is Mode.COPY_ON_WRITE,
+        )
+        if below:
+            slot = sum(isinstance(step, BindServed) for step in self.steps)
+            served = replace(served, slot=slot)
+            self.steps.append(BindServed(mount.at, slot, directory, make_point))
+        self.served.append(served)
+        reason = _why_served(mount)
+        if self.serve_all and isinstance(mount.source, (HostSource, MemorySource)):
+            reason = "lowering is off (--serve-all)"
+        self.line(mount, "served", reason)
+
+    def check_directory(self, directory: str, source: str) -> None:
+        """The app's working directory must be in the namespace."""
+        namespace = Namespace(tuple(placed.mount for placed in self.placed))
+        found = find(namespace, directory, self.host)
+        if found is None or found.kind not in (Kind.DIRECTORY, None):
+            message = f'the directory "{directory}" is not in the namespace: mount something there'
+            self.problems.append(Problem(source or "manifest", 0, 0, message))
+
+    def plan(self, manifest: Manifest, directory: str) -> Plan:
+        """The plan, once nothing is wrong."""
+        app = manifest.app
+        return Plan(
+            namespace=Namespace(tuple(placed.mount for placed in self.placed)),
+            steps=tuple(self.steps),
+            served=tuple(self.served),
+            points=(*self.points, ("/proc", True), ("/dev", True)),
+            dials=tuple(_addresses(manifest)),
+            listens=manifest.listens,
+            command=app.command or (),
+            directory=directory,
+            environment=app.environment,
+            hostname=app.hostname or DEFAULT_HOSTNAME,
+            name=app.name,
+            time=manifest.limits.time,
+            lines=(*self.lines, *_INIT_LINES, *_network_lines(manifest)),
+        )
+
+    def line(self, mount: Mount, mechanism: str, reason: str) -> None:
+        self.lines.append(Line(mount.at, asked(mount), mechanism, reason, mount.origin))
+
+    def problem(self, mount: Mount, message: str) -> None:
+        source, line, column = split_origin(mount.origin or mount.at)
+        self.problems.append(Problem(source, line, column, message))
+
+
+def _absent(parent: _Placed, mount: Mount, directory: bool | None) -> str:
+    """The sentence for a mount point that a directory of the host does not have."""
+    assert parent.source is not None
+    point = posixpath.join(parent.source, posixpath.relpath(mount.at, parent.mount.at))
+    make = f"touch {point}" if directory is False else f"mkdir -p {point}"
+    return (
+        f'"{mount.at}" stands in the host\'s "{parent.source}", which has nothing there to mount on: '
+        f'{make}, or mount "{parent.mount.at}" copy-on-write'
+    )
+
+
+def asked(mount: Mount) -> str:
+    """What a mount asks for, in a few words."""
+    source = mount.source
+    if isinstance(source, HostSource):
+        return f"host {source.path}, {mount.mode}"
+    if isinstance(source, MemorySource):
+        return f"memory, {size_text(source.size)}"
+    if isinstance(source, TextSource):
+        return f"text, {len(source.text.encode())} bytes"
+    if isinstance(source, BytesSource):
+        return f"bytes, {len(source.data)} bytes"
+    if isinstance(source, FunctionSource):
+        return f"function {getattr(source.function, '__qualname__', type(source.function).__name__)}"
+    if isinstance(source, NodeSource):
+        return f"node {type(source.node).__name__}, {mount.mode}"
+    return "always"
+
+
+def size_text(size: int) -> str:
+    """Bytes as a manifest writes them: 67108864 is "64M"."""
+    for unit, power in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
+        if size % (1 << power) == 0:
+            return f"{size >> power}{unit}"
+    return str(size)
+
+
+def _why_served(mount: Mount) -> str:
+    if isinstance(mount.source, FunctionSource):
+        return "a function answers it, anew at each open"
+    if isinstance(mount.source, NodeSource):
+        return "Python code answers it"
+    if isinstance(mount.source, WorldSource):
+        return "the supervisor writes it from what is granted"
+    return "the content stands in the manifest, not on the host"
+
+
+def _addresses(manifest: Manifest) -> Iterable[Address]:
+    for dial in manifest.dials:
+        from libos.net.address import parse
+
+        yield parse(dial.to)
+
+
+def _network_lines(manifest: Manifest) -> Iterable[Line]:
+    for dial in manifest.dials:
+        reason = (
+            "a listener inside at this address; the supervisor connects outside and resolves the name there"
+        )
+        yield Line(dial.to, "dial", "gate", reason, dial.origin)
+    for listen in manifest.listens:
+        reason = f"the supervisor listens at {listen.published} and connects to the port inside"
+        yield Line(listen.name, "listen", "gate", reason, listen.origin)
+    if not manifest.dials:
+        yield Line(
+            "network", "nothing", "gate", "no address is granted: every connect is refused at once", "libos"
+        )

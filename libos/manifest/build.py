@@ -1,0 +1,94 @@
+"""From checked raw values (what tomllib gives) to the frozen values of `libos.manifest.model`.
+
+The input was checked by `libos.manifest.check`, or is one of libos' own profiles, which the tests check: so
+nothing here looks for errors, and no validation library is imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from libos.manifest import values
+from libos.manifest.model import App, Dial, Limits, Manifest
+from libos.namespace import (
+    BytesSource,
+    FunctionSource,
+    HostSource,
+    MemorySource,
+    Mode,
+    Mount,
+    NodeSource,
+    Source,
+    TextSource,
+)
+
+Origin = Callable[[tuple[str | int, ...]], str]
+
+
+def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> Manifest:
+    """The manifest of one document, without its includes.
+
+    `base` is the folder to which host paths are relative; `origin` tells where a path of keys stands.
+    """
+    return Manifest(
+        app=_app(raw.get("app", {})),
+        mounts=tuple(_mount(raw_mount, base, origin, i) for i, raw_mount in enumerate(raw.get("mount", ()))),
+        dials=tuple(
+            Dial(values.dial_address(entry["to"]), origin(("dial", i)))
+            for i, entry in enumerate(raw.get("dial", ()))
+        ),
+        listens=tuple(
+            values.listen(entry["port"], entry.get("publish"), origin(("listen", i)))
+            for i, entry in enumerate(raw.get("listen", ()))
+        ),
+        limits=_limits(raw.get("limits", {})),
+        source=source,
+    )
+
+
+def absolute(path: str, base: str) -> str:
+    """A host path as written, made absolute: `~` is the caller's home, the rest is relative to `base`."""
+    return os.path.normpath(os.path.join(base, os.path.expanduser(path)))
+
+
+def _app(raw: Mapping[str, Any]) -> App:
+    command = raw.get("command")
+    return App(
+        command=None if command is None else tuple(command),
+        directory=raw.get("directory"),
+        environment=MappingProxyType(dict(raw.get("environment", {}))),
+        hostname=raw.get("hostname"),
+        name=raw.get("name"),
+    )
+
+
+def _limits(raw: Mapping[str, Any]) -> Limits:
+    return Limits(time=values.duration(raw["time"]) if "time" in raw else None)
+
+
+def _mount(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> Mount:
+    default = Mode.READ_WRITE if "memory" in raw else Mode.READ_ONLY
+    return Mount(
+        at=raw["at"],
+        source=_source(raw, base),
+        mode=Mode(raw["mode"]) if "mode" in raw else default,
+        optional=raw.get("optional", False),
+        origin=origin(("mount", index)),
+    )
+
+
+def _source(raw: Mapping[str, Any], base: str) -> Source:
+    if "host" in raw:
+        return HostSource(absolute(raw["host"], base))
+    if "text" in raw:
+        return TextSource(raw["text"])
+    if "bytes" in raw:
+        return BytesSource(values.base64_bytes(raw["bytes"]))
+    if "memory" in raw:
+        return MemorySource(values.size(raw["memory"]))
+    if "node" in raw:
+        return NodeSource(raw["node"])
+    return FunctionSource(raw["function"])

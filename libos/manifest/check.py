@@ -1,0 +1,190 @@
+"""Checking raw values: every error of one document, each at its place, in plain words.
+
+pydantic finds what is wrong with a key by itself; its own sentences speak of Python, so each kind has one
+here that speaks of manifests and says what would be right. What two keys of a mount say together is judged
+here too, and not by a model: pydantic skips a model's own check as soon as one of its keys is wrong.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from libos.manifest.document import Document
+from libos.manifest.positions import Path
+from libos.manifest.problems import Problem, nearest
+from libos.manifest.schema import PYTHON_SOURCE_KEYS, SOURCE_KEYS, ManifestFile, ManifestMapping
+
+# pydantic's kinds of type errors, as people say what was wanted.
+_WANTED = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "bytes_type": "bytes",
+    "is_instance_of": "a callable",
+}
+
+# The kinds of values that TOML and Python have, as people call them; bool first, since it is an int too.
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a fraction"),
+    (str, "a text"),
+    (bytes, "bytes"),
+    (list, "a list"),
+    (dict, "a table"),
+)
+
+# What a mount that is not of the host may be; host mounts may be all three.
+_MODES = {"memory": ("read-write",), "node": ("read-only", "read-write")}
+
+
+def check(document: Document) -> list[Problem]:
+    """Everything that is wrong with one document by itself: without its includes and without the host."""
+    model = ManifestFile if document.is_file else ManifestMapping
+    found = list(_mount_problems(document))
+    try:
+        model.model_validate(document.raw)
+    except ValidationError as failure:
+        found.extend(_problems(document, model, failure))
+    except RecursionError:
+        return [document.problem((), "nested too deeply for a manifest: write flat tables")]
+    return found
+
+
+def _problems(document: Document, model: type[BaseModel], failure: ValidationError) -> Iterator[Problem]:
+    wanted: dict[Path, list[str]] = {}  # the members of a union each say what they wanted
+    for found in failure.errors(include_url=False):
+        path, kind = _written(document.raw, found["loc"]), found["type"]
+        if kind in _WANTED:
+            wanted.setdefault(path, []).append(_WANTED[kind])
+            continue
+        at_key = kind == "extra_forbidden" or found["loc"][-1:] == ("[key]",)
+        yield document.problem(path, _sentence(model, path, found), at_key=at_key)
+    for path, kinds in wanted.items():
+        message = (
+            f"{_called(path)} is {' or '.join(dict.fromkeys(kinds))}, not {_kind(_at(document.raw, path))}"
+        )
+        yield document.problem(path, message)
+
+
+def _written(raw: Any, location: tuple[int | str, ...]) -> Path:
+    """The part of pydantic's location that names keys and indices: without the names of union members.
+
+    The last part may name a key that is missing.
+    """
+    path: Path = ()
+    for index, part in enumerate(location):
+        if isinstance(raw, dict):
+            if part not in raw and (part == "[key]" or index < len(location) - 1):
+                continue
+            raw = raw.get(part)
+        elif isinstance(raw, list) and isinstance(part, int):
+            raw = raw[part]
+        else:
+            continue
+        path = (*path, part)
+    return path
+
+
+def _sentence(model: type[BaseModel], path: Path, found: Any) -> str:
+    kind = found["type"]
+    if kind == "extra_forbidden":
+        known = sorted(_keys(model, path[:-1]))
+        return f'unknown key "{path[-1]}"' + (
+            nearest(str(path[-1]), known) or f"; known are {', '.join(known)}"
+        )
+    if kind == "missing":
+        return _missing(path)
+    if kind == "value_error":
+        return str(found["ctx"]["error"])
+    if kind == "literal_error":
+        expected = str(found["ctx"]["expected"]).replace("'", '"')
+        return f"{_called(path)} is {expected}, not {_shown(found['input'])}"
+    if kind == "too_short":
+        return f"{_called(path)} is empty: write at least one entry, or remove the key"
+    return f"{_called(path)}: {found['msg']}"
+
+
+def _missing(path: Path) -> str:
+    if path == ("libos",):
+        return 'the key "libos" is missing: write libos = 1 on the first line'
+    return f'the key "{path[-1]}" is missing in this [[{path[0]}]]'
+
+
+def _mount_problems(document: Document) -> Iterator[Problem]:
+    mounts = document.raw.get("mount")
+    for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+        if isinstance(mount, dict):
+            yield from _one_mount(document, ("mount", index), mount)
+
+
+def _one_mount(document: Document, path: Path, mount: dict[str, Any]) -> Iterator[Problem]:
+    keys = SOURCE_KEYS if document.is_file else PYTHON_SOURCE_KEYS
+    said = [key for key in keys if key in mount]
+    if len(said) != 1:
+        found = f"this one has {' and '.join(said)}" if said else "this one has none of them"
+        yield document.problem(path, f"a mount shows one of {', '.join(keys)}: {found}")
+    elif said[0] != "host":
+        allowed = _MODES.get(said[0], ("read-only",))
+        if isinstance(mount.get("mode"), str) and mount["mode"] not in allowed:
+            message = f"a {said[0]} mount is always {' or '.join(allowed)}: remove this key"
+            yield document.problem((*path, "mode"), message, at_key=True)
+        if mount.get("optional") is True:
+            message = "only a host mount can be optional: remove this key"
+            yield document.problem((*path, "optional"), message, at_key=True)
+
+
+def _keys(model: type[BaseModel], path: Path) -> list[str]:
+    """The keys of the table at a path of the model."""
+    for part in path:
+        if isinstance(part, str):
+            inner = _model_of(model.model_fields[part].annotation)
+            if inner is not None:
+                model = inner
+    return list(model.model_fields)
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (list, Annotated, Union, types.UnionType):
+        return next(filter(None, map(_model_of, get_args(annotation))), None)
+    return None
+
+
+def _at(raw: Any, path: Path) -> Any:
+    for part in path:
+        raw = raw[part]
+    return raw
+
+
+def _called(path: Path) -> str:
+    """The name of a value: its key, or "an entry of" the list's key."""
+    if path and isinstance(path[-1], int):
+        return f'an entry of "{path[-2]}"'
+    return f'"{path[-1]}"' if path else "a manifest"
+
+
+def _kind(value: Any) -> str:
+    if value == "":
+        return 'the text ""'
+    for kind, name in _KINDS:
+        if isinstance(value, kind):
+            return f"{name}: {_shown(value)}" if isinstance(value, (bool, int, float, str)) else name
+    return f"a {type(value).__name__}"
+
+
+def _shown(value: Any) -> str:
+    """A value as TOML writes it, cut to one short line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = repr(value) if not isinstance(value, str) else '"' + value.encode("unicode_escape").decode() + '"'
+    return text if len(text) <= 60 else text[:56] + "…" + text[-1:]

@@ -1,0 +1,85 @@
+"""Merging manifests: the rules of `include` and of command-line options.
+
+- A scalar that the upper one says replaces the lower one's.
+- Tables merge key by key (`environment`).
+- Lists append: the lower one's entries first. An entry that says exactly the same as one of the lower ones
+  is kept once.
+- A removal of the upper one takes out the lower one's entries of that name: a mount by its mount point, a
+  dial by its address, a listen as `tcp!*!PORT`.
+
+`merge` is associative, and `Manifest()` is its neutral element: that is why removals are kept in the result
+instead of being dropped once they were used. Conflicts are not decided here; `clashes` finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import MappingProxyType
+from typing import TypeVar
+
+from libos.manifest.model import App, Limits, Manifest
+from libos.namespace import Mount
+
+T = TypeVar("T")
+
+
+def merge(under: Manifest, over: Manifest) -> Manifest:
+    """`over` laid over `under`, by the rules above."""
+    gone = frozenset(over.removals)
+    return Manifest(
+        app=_merge_app(under.app, over.app),
+        mounts=_append(under.mounts, over.mounts, gone, lambda mount: mount.at),
+        dials=_append(under.dials, over.dials, gone, lambda dial: dial.to),
+        listens=_append(under.listens, over.listens, gone, lambda listen: listen.name),
+        limits=Limits(time=_first(over.limits.time, under.limits.time)),
+        removals=tuple(dict.fromkeys(under.removals + over.removals)),
+        source=over.source or under.source,
+    )
+
+
+def names(manifest: Manifest) -> list[str]:
+    """Every name by which an entry of the manifest can be removed, in order."""
+    return [
+        *(mount.at for mount in manifest.mounts),
+        *(dial.to for dial in manifest.dials),
+        *(listen.name for listen in manifest.listens),
+    ]
+
+
+def clashes(mounts: Iterable[Mount]) -> list[tuple[Mount, Mount]]:
+    """Pairs of mounts that stand at one place: the first there, and each later one."""
+    first: dict[str, Mount] = {}
+    found = []
+    for mount in mounts:
+        if mount.at in first:
+            found.append((first[mount.at], mount))
+        else:
+            first[mount.at] = mount
+    return found
+
+
+def _append(
+    under: tuple[T, ...], over: tuple[T, ...], gone: frozenset[str], name: Callable[[T], str]
+) -> tuple[T, ...]:
+    kept = [entry for entry in under if name(entry) not in gone]
+    return (*kept, *(entry for entry in over if not any(_same(entry, earlier) for earlier in kept)))
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, Mount) and isinstance(other, Mount):
+        return one.same_as(other)
+    return one == other
+
+
+def _merge_app(under: App, over: App) -> App:
+    return App(
+        command=_first(over.command, under.command),
+        directory=_first(over.directory, under.directory),
+        environment=MappingProxyType({**under.environment, **over.environment}),
+        hostname=_first(over.hostname, under.hostname),
+        name=_first(over.name, under.name),
+    )
+
+
+def _first(over: T | None, under: T | None) -> T | None:
+    return under if over is None else over

@@ -1,0 +1,87 @@
+"""What a manifest says, as frozen values.
+
+Rules: every value here was checked before it was built. None means "not said", so that merging can tell it
+from a default; defaults are filled in when a manifest is lowered (`libos.plan`). `origin` fields say where
+an entry was written and take no part in merging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from libos.namespace import Mount, Namespace
+
+
+def _nothing() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class App:
+    """The program: what to run, where, with which environment, and how it is named."""
+
+    command: tuple[str, ...] | None = None
+    directory: str | None = None
+    environment: Mapping[str, str] = field(default_factory=_nothing)
+    hostname: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Dial:
+    """An address that the app may connect to, in the form of dial(2): "tcp!api.example.com!443"."""
+
+    to: str
+    origin: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Listen:
+    """A port of the app that is reachable at `host`:`outside`. An `outside` of 0 is any free port."""
+
+    port: int
+    host: str
+    outside: int
+    origin: str = field(default="", compare=False)
+
+    @property
+    def published(self) -> str:
+        """The outside address as people write it: "127.0.0.1:8000", "[::1]:8000"."""
+        return f"[{self.host}]:{self.outside}" if ":" in self.host else f"{self.host}:{self.outside}"
+
+    @property
+    def name(self) -> str:
+        """What removes this entry in an include list, after announce(2): "tcp!*!8000"."""
+        return f"tcp!*!{self.port}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the app may use up. `time` is in seconds."""
+
+    time: float | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One manifest with all that it includes. `source` names it in messages."""
+
+    app: App = App()
+    mounts: tuple[Mount, ...] = ()
+    dials: tuple[Dial, ...] = ()
+    listens: tuple[Listen, ...] = ()
+    limits: Limits = Limits()
+    removals: tuple[str, ...] = ()
+    source: str = field(default="", compare=False)
+
+    def namespace(self) -> Namespace:
+        """The mounts in the order in which they are applied: parents first."""
+        return Namespace.ordered(self.mounts)
+
+    def over(self, under: Manifest) -> Manifest:
+        """This manifest laid over another; see `libos.manifest.merge`."""
+        from libos.manifest.merge import merge
+
+        return merge(under, self)

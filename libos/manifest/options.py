@@ -1,0 +1,137 @@
+"""What a command line says, as a manifest: `-v`, `-e`, `--dial`, `-p`, `-w` and their kin.
+
+- Options are laid over the manifest file; without a file, over what `--include` names, else the profile base.
+- They win: a scalar replaces the manifest's, and `-v` takes the place of a mount at the same point.
+- A host path is relative to the current folder.
+- All errors, those of the file too, come in one `ManifestError`; an option's error names the option.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from libos.manifest import values
+from libos.manifest.build import absolute
+from libos.manifest.load import load_under
+from libos.manifest.model import App, Dial, Limits, Listen, Manifest
+from libos.manifest.problems import Problem
+from libos.namespace import HostSource, Mode, Mount
+
+T = TypeVar("T")
+
+_MODES = {"ro": Mode.READ_ONLY, "rw": Mode.READ_WRITE, "cow": Mode.COPY_ON_WRITE}
+
+
+def from_options(
+    manifest: Manifest | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    *,
+    command: Iterable[str] = (),
+    mounts: Iterable[str] = (),
+    environment: Iterable[str] = (),
+    dials: Iterable[str] = (),
+    publish: Iterable[str] = (),
+    include: Iterable[str] = (),
+    directory: str | None = None,
+    hostname: str | None = None,
+    name: str | None = None,
+    time: float | str | None = None,
+    environ: Mapping[str, str] | None = None,
+    base: str | os.PathLike[str] | None = None,
+) -> Manifest:
+    """The manifest that a command line asks for.
+
+    `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base.
+    `mounts` are SRC:AT[:ro|rw|cow]; `environment` NAME=VALUE, or NAME to pass on the value in `environ`
+    (the caller's unless given); `dials` dial(2) addresses; `publish` [IP:]PORT:PORT, outside then inside, or
+    PORT for both; `include` as in a manifest file; `time` seconds or "10min". `base` is the folder of
+    relative paths: the current one unless given. ManifestError with every error found.
+    """
+    options = _Options(os.path.abspath(base if base is not None else os.curdir))
+    environ = os.environ if environ is None else environ
+    mounted = options.each("-v", mounts, options.mount)
+    own = Manifest(
+        app=App(
+            command=tuple(options.each("COMMAND", command, values.argument)) or None,
+            directory=options.one("-w", directory, values.path),
+            environment=MappingProxyType(
+                dict(options.each("-e", environment, lambda text: variable(text, environ)))
+            ),
+            hostname=options.one("--hostname", hostname, values.host_name),
+            name=options.one("--name", name, values.world_name),
+        ),
+        mounts=tuple(mounted),
+        dials=tuple(Dial(to, f"--dial {to}") for to in options.each("--dial", dials, values.dial_address)),
+        listens=tuple(options.each("-p", publish, published)),
+        limits=Limits(time=options.one("--timeout", time, values.duration)),
+        removals=tuple(mount.at for mount in mounted),
+        source="options",
+    )
+    return load_under(own, manifest, tuple(include), base=options.base, problems=options.problems)
+
+
+class _Options:
+    """One command line: its folder and the problems found in it."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.problems: list[Problem] = []
+
+    def one(self, option: str, value: Any, parse: Callable[[Any], T]) -> T | None:
+        """What one option says; None when it is not given or wrong."""
+        found = self.each(option, () if value is None else (value,), parse)
+        return found[0] if found else None
+
+    def each(self, option: str, given: Iterable[Any], parse: Callable[[Any], T]) -> list[T]:
+        """What each use of an option says; a wrong one becomes a problem."""
+        found = []
+        for value in given:
+            try:
+                found.append(parse(value))
+            except ValueError as wrong:
+                self.problems.append(Problem(f"{option} {value}", 0, 0, str(wrong)))
+        return found
+
+    def mount(self, text: str) -> Mount:
+        """A mount as -v says it. ValueError too for a source that is not there: it is never created."""
+        source, at, mode = split_mount(text)
+        path = absolute(values.host_path(source), self.base)
+        if not os.path.exists(path):
+            raise ValueError(f'the host has no "{path}": make it first, or correct the path')
+        return Mount(values.place(at), HostSource(path), mode, origin=f"-v {text}")
+
+
+def split_mount(text: str) -> tuple[str, str, Mode]:
+    """SRC:AT[:ro|rw|cow] in its parts. A source may hold colons; the mount point may not."""
+    rest, mode = text, Mode.READ_ONLY
+    head, colon, last = text.rpartition(":")
+    if colon and not last.startswith("/") and ":" in head:
+        if last not in _MODES:
+            raise ValueError(f'"{last}" is no mode: write ro, rw or cow, as SRC:AT:cow')
+        rest, mode = head, _MODES[last]
+    source, colon, at = rest.rpartition(":")
+    if not colon or not source or not at:
+        raise ValueError("write SRC:AT or SRC:AT:ro|rw|cow, as ./project:/work:cow")
+    # A last slash is a habit of the shell's completion, and means nothing here.
+    return source, posixpath.join("/", at.rstrip("/")) if at.startswith("/") else at, mode
+
+
+def variable(text: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """NAME=VALUE, or NAME for the caller's value. ValueError when the caller has none."""
+    name, equals, value = text.partition("=")
+    values.variable(name)
+    if equals:
+        return name, values.argument(value)
+    if name not in environ:
+        raise ValueError(f"{name} is not set here: set it, or write {name}=VALUE")
+    return name, environ[name]
+
+
+def published(text: str) -> Listen:
+    """[IP:]PORT:PORT, the outside port first, or PORT for both; the IP is 127.0.0.1 unless said."""
+    outside, colon, inside = text.rpartition(":")
+    port = values.port_text(inside)
+    return values.listen(port, outside if colon else None, f"-p {text}")

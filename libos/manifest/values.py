@@ -1,0 +1,199 @@
+"""The small grammars of manifests: sizes, durations, ports, places, names.
+
+Each function turns one written value into its meaning or raises ValueError with a sentence that names the
+value and says what would be right. Files, mappings and command-line options all go through these, so that a
+value means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import posixpath
+import re
+
+from libos.manifest.model import Listen
+from libos.namespace import is_at_or_below, is_clean
+
+# Binary multiples, as docker's -m and tmpfs(5) size= mean them.
+_SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE = re.compile(r"([0-9]{1,15})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+
+# Seconds.
+_TIME_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TIME_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|min|[smhd])\s*")
+
+# The largest length of a host name on Linux, in bytes: HOST_NAME_MAX, sethostname(2).
+_HOST_NAME_MAX = 64
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
+
+# A world's name is a file name below $XDG_RUNTIME_DIR and must leave room in sun_path (108 bytes, unix(7)).
+_WORLD_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,47}", re.IGNORECASE)
+
+# Made by the world's init; a mount there would be covered or would cover it.
+_MADE_BY_INIT = ("/proc", "/dev")
+
+
+def size(value: int | str) -> int:
+    """Bytes: a whole number, or a number with K, M, G or T (powers of 1024): "64M"."""
+    if isinstance(value, int):
+        amount = value
+    else:
+        match = _SIZE.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(
+                f'"{value}" is no size: write a number of bytes or one with K, M, G or T, as "64M"'
+            )
+        amount = int(match[1]) * _SIZE_UNITS[match[2].lower()]
+    if not 0 < amount < 1 << 60:
+        raise ValueError(f"a size of {value} is out of range: it is between 1 byte and 1 EiB")
+    return amount
+
+
+def duration(value: float | str) -> float:
+    """Seconds: a number, or numbers with ms, s, min (or m), h, d: "90s", "1h30min"."""
+    seconds = float(value) if isinstance(value, (int, float)) else _duration_text(value)
+    if not 0 < seconds < 10 * 365 * 86400:
+        raise ValueError(f"a time of {value} is out of range: it is longer than 0 and under ten years")
+    return seconds
+
+
+def _duration_text(value: str) -> float:
+    text = value.strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return float(text)
+    seconds, at = 0.0, 0
+    while match := _TIME_PART.match(text, at):
+        seconds += float(match[1]) * _TIME_UNITS[match[2]]
+        at = match.end()
+    if at != len(text) or not text:
+        raise ValueError(
+            f'"{value}" is no time: write seconds or a number with ms, s, min, h or d, as "10min"'
+        )
+    return seconds
+
+
+def place(value: str) -> str:
+    """A mount point: absolute, clean, and not where init builds /proc and /dev."""
+    path(value)
+    for made in _MADE_BY_INIT:
+        if is_at_or_below(value, made):
+            raise ValueError(f'nothing can be mounted at "{value}": every world has a {made} of its own')
+    if value == "/":
+        raise ValueError('nothing can be mounted at "/": it shows what is mounted below; name a directory')
+    return value
+
+
+def path(value: str) -> str:
+    """An absolute, clean path in the world."""
+    if "\0" in value:
+        raise ValueError("a path cannot hold a NUL byte")
+    if not value.startswith("/"):
+        absolute = posixpath.normpath("/" + value)
+        raise ValueError(f'"{value}" is a relative path: write an absolute one, as "{absolute}"')
+    if not is_clean(value):
+        clean = posixpath.normpath("/" + value.lstrip("/"))
+        raise ValueError(f'"{value}" is not in its plain form: write "{clean}"')
+    return value
+
+
+def host_path(value: str) -> str:
+    """A path on the host as it is written; it is made absolute later."""
+    if not value:
+        raise ValueError('an empty path: write "." for the folder of the manifest')
+    if "\0" in value:
+        raise ValueError("a path cannot hold a NUL byte")
+    return value
+
+
+def port(value: int, *, zero: bool = False) -> int:
+    """A TCP port: 1 to 65535; 0 too where it stands for any free port."""
+    if not (0 if zero else 1) <= value <= 65535:
+        raise ValueError(f"port {value} is out of range: it is 1 to 65535")
+    return value
+
+
+def port_text(value: str, *, zero: bool = False) -> int:
+    """The same from text."""
+    if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        raise ValueError(f'"{value}" is no port number: it is 1 to 65535')
+    return port(int(value), zero=zero)
+
+
+def listen(inside: int, publish: str | int | None, origin: str) -> Listen:
+    """A listen entry. `publish` is "IP:PORT" or a port on 127.0.0.1; None is the same port there."""
+    if publish is None:
+        return Listen(inside, "127.0.0.1", inside, origin)
+    host, outside = published(publish)
+    return Listen(inside, host, outside, origin)
+
+
+def published(value: str | int) -> tuple[str, int]:
+    """The outside address of a listen entry, as (IP, port)."""
+    if isinstance(value, int):
+        return "127.0.0.1", port(value, zero=True)
+    host, colon, text = value.rpartition(":")
+    number = port_text(text, zero=True)
+    return (ip_literal(host) if colon else "127.0.0.1"), number
+
+
+def ip_literal(value: str) -> str:
+    """An IP address in its usual form; IPv6 with or without brackets."""
+    import ipaddress
+
+    bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        raise ValueError(
+            f'"{value}" is no IP address: write one as 127.0.0.1 or [::1], or 0.0.0.0 for every interface'
+        ) from None
+
+
+def dial_address(value: str) -> str:
+    """An address in the form of dial(2), in its one spelling: "tcp!api.example.com!443"."""
+    from libos.net.address import parse
+
+    return str(parse(value))
+
+
+def host_name(value: str) -> str:
+    """The world's own host name: letters, digits and hyphens, in labels."""
+    if len(value) > _HOST_NAME_MAX or not all(_LABEL.fullmatch(label) for label in value.split(".")):
+        raise ValueError(
+            f'"{value}" is no host name: use letters, digits and inner hyphens, {_HOST_NAME_MAX} at most'
+        )
+    return value
+
+
+def world_name(value: str) -> str:
+    """The name by which `libos ps`, `exec` and `kill` find the app."""
+    if not _WORLD_NAME.fullmatch(value):
+        raise ValueError(
+            f'"{value}" cannot name an app: write letters, digits, "-", "_" and inner ".", 48 at most'
+        )
+    return value
+
+
+def variable(name: str) -> str:
+    """The name of an environment variable."""
+    if not name or "=" in name or "\0" in name:
+        raise ValueError(f'"{name}" cannot name an environment variable: it is empty or has "=" or NUL in it')
+    return name
+
+
+def argument(value: str) -> str:
+    """A text that is handed to execve(2): without NUL."""
+    if "\0" in value:
+        raise ValueError("a text with a NUL byte cannot be handed to a program")
+    return value
+
+
+def base64_bytes(value: str | bytes) -> bytes:
+    """The content of a `bytes` mount: base64 in a file, or bytes as they are from Python."""
+    if isinstance(value, bytes):
+        return value
+    try:
+        return base64.b64decode("".join(value.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("this is not base64: encode it with base64(1), or use text") from None

@@ -1,0 +1,154 @@
+"""A namespace: the ordered table of what is mounted where.
+
+Rules and invariants:
+- A `Mount` says which source appears at which absolute, clean path. It is a value: nothing here touches the
+  host, so namespaces are built, compared and printed without any I/O.
+- A `Namespace` is applied from its first mount to its last, as in Plan 9's bind(2): what comes later covers
+  what came before at and below its path. `Namespace.ordered` puts parents before children, so that the
+  order in which a manifest lists its mounts does not matter; no two mounts stand at one path.
+- What is in no mount does not exist.
+- `/proc` and `/dev` are made by the world's init and are in no namespace.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from libos.fs.node import Node
+
+
+class Mode(StrEnum):
+    """What the app may do with a mount."""
+
+    READ_ONLY = "read-only"
+    READ_WRITE = "read-write"
+    COPY_ON_WRITE = "copy-on-write"
+
+
+@dataclass(frozen=True)
+class HostSource:
+    """A file or directory of the host, by absolute path."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """A file with this text, in UTF-8."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class BytesSource:
+    """A file with these bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class MemorySource:
+    """An empty directory in memory, writable, which ends with its world. `size` is in bytes."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class NodeSource:
+    """A node of `libos.fs`, served as it stands."""
+
+    node: Node
+
+
+@dataclass(frozen=True)
+class FunctionSource:
+    """A file whose content is what the function returns, asked anew for each open."""
+
+    function: Callable[[], str | bytes | Awaitable[str | bytes]]
+
+
+@dataclass(frozen=True)
+class WorldSource:
+    """A file that the supervisor writes about the world itself: "hosts" or "resolv.conf"."""
+
+    name: str
+
+
+Source = HostSource | TextSource | BytesSource | MemorySource | NodeSource | FunctionSource | WorldSource
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One source at one place.
+
+    `at` is absolute and clean. With `optional`, a source that the host does not have is left out instead of
+    being an error. `origin` says where the mount was asked for ("agent.toml:12:1", "profile base",
+    "-v ./a:/b"); it takes no part in comparisons, so the same mount from two files is equal.
+    """
+
+    at: str
+    source: Source
+    mode: Mode = Mode.READ_ONLY
+    optional: bool = False
+    origin: str = ""
+
+    def same_as(self, other: Mount) -> bool:
+        """Whether both give the same view, wherever they were asked for."""
+        return (self.at, self.source, self.mode, self.optional) == (
+            other.at,
+            other.source,
+            other.mode,
+            other.optional,
+        )
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """Mounts in the order in which they are applied."""
+
+    mounts: tuple[Mount, ...] = ()
+
+    @staticmethod
+    def ordered(mounts: Iterable[Mount]) -> Namespace:
+        """The namespace of these mounts, parents first and otherwise in the order given."""
+        return Namespace(tuple(sorted(mounts, key=lambda mount: depth(mount.at))))
+
+    def __iter__(self) -> Iterator[Mount]:
+        return iter(self.mounts)
+
+    def __len__(self) -> int:
+        return len(self.mounts)
+
+    def covering(self, path: str) -> Mount | None:
+        """The mount that answers for `path`: the last one at the path or above it, if any."""
+        found: Mount | None = None
+        for mount in self.mounts:
+            if is_at_or_below(path, mount.at):
+                found = mount
+        return found
+
+    def text(self) -> str:
+        """The table in the grammar of Plan 9's namespace(6); see `libos.namespace_text`."""
+        from libos.namespace_text import write
+
+        return write(self)
+
+
+def depth(path: str) -> int:
+    """The number of names in an absolute, clean path: 0 for "/"."""
+    return 0 if path == "/" else path.count("/")
+
+
+def is_at_or_below(path: str, top: str) -> bool:
+    """Whether `path` is `top` or stands below it; both absolute and clean."""
+    return path == top or top == "/" or path.startswith(top + "/")
+
+
+def is_clean(path: str) -> bool:
+    """Whether a path is absolute and free of "//", ".", ".." and a last slash."""
+    return path.startswith("/") and not path.startswith("//") and posixpath.normpath(path) == path

@@ -1,0 +1,130 @@
+"""A plan: a manifest lowered to mechanisms, as data.
+
+Rules and invariants:
+- `steps` are applied in order; each one's mount point exists when its turn comes: in the skeleton (then it
+  stands in `points`), in what an earlier step mounted, or, with `make_point`, once the applier has made it
+  there (an empty file or a directory, parents too). Only mounts that end with the world get `make_point`.
+- A `Served` without a `slot` is attached to the skeleton at its path. With a slot it stands below another
+  mount, where the skeleton cannot be seen: it is attached by itself, and the `BindServed` step of that slot
+  mounts it over.
+- No two entries have the same `at`. `/proc` and `/dev` are made by init after the steps.
+- A plan holds no descriptors and can be compared and printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from libos.namespace import Namespace, Source
+
+if TYPE_CHECKING:
+    from libos.hostview import HostView
+    from libos.manifest.model import Listen, Manifest
+    from libos.net.address import Address
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A file or directory of the host, bound. `source` has no symbolic links in it."""
+
+    at: str
+    source: str
+    read_only: bool
+    directory: bool
+    make_point: bool = False
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A directory of the host under an overlay; the upper layer is in memory and ends with the world."""
+
+    at: str
+    lower: str
+    make_point: bool = False
+
+
+@dataclass(frozen=True)
+class Tmpfs:
+    """An empty directory in memory that belongs to the app. `size` in bytes, None for the kernel's default;
+    `mode` has the permission bits of its root."""
+
+    at: str
+    size: int | None
+    mode: int
+    make_point: bool = False
+
+
+@dataclass(frozen=True)
+class BindServed:
+    """A served node that stands below another mount, bound from its own attachment."""
+
+    at: str
+    slot: int
+    directory: bool | None  # None: only the node knows
+    make_point: bool = False
+
+
+Step = Bind | Overlay | Tmpfs | BindServed
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the file server answers. `copy_on_write` only for a host directory: its changes stay in memory."""
+
+    at: str
+    source: Source
+    writable: bool = False
+    copy_on_write: bool = False
+    slot: int | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of `libos explain`: what was asked, how it is given, why, and where it was asked for."""
+
+    at: str
+    asked: str
+    mechanism: str
+    reason: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that starting a world needs. `time` is in seconds, None for no limit."""
+
+    namespace: Namespace
+    steps: tuple[Step, ...]
+    served: tuple[Served, ...]
+    points: tuple[tuple[str, bool], ...]  # (path, is a directory): what the skeleton shows for steps and init
+    dials: tuple[Address, ...]
+    listens: tuple[Listen, ...]
+    command: tuple[str, ...]
+    directory: str
+    environment: Mapping[str, str]
+    hostname: str
+    name: str | None
+    time: float | None
+    lines: tuple[Line, ...]
+
+    def json(self) -> dict[str, Any]:
+        """The plan as JSON values, version 1, for `libos explain --json`; see `libos.plan_json`."""
+        from libos.plan_json import plan_json
+
+        return plan_json(self)
+
+
+def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve_all: bool = False) -> Plan:
+    """The plan for a manifest on a host; see `libos.lowering`. ManifestError with every error found."""
+    from libos.lowering import lower as do
+
+    return do(manifest, host, serve_all=serve_all)
+
+
+def find_command(plan: Plan, command: str | None = None, *, host: HostView | None = None) -> str:
+    """Where the command stands in the world; see `libos.command`. CommandNotFoundError with the remedy."""
+    from libos.command import find_command as do
+
+    return do(plan, command, host=host)

@@ -1,0 +1,70 @@
+"""A plan as JSON values, for `libos explain --json`.
+
+Version 1. Within a version, keys are only added. What Python code answers is named, not shown; the content of
+texts is not shown either, since it may be a secret: its size is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from libos.namespace import (
+    BytesSource,
+    HostSource,
+    MemorySource,
+    Source,
+    TextSource,
+    WorldSource,
+)
+from libos.plan import Plan, Served, Step
+
+VERSION = 1
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The plan as what json.dumps takes."""
+    return {
+        "version": VERSION,
+        "name": plan.name,
+        "command": list(plan.command),
+        "directory": plan.directory,
+        "environment": dict(plan.environment),
+        "hostname": plan.hostname,
+        "time": plan.time,
+        "resources": [asdict(line) for line in plan.lines],
+        "steps": [_step(step) for step in plan.steps],
+        "served": [_served(served) for served in plan.served],
+        "points": [{"at": at, "directory": directory} for at, directory in plan.points],
+        "dial": [str(address) for address in plan.dials],
+        "listen": [{"port": listen.port, "publish": listen.published} for listen in plan.listens],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {"step": type(step).__name__.lower(), **asdict(step)}
+
+
+def _served(served: Served) -> dict[str, Any]:
+    return {
+        "at": served.at,
+        "source": source_json(served.source),
+        "writable": served.writable,
+        "copy_on_write": served.copy_on_write,
+        "slot": served.slot,
+    }
+
+
+def source_json(source: Source) -> dict[str, Any]:
+    """A source: its kind, and what of it may be shown."""
+    if isinstance(source, HostSource):
+        return {"kind": "host", "path": source.path}
+    if isinstance(source, TextSource):
+        return {"kind": "text", "bytes": len(source.text.encode())}
+    if isinstance(source, BytesSource):
+        return {"kind": "bytes", "bytes": len(source.data)}
+    if isinstance(source, MemorySource):
+        return {"kind": "memory", "bytes": source.size}
+    if isinstance(source, WorldSource):
+        return {"kind": "world", "name": source.name}
+    return {"kind": type(source).__name__.removesuffix("Source").lower()}
