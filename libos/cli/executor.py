@@ -1,0 +1,130 @@
+"""The client's side of `libos exec`: hands the streams over, or carries a terminal, and waits for the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import trio
+
+from libos.cli.relay import FORWARDED, carry
+from libos.cli.runner import open_unwrapped_nursery, output_for
+from libos.cli.status import exit_status
+from libos.cli.terminal import CallerTerminal
+from libos.control.channel import Channel
+from libos.control.folder import ControlError, open_folder
+from libos.control.wire import Message
+from libos.errors import CommandError, CommandNotFoundError, ManifestError
+
+
+def execute(
+    name: str, command: list[str], environment: list[str], directory: str | None, terminal: bool
+) -> int:
+    """Run the command in the world and give the exit status. Raises LibosError."""
+    message: Message = {
+        "request": "exec",
+        "command": command,
+        "environment": _variables(environment),
+        "directory": directory,
+    }
+    with open_folder() as folder:
+        connection = folder.connect(name)
+    return trio.run(_execute, Channel(connection), message, terminal)
+
+
+def _variables(environment: list[str]) -> dict[str, str]:
+    found = {}
+    for text in environment:
+        name, equals, value = text.partition("=")
+        if not name or (not equals and name not in os.environ):
+            raise ManifestError(f"-e {text}: write NAME=VALUE, or the NAME of a variable that is set here")
+        found[name] = value if equals else os.environ[name]
+    return found
+
+
+async def _execute(channel: Channel, message: Message, terminal: bool) -> int:
+    with channel:
+        if terminal:
+            with CallerTerminal(0) as caller, output_for(caller) as out_fd:
+                return await _carry(channel, message, caller, out_fd)
+        job, _ = await _start(channel, message, [0, 1, 2])
+        async with open_unwrapped_nursery() as nursery:
+            nursery.start_soon(_forward, job)
+            nursery.start_soon(job.follow)
+            await job.ended.wait()
+            nursery.cancel_scope.cancel()
+        return job.status
+
+
+async def _carry(channel: Channel, message: Message, caller: CallerTerminal, out_fd: int) -> int:
+    kind = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
+    message = message | {"terminal": caller.size(), "environment": kind | message["environment"]}
+    job, descriptors = await _start(channel, message, [])
+    (master_fd,) = descriptors
+    try:
+        async with open_unwrapped_nursery() as nursery:
+            nursery.start_soon(job.follow)
+            await carry(caller, out_fd, master_fd, job, job.ended.wait)
+            nursery.cancel_scope.cancel()
+    finally:
+        os.close(master_fd)
+    return job.status
+
+
+@dataclass
+class _RemoteJob:
+    """The process in the world, seen through the control connection."""
+
+    channel: Channel
+    ended: trio.Event = field(default_factory=trio.Event)
+    status: int = ControlError.exit_status
+
+    def __post_init__(self) -> None:
+        self._send_stop, self._stops = trio.open_memory_channel[None](64)
+
+    async def send_signal(self, number: int) -> None:
+        await self.channel.send({"request": "signal", "number": number})
+
+    async def stops(self) -> AsyncIterator[None]:
+        async for stop in self._stops:
+            yield stop
+
+    async def follow(self) -> None:
+        """Read what becomes of the process until its end. Raises ControlError when the world goes away."""
+        while (received := await self.channel.receive()) is not None:
+            message, _ = received
+            match message.get("answer"):
+                case "stopped":
+                    await self._send_stop.send(None)
+                case "exit":
+                    self.status = exit_status(message["returncode"], message["reason"])
+                    self.ended.set()
+                    return
+        raise ControlError("the world ended")
+
+
+async def _start(channel: Channel, message: Message, descriptors: list[int]) -> tuple[_RemoteJob, list[int]]:
+    await channel.send(message, descriptors)
+    received = await channel.receive()
+    if received is None:
+        raise ControlError("the world ended")
+    answer, received_descriptors = received
+    if answer.get("answer") == "error":
+        raise _error_of(answer)
+    return _RemoteJob(channel), received_descriptors
+
+
+def _error_of(answer: Message) -> Exception:
+    kinds = {kind.exit_status: kind for kind in (CommandError, CommandNotFoundError)}
+    return kinds.get(answer.get("exit_status", 0), ControlError)(str(answer.get("text")))
+
+
+async def _forward(job: _RemoteJob) -> None:
+    """Forward signals; a second Ctrl-C kills the process."""
+    interrupts = 0
+    with trio.open_signal_receiver(*FORWARDED) as signals:
+        async for number in signals:
+            interrupts += number == signal.SIGINT
+            await job.send_signal(signal.SIGKILL if interrupts > 1 and number == signal.SIGINT else number)

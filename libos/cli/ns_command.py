@@ -1,0 +1,31 @@
+"""`libos ns`: a namespace as namespace(6) text, of a manifest or of a running world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from libos.cli.options import WithCommand, take_view, view_options
+
+
+@click.command("ns", cls=WithCommand)
+@view_options
+@click.option("--world", "world", metavar="NAME", help="Print the namespace of a running world instead.")
+@click.pass_context
+def command(ctx: click.Context, /, world: str | None, **parameters: Any) -> None:
+    """Print a namespace in the form of Plan 9's namespace(6), one bind or mount a line.
+
+    Takes the options of `libos run`; without a manifest it prints the profile base.
+    """
+    click.echo(
+        _of_world(world) if world else take_view(ctx, parameters).manifest().namespace().text(), nl=False
+    )
+
+
+def _of_world(name: str) -> str:
+    from libos.control.client import ask
+    from libos.control.folder import open_folder
+
+    with open_folder() as folder:
+        return str(ask(folder, name, {"request": "namespace"})["text"])

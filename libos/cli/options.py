@@ -1,0 +1,104 @@
+"""Options that several commands share, and the manifest that they make.
+
+What stands after `--` is the app's command, untouched: click never sees it, so its options cannot be taken
+for libos's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from libos.manifest import Manifest
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """What the command line says about an app's view; `manifest()` checks it together with the manifest
+    file."""
+
+    manifest_path: str | None
+    mounts: tuple[str, ...]
+    environment: tuple[str, ...]
+    dials: tuple[str, ...]
+    publish: tuple[str, ...]
+    include: tuple[str, ...]
+    directory: str | None
+    hostname: str | None
+    name: str | None
+    timeout: str | None
+    command: tuple[str, ...]
+
+    def manifest(self) -> Manifest:
+        """Give the manifest of file and options together. Raises ManifestError with every error found."""
+        from libos.manifest import from_options
+
+        return from_options(
+            self.manifest_path,
+            command=self.command,
+            mounts=self.mounts,
+            environment=self.environment,
+            dials=self.dials,
+            publish=self.publish,
+            include=self.include,
+            directory=self.directory,
+            hostname=self.hostname,
+            name=self.name,
+            time=self.timeout,
+        )
+
+
+class WithCommand(click.Command):
+    """A click command whose arguments after the first `--` are the app's command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            args, rest = args[:at], args[at + 1 :]
+            if not rest:
+                raise click.UsageError("a command must follow --", ctx)
+            ctx.meta["libos.command"] = tuple(rest)
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- COMMAND ...]"]
+
+
+_OPTIONS: list[Callable[[Any], Any]] = [
+    click.argument("manifest_path", metavar="[MANIFEST]", required=False),
+    click.option("-v", "--volume", "mounts", metavar="SRC:AT[:ro|rw|cow]", multiple=True,
+                 help="Mount a file or directory of the host; read-only unless said."),
+    click.option("-e", "--env", "environment", metavar="NAME[=VALUE]", multiple=True,
+                 help="Set a variable; without a value, pass on the one set here."),
+    click.option("--dial", "dials", metavar="ADDRESS", multiple=True,
+                 help="Let the app connect there: tcp!api.example.com!443."),
+    click.option("-p", "--publish", "publish", metavar="[IP:]PORT:PORT", multiple=True,
+                 help="Make a port of the app reachable outside (outside first); at 127.0.0.1 unless said."),
+    click.option("--include", "include", metavar="PROFILE|FILE", multiple=True,
+                 help="Add a profile (base, shell, python, node) or a manifest file."),
+    click.option("-w", "--workdir", "directory", metavar="DIRECTORY", help="The app's working directory."),
+    click.option("--hostname", "hostname", metavar="NAME", help="The host name that the app sees."),
+    click.option("--name", "name", metavar="NAME", help="The world's name, for ps, exec and kill."),
+    click.option("--timeout", "timeout", metavar="TIME",
+                 help="End the app after this time (10, 10s, 5min); the status is then 124."),
+]  # fmt: skip
+
+
+def view_options(function: Function) -> Function:
+    """Give a command the options of ViewOptions; `take_view` reads them."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def take_view(ctx: click.Context, parameters: dict[str, Any]) -> ViewOptions:
+    """Take the options of ViewOptions out of a command's parameters."""
+    command = ctx.meta.get("libos.command", ())
+    names = [field.name for field in fields(ViewOptions) if field.name != "command"]
+    return ViewOptions(**{name: parameters.pop(name) for name in names}, command=command)

@@ -1,0 +1,77 @@
+"""The report: what the app asked for and did not get, each once with a count. Pure.
+
+It answers the question that every sandbox is asked: why was it denied? A path that is absent from the
+namespace, a name that no grant covers and an address that nothing listens on are counted; what a mounted
+tree itself does not hold is the tree's own affair and is not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from libos.cli.show import harmless
+from libos.events import Event
+
+# Different things counted; an app that asks for more is counted as a whole from there on. About 1 MB.
+MOST = 10_000
+# Lines printed a kind of thing; the events have the rest.
+SHOWN = 40
+
+# The kinds of event that are refusals: the word, the remedy, and the field that names the thing.
+_REFUSALS = {
+    "path.absent": ("path", "-v SRC:AT", "path"),
+    "name.absent": ("name", "--dial tcp!NAME!PORT", "name"),
+    "dial.refused": ("dial", "--dial ADDRESS", "address"),
+    "error": ("error", "", "reason"),
+}
+
+
+class Report:
+    """Counts refusals and prints them."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._beyond = 0
+
+    def note(self, event: Event) -> None:
+        """Count the event if it is a refusal."""
+        if event.kind not in _REFUSALS:
+            return
+        key = (event.kind, _subject(event))
+        if key in self._counts or len(self._counts) < MOST:
+            self._counts[key] += 1
+        else:
+            self._beyond += 1
+
+    def lines(self) -> list[str]:
+        """Give the report's lines; the summary comes last."""
+        if not self._counts:
+            return ["the app got everything that it asked for"]
+        found = [line for kind in _REFUSALS for line in self._section(kind)]
+        if self._beyond:
+            found.append(f"{self._beyond:>7}  more, of things not counted singly")
+        return [*found, self._summary()]
+
+    def _section(self, kind: str) -> Iterator[str]:
+        word = _REFUSALS[kind][0]
+        counted = [(subject, count) for (of, subject), count in self._counts.most_common() if of == kind]
+        for subject, count in counted[:SHOWN]:
+            yield f"{count:>7}x {word:<5} {harmless(subject)}"
+        if len(counted) > SHOWN:
+            yield f"{'':>8} {word:<5} … and {len(counted) - SHOWN} more; --events FILE has them all"
+
+    def _summary(self) -> str:
+        things = len(self._counts)
+        remedies = [_REFUSALS[kind] for kind in _REFUSALS if any(of == kind for of, _ in self._counts)]
+        granted = ", ".join(f"a {word} with {remedy}" for word, remedy, _ in remedies if remedy)
+        told = f"{things} {'thing was' if things == 1 else 'things were'} asked for and not given"
+        return f"{told}; give {granted}" if granted else told
+
+
+def _subject(event: Event) -> str:
+    """Name the thing that was asked for as a manifest would: a path, a name, a dial(2) address."""
+    fields = event.fields
+    if event.kind == "dial.refused" and "port" in fields:
+        return f"{fields.get('network', 'tcp')}!{fields.get('address')}!{fields['port']}"
+    return str(fields.get(_REFUSALS[event.kind][2], "?"))

@@ -1,0 +1,209 @@
+"""Running one app in the foreground: supervisor, streams or terminal, events, control socket, report."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import trio
+
+from libos.app import App, ExitStatus
+from libos.cli.eventfile import EventFile, open_event_file
+from libos.cli.relay import carry
+from libos.cli.report import Report
+from libos.cli.show import complain, say
+from libos.cli.signals import forward
+from libos.cli.status import exit_status
+from libos.cli.terminal import CallerTerminal, reopen, same_terminal
+from libos.control.folder import ControlError, check_name, open_folder
+from libos.control.server import serve
+from libos.events import Event
+from libos.manifest import Manifest
+from libos.supervisor import Supervisor
+from libos.world import Change
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run and how."""
+
+    manifest: Manifest
+    terminal: bool
+    events: str | None
+    report: bool
+    serve_all: bool
+
+
+def run(request: Request) -> int:
+    """Run the app to its end and give the exit status. Raises LibosError."""
+    report = Report() if request.report else None
+    with ExitStack() as stack:
+        file = stack.enter_context(open_event_file(request.events)) if request.events else None
+        try:
+            status = trio.run(_run, request, report, file)
+        finally:
+            if report is not None:
+                say("\n".join(report.lines()))
+    _tell_end(status, request)
+    return exit_status(status.returncode, status.reason)
+
+
+def _tell_end(status: ExitStatus, request: Request) -> None:
+    if status.reason == "time":
+        seconds = request.manifest.limits.time
+        complain(
+            f"the app's time ran out ({seconds:g} s); give it more with --timeout"
+            if seconds
+            else "time ran out"
+        )
+    elif status.reason == "lost":
+        complain("the world was lost: its keeper or its init was killed")
+
+
+async def _run(request: Request, report: Report | None, file: EventFile | None) -> ExitStatus:
+    # The reader outlives the supervisor, so that the last events are read; the nursery waits until they are.
+    async with (
+        AsyncExitStack() as readers,
+        open_unwrapped_nursery() as nursery,
+        Supervisor(serve_all=request.serve_all) as supervisor,
+    ):
+        if report is not None or file is not None:
+            events = await readers.enter_async_context(supervisor.events())
+            nursery.start_soon(_observe, events, report, file)
+        return await _run_app(supervisor, request)
+
+
+async def _observe(events: AsyncIterator[Event], report: Report | None, file: EventFile | None) -> None:
+    async for event in events:
+        if report is not None:
+            report.note(event)
+        if file is not None:
+            await file.write(event)
+
+
+async def _run_app(supervisor: Supervisor, request: Request) -> ExitStatus:
+    name = request.manifest.app.name or _own_name(request.manifest)
+    with _take_name(supervisor, name, asked=request.manifest.app.name is not None) as listener:
+        manifest = _with_terminal_type(request.manifest) if request.terminal else request.manifest
+        app = await supervisor.start(manifest, terminal=request.terminal, name=name)
+        async with open_unwrapped_nursery() as nursery:
+            if listener is not None:
+                await nursery.start(serve, app, listener, _describe(app))
+            status = await (_attend_terminal(app) if request.terminal else _attend(app))
+            nursery.cancel_scope.cancel()
+        return status
+
+
+async def _attend(app: App) -> ExitStatus:
+    """Wait for an app that has the caller's own streams."""
+    async with open_unwrapped_nursery() as nursery:
+        await nursery.start(forward, app)
+        status = await app.wait()
+        nursery.cancel_scope.cancel()
+    return status
+
+
+async def _attend_terminal(app: App) -> ExitStatus:
+    """Carry the caller's terminal to the app's pty until the app ends."""
+    assert app.terminal_fd is not None
+    with CallerTerminal(0) as terminal, output_for(terminal) as out_fd:
+        await carry(terminal, out_fd, app.terminal_fd, _AppJob(app), app.wait)
+    return await app.wait()
+
+
+@contextmanager
+def output_for(terminal: CallerTerminal) -> Iterator[int]:
+    """Give a non-blocking descriptor for what the app writes: the terminal's, unless stdout leads
+    elsewhere."""
+    if same_terminal(0, 1):
+        yield terminal.fd
+        return
+    out_fd = reopen(1, os.O_WRONLY | os.O_APPEND)
+    try:
+        yield out_fd
+    finally:
+        os.close(out_fd)
+
+
+class _AppJob:
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def send_signal(self, number: int) -> None:
+        await self._app.send_signal(number)
+
+    async def stops(self) -> AsyncIterator[None]:
+        async for change in self._app.changes():
+            if change == Change.STOPPED:
+                yield
+
+
+def _with_terminal_type(manifest: Manifest) -> Manifest:
+    """Tell the app the type of the caller's terminal, unless its manifest names one."""
+    kind = os.environ.get("TERM")
+    if kind is None or "TERM" in manifest.app.environment:
+        return manifest
+    environment = MappingProxyType({**manifest.app.environment, "TERM": kind})
+    return replace(manifest, app=replace(manifest.app, environment=environment))
+
+
+def _own_name(manifest: Manifest) -> str:
+    """Make a name that no other `libos run` of this machine has now: the command's and this process's
+    number."""
+    stem = os.path.basename((manifest.app.command or ("app",))[0])
+    stem = re.sub(r"[^A-Za-z0-9_-]", "-", stem).strip("-_")[:40] or "app"
+    return f"{stem}-{os.getpid()}"
+
+
+@contextmanager
+def _take_name(supervisor: Supervisor, name: str, *, asked: bool) -> Iterator[socket.socket | None]:
+    """Take the world's name in the control folder; give its listening socket.
+
+    Where the folder cannot be used, a world that nobody named runs without a socket, and the person is told.
+    Raises ControlError when a running world has the name.
+    """
+    check_name(name)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(open_folder())
+            listener = stack.enter_context(folder.listen(name))
+        except ControlError as error:
+            if asked:
+                raise
+            say(f"libos ps and exec will not find this world: {error}")
+            yield None
+            return
+        path = str(folder.socket_path(name))
+        supervisor.sweep(path)
+        try:
+            yield listener
+        finally:
+            folder.remove(name)
+            supervisor.keep(path)
+
+
+def _describe(app: App) -> dict[str, object]:
+    plan = app.plan
+    return {
+        "command": list(plan.command),
+        "listens": [{"inside": listen.port, "outside": listen.published} for listen in plan.listens],
+        "dials": [str(address) for address in plan.dials],
+    }
+
+
+@asynccontextmanager
+async def open_unwrapped_nursery() -> AsyncIterator[trio.Nursery]:
+    """Give a nursery whose single error comes out as itself, so that the edge can tell whose fault it is."""
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None

@@ -1,0 +1,85 @@
+"""Text for people: what an app chose is made harmless, colour is used only where it can be seen.
+
+Rules: data goes to stdout, everything else to stderr; the most important line comes last. NO_COLOR
+(no-color.org) and a descriptor that is no terminal turn colour off.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+_BOLD = "1"
+_RED = "31"
+_GREEN = "32"
+_YELLOW = "33"
+
+
+def harmless(text: str) -> str:
+    """Give the text with everything that is not printable escaped: control characters, bidirectional marks,
+    bytes that are no UTF-8. A name must not move the cursor, change the colour or pretend to be another
+    name."""
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that could not be decoded: PEP 383
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def coloured(text: str, code: str, stream: TextIO) -> str:
+    """Give the text in a colour (an SGR code) where the stream shows colours."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
+def good(text: str, stream: TextIO) -> str:
+    """Give the text in green."""
+    return coloured(text, _GREEN, stream)
+
+
+def bad(text: str, stream: TextIO) -> str:
+    """Give the text in red."""
+    return coloured(text, _RED, stream)
+
+
+def doubtful(text: str, stream: TextIO) -> str:
+    """Give the text in yellow."""
+    return coloured(text, _YELLOW, stream)
+
+
+def say(text: str) -> None:
+    """Say something to the person, on stderr, each line after "libos: ". Never fails."""
+    lines = text.splitlines() or [""]
+    try:
+        print(*(f"libos: {line}" for line in lines), sep="\n", file=sys.stderr, flush=True)
+    except OSError:
+        pass  # nobody listens
+
+
+def complain(text: str) -> None:
+    """Say an error, its last line being the important one."""
+    *before, last = text.splitlines() or [""]
+    head = "".join(f"libos: {line}\n" for line in before)
+    try:
+        sys.stderr.write(f"{head}{coloured('libos:', _BOLD + ';' + _RED, sys.stderr)} {last}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass  # nobody listens
+
+
+def columns(rows: Iterable[Sequence[str]], head: Sequence[str] | None = None) -> str:
+    """Give rows as aligned columns, two spaces apart; the last column is as long as it is."""
+    table = [list(row) for row in rows]
+    if head is not None:
+        table.insert(0, list(head))
+    if not table:
+        return ""
+    widths = [max(len(row[index]) for row in table) for index in range(len(table[0]) - 1)]
+    lines = ("  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in table)
+    return "\n".join(lines)
