@@ -1,26 +1,19 @@
-"""One manifest file as raw values, with the place of each.
+"""One document: raw values, where they come from, and the place of each.
 
-Reading fails with one `UnreadableError` (a `ManifestError`) that names the file and the remedy: a directory,
-a file that cannot be read, one that is too large, not UTF-8, or not TOML.
+A document is a file, a profile, a mapping, or the `--include` options; only files have places. The rest of
+the package asks it for problems and origins, and so needs not know which one it is.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from libos.manifest.positions import Path, Positions
-from libos.manifest.problems import Problem, UnreadableError
+from libos.manifest.problems import Problem
 
-# Bytes. A manifest is written by hand, in a few KiB; what is larger is another file.
-SIZE_LIMIT = 1 << 20
-
-_TOML_PLACE = re.compile(r"(.*) \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)", re.DOTALL)
+if TYPE_CHECKING:
+    from libos.manifest.positions import Path, Positions
 
 
 @dataclass(frozen=True)
@@ -54,85 +47,3 @@ def dotted(path: Path) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def read_document(path: str, shown: str | None = None) -> Document:
-    """The document in a file; `shown` is the name to use in messages. UnreadableError as the module says."""
-    source = shown or path
-    text = _decode(_read(path, source), source)
-    raw = _parse(text, source)
-    return Document(source, raw, os.path.dirname(os.path.abspath(path)), _positions(text), is_file=True)
-
-
-def _read(path: str, source: str) -> bytes:
-    try:
-        # O_NONBLOCK: a FIFO must not hold the caller.
-        file_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError) as failure:
-        raise _at(source, 0, 0, _unreadable(failure, path)) from None
-    with open(file_fd, "rb") as file:
-        mode = os.fstat(file_fd).st_mode
-        if stat.S_ISDIR(mode):
-            raise _at(source, 0, 0, "this is a directory: name the manifest file in it, as agent.toml")
-        try:
-            data = file.read(SIZE_LIMIT + 1) or b""
-        except OSError as failure:
-            raise _at(source, 0, 0, _unreadable(failure, path)) from None
-    if len(data) > SIZE_LIMIT:
-        raise _at(
-            source, 0, 0, f"larger than {SIZE_LIMIT >> 20} MiB, so no manifest: mount large content with host"
-        )
-    return data
-
-
-def _unreadable(failure: OSError | ValueError, path: str) -> str:
-    if isinstance(failure, FileNotFoundError):
-        return "no such file: check the path, or write a manifest there"
-    if isinstance(failure, PermissionError):
-        return f'you may not read this file: chmod u+r "{path}", or run as its owner'
-    reason = failure.strerror if isinstance(failure, OSError) else str(failure)
-    return f"cannot be read: {reason}; a manifest is a regular file"
-
-
-def _decode(data: bytes, source: str) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as failure:
-        before = data[: failure.start]
-        line = before.count(b"\n") + 1
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
-        raise _at(
-            source, line, column, f"byte 0x{data[failure.start]:02x} is not UTF-8: save the file as UTF-8"
-        ) from None
-
-
-def _parse(text: str, source: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise _at(source, 0, 0, "nested too deeply for a manifest: write flat tables") from None
-    except ValueError as failure:  # TOMLDecodeError, and int()'s own for thousands of digits
-        match = _TOML_PLACE.fullmatch(str(failure))
-        reason = match[1] if match else str(failure)
-        line, column = _place(match, text)
-        remedy = "; the form of TOML is at https://toml.io"
-        raise _at(source, line, column, f"not TOML: {reason[:1].lower()}{reason[1:]}{remedy}") from None
-
-
-def _place(match: re.Match[str] | None, text: str) -> tuple[int, int]:
-    if match is None:
-        return 0, 0
-    if match[2]:
-        return int(match[2]), int(match[3])
-    return text.count("\n") + 1, len(text) - text.rfind("\n")
-
-
-def _positions(text: str) -> Positions | None:
-    try:
-        return Positions(text)
-    except (RecursionError, ValueError, IndexError):  # a message without its line beats no message
-        return None
-
-
-def _at(source: str, line: int, column: int, message: str) -> UnreadableError:
-    return UnreadableError(Problem(source, line, column, message))

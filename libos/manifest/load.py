@@ -17,13 +17,14 @@ from typing import Any
 
 from libos.manifest import merge
 from libos.manifest.build import absolute, build
-from libos.manifest.document import Document, read_document
+from libos.manifest.document import Document
 from libos.manifest.model import Manifest
 from libos.manifest.problems import Problem, UnreadableError, error, nearest
 from libos.manifest.profiles import profile_names, read_profile
 from libos.namespace import HostSource, Mount
 
-_PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# What an include entry that names a profile looks like; anything else is a path.
+_PROFILE_NAME = r"[a-z0-9][a-z0-9_-]*"
 
 
 def load(path: str | os.PathLike[str]) -> Manifest:
@@ -31,6 +32,8 @@ def load(path: str | os.PathLike[str]) -> Manifest:
 
     ManifestError with every error found. The name in messages is the path as given.
     """
+    from libos.manifest.reading import read_document  # not needed for a command line without a file
+
     name = os.fspath(path)
     return _Loading().whole(read_document(name), identity=os.path.realpath(name))
 
@@ -108,6 +111,8 @@ class _Loading:
             return manifest
         if isinstance(manifest, Mapping):
             return self.document(Document("manifest", _plain(manifest), base))
+        from libos.manifest.reading import read_document
+
         path = os.path.join(base, os.fspath(manifest))
         try:
             document = read_document(path, os.fspath(manifest))
@@ -150,7 +155,7 @@ class _Loading:
         return merge.merge(under, Manifest(removals=tuple(name for _, name in removals)))
 
     def one(self, document: Document, index: int, entry: str) -> Manifest:
-        if _PROFILE_NAME.fullmatch(entry):
+        if re.fullmatch(_PROFILE_NAME, entry):
             return self.profile(document, index, entry)
         return self.file(document, index, entry)
 
@@ -186,6 +191,8 @@ class _Loading:
             return Manifest()
         self.done.add(identity)
         shown = os.path.join(os.path.dirname(document.source), entry)
+        from libos.manifest.reading import read_document
+
         try:
             inner = read_document(path, shown)
         except UnreadableError as failure:

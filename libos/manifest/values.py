@@ -2,13 +2,11 @@
 
 Each function turns one written value into its meaning or raises ValueError with a sentence that names the
 value and says what would be right. Files, mappings and command-line options all go through these, so that a
-value means the same everywhere.
+value means the same everywhere. Patterns are compiled when they are first used: a start pays for each.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import posixpath
 import re
 
@@ -17,18 +15,18 @@ from libos.namespace import is_at_or_below, is_clean
 
 # Binary multiples, as docker's -m and tmpfs(5) size= mean them.
 _SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE = re.compile(r"([0-9]{1,15})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_SIZE = r"([0-9]{1,15})\s*([kmgt]?)(?:i?b)?"
 
 # Seconds.
 _TIME_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_TIME_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|min|[smhd])\s*")
+_TIME_PART = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|min|[smhd])\s*"
 
 # The largest length of a host name on Linux, in bytes: HOST_NAME_MAX, sethostname(2).
 _HOST_NAME_MAX = 64
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 # A world's name is a file name below $XDG_RUNTIME_DIR and must leave room in sun_path (108 bytes, unix(7)).
-_WORLD_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,47}", re.IGNORECASE)
+_WORLD_NAME = r"[a-z0-9][a-z0-9_.-]{0,47}"
 
 # Made by the world's init; a mount there would be covered or would cover it.
 _MADE_BY_INIT = ("/proc", "/dev")
@@ -39,7 +37,7 @@ def size(value: int | str) -> int:
     if isinstance(value, int):
         amount = value
     else:
-        match = _SIZE.fullmatch(value.strip())
+        match = re.fullmatch(_SIZE, value.strip(), re.IGNORECASE)
         if match is None:
             raise ValueError(
                 f'"{value}" is no size: write a number of bytes or one with K, M, G or T, as "64M"'
@@ -63,7 +61,7 @@ def _duration_text(value: str) -> float:
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         return float(text)
     seconds, at = 0.0, 0
-    while match := _TIME_PART.match(text, at):
+    while match := re.compile(_TIME_PART).match(text, at):
         seconds += float(match[1]) * _TIME_UNITS[match[2]]
         at = match.end()
     if at != len(text) or not text:
@@ -159,7 +157,7 @@ def dial_address(value: str) -> str:
 
 def host_name(value: str) -> str:
     """The world's own host name: letters, digits and hyphens, in labels."""
-    if len(value) > _HOST_NAME_MAX or not all(_LABEL.fullmatch(label) for label in value.split(".")):
+    if len(value) > _HOST_NAME_MAX or not all(re.fullmatch(_LABEL, label, re.IGNORECASE) for label in value.split(".")):
         raise ValueError(
             f'"{value}" is no host name: use letters, digits and inner hyphens, {_HOST_NAME_MAX} at most'
         )
@@ -168,7 +166,7 @@ def host_name(value: str) -> str:
 
 def world_name(value: str) -> str:
     """The name by which `libos ps`, `exec` and `kill` find the app."""
-    if not _WORLD_NAME.fullmatch(value):
+    if not re.fullmatch(_WORLD_NAME, value, re.IGNORECASE):
         raise ValueError(
             f'"{value}" cannot name an app: write letters, digits, "-", "_" and inner ".", 48 at most'
         )
@@ -193,7 +191,9 @@ def base64_bytes(value: str | bytes) -> bytes:
     """The content of a `bytes` mount: base64 in a file, or bytes as they are from Python."""
     if isinstance(value, bytes):
         return value
+    import base64
+
     try:
         return base64.b64decode("".join(value.split()), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:  # binascii.Error is one
         raise ValueError("this is not base64: encode it with base64(1), or use text") from None
