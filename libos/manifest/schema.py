@@ -7,6 +7,7 @@ is not written is None, which no written value can be: TOML has no null.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -96,7 +97,7 @@ class MountTable(Table):
 class PythonMountTable(MountTable):
     """A mount as Python code may say it."""
 
-    bytes: Annotated[str | bytes, _checked(values.base64_bytes)] = Field(  # type: ignore[assignment]  # wider
+    bytes: Annotated[str | builtins.bytes, _checked(values.base64_bytes)] = Field(  # type: ignore[assignment]  # wider
         default_factory=_unwritten
     )
     node: Any = None
