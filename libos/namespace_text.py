@@ -8,7 +8,7 @@ One operation a line, arguments split on blanks and quoted as rc(1) does ('it''s
     mount -c '#memory' AT BYTES          an empty directory in memory of at most this size
     mount '#text' AT TEXT                a file with this text
     mount '#bytes' AT BASE64             a file with these bytes
-    mount '#node' AT NAME                what Python code answers ('#function' too): not to be recreated from text
+    mount '#node' AT NAME                what Python code answers, or '#function': text cannot recreate it
     mount '#world' AT NAME               a file that the supervisor writes: hosts, resolv.conf
 
 The flag -q marks an optional mount, as in 9front's lib/namespace. A line break, carriage return, NUL or

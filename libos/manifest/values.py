@@ -157,7 +157,9 @@ def dial_address(value: str) -> str:
 
 def host_name(value: str) -> str:
     """The world's own host name: letters, digits and hyphens, in labels."""
-    if len(value) > _HOST_NAME_MAX or not all(re.fullmatch(_LABEL, label, re.IGNORECASE) for label in value.split(".")):
+    if len(value) > _HOST_NAME_MAX or not all(
+        re.fullmatch(_LABEL, label, re.IGNORECASE) for label in value.split(".")
+    ):
         raise ValueError(
             f'"{value}" is no host name: use letters, digits and inner hyphens, {_HOST_NAME_MAX} at most'
         )

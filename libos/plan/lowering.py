@@ -22,8 +22,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from libos.hostview import Host, HostView, Kind
-from libos.lookup import find
 from libos.manifest.load import missing, split_origin
 from libos.manifest.model import Manifest
 from libos.manifest.problems import Problem, error
@@ -40,7 +38,9 @@ from libos.namespace import (
     WorldSource,
     is_at_or_below,
 )
-from libos.plan import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
+from libos.plan.hostview import Host, HostView, Kind
+from libos.plan.lookup import find
+from libos.plan.model import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
 
 if TYPE_CHECKING:
     from libos.net.address import Address

@@ -13,10 +13,10 @@ import shlex
 from collections.abc import Iterator
 
 from libos.errors import CommandError, CommandNotFoundError
-from libos.hostview import Host, HostView, Kind
-from libos.lookup import Found, find
 from libos.namespace import Namespace, is_at_or_below
-from libos.plan import Plan
+from libos.plan.hostview import Host, HostView, Kind
+from libos.plan.lookup import Found, find
+from libos.plan.model import Plan
 
 # What execvp(3) uses on glibc where PATH is not set: confstr(_CS_PATH).
 _DEFAULT_PATH = "/bin:/usr/bin"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
-from libos.hostview import HostView, Kind
 from libos.namespace import HostSource, MemorySource, Mount, Namespace, NodeSource, is_at_or_below
+from libos.plan.hostview import HostView, Kind
 
 # The kernel's limit of links in one walk: path_resolution(7).
 _LINK_LIMIT = 40

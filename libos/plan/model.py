@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 from libos.namespace import Namespace, Source
 
 if TYPE_CHECKING:
-    from libos.hostview import HostView
-    from libos.manifest.model import Listen, Manifest
+    from libos.manifest.model import Listen
     from libos.net.address import Address
 
 
@@ -110,21 +109,7 @@ class Plan:
     lines: tuple[Line, ...]
 
     def json(self) -> dict[str, Any]:
-        """The plan as JSON values, version 1, for `libos explain --json`; see `libos.plan_json`."""
-        from libos.plan_json import plan_json
+        """The plan as JSON values, version 1, for `libos explain --json`; see `libos.plan.json_form`."""
+        from libos.plan.json_form import plan_json
 
         return plan_json(self)
-
-
-def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve_all: bool = False) -> Plan:
-    """The plan for a manifest on a host; see `libos.lowering`. ManifestError with every error found."""
-    from libos.lowering import lower as do
-
-    return do(manifest, host, serve_all=serve_all)
-
-
-def find_command(plan: Plan, command: str | None = None, *, host: HostView | None = None) -> str:
-    """Where the command stands in the world; see `libos.command`. CommandNotFoundError with the remedy."""
-    from libos.command import find_command as do
-
-    return do(plan, command, host=host)

@@ -17,7 +17,7 @@ from libos.namespace import (
     TextSource,
     WorldSource,
 )
-from libos.plan import Plan, Served, Step
+from libos.plan.model import Plan, Served, Step
 
 VERSION = 1
 

@@ -1,0 +1,30 @@
+"""Plans: a manifest lowered to mechanisms, before anything starts.
+
+    lower(manifest)          -> Plan, with a reason for every choice
+    find_command(plan)       -> where the command stands in the world, or what would bring it
+
+Pure but for the questions to a `HostView`.
+"""
+
+from __future__ import annotations
+
+from libos.plan.command import find_command
+from libos.plan.hostview import Host, HostView, Kind
+from libos.plan.lowering import lower
+from libos.plan.model import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
+
+__all__ = [
+    "Bind",
+    "BindServed",
+    "Host",
+    "HostView",
+    "Kind",
+    "Line",
+    "Overlay",
+    "Plan",
+    "Served",
+    "Step",
+    "Tmpfs",
+    "find_command",
+    "lower",
+]
