@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from libos.manifest.document import Document
 from libos.manifest.positions import Path
-from libos.manifest.problems import Problem, nearest
+from libos.manifest.problems import Problem, already_mounted, nearest
 from libos.manifest.schema import PYTHON_SOURCE_KEYS, SOURCE_KEYS, ManifestFile, ManifestMapping
 
 # pydantic's kinds of type errors, as people say what was wanted.
@@ -121,9 +121,16 @@ def _missing(path: Path) -> str:
 
 def _mount_problems(document: Document) -> Iterator[Problem]:
     mounts = document.raw.get("mount")
+    first: dict[str, str] = {}
     for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
-        if isinstance(mount, dict):
-            yield from _one_mount(document, ("mount", index), mount)
+        if not isinstance(mount, dict):
+            continue
+        path = ("mount", index)
+        yield from _one_mount(document, path, mount)
+        if isinstance(at := mount.get("at"), str):
+            if at in first:
+                yield document.problem(path, already_mounted(at, first[at]))
+            first.setdefault(at, document.origin(path))
 
 
 def _one_mount(document: Document, path: Path, mount: dict[str, Any]) -> Iterator[Problem]:

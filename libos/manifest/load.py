@@ -19,9 +19,9 @@ from libos.manifest import merge
 from libos.manifest.build import absolute, build
 from libos.manifest.document import Document
 from libos.manifest.model import Manifest
-from libos.manifest.problems import Problem, UnreadableError, error, nearest
+from libos.manifest.problems import Problem, UnreadableError, already_mounted, error, nearest
 from libos.manifest.profiles import profile_names, read_profile
-from libos.namespace import HostSource, Mount
+from libos.namespace import HostSource
 
 # What an include entry that names a profile looks like; anything else is a path.
 _PROFILE_NAME = r"[a-z0-9][a-z0-9_-]*"
@@ -67,8 +67,8 @@ def load_under(
         include = ("base",)
     under = loading.included(Document("--include", {"include": list(include)}, base))
     under = merge.merge(under, loading.given(manifest, base))
-    loading.problems.extend(clash_problems(under.mounts))
-    loading.problems.extend(clash_problems(own.mounts))
+    for manifest_alone in (under, own):
+        loading.problems.extend(clash_problems(manifest_alone))
     if loading.problems:
         raise error(loading.problems)
     return merge.merge(under, own)
@@ -96,7 +96,7 @@ class _Loading:
         if identity is not None:
             self.chain.append((identity, document.source))
         manifest = self.document(document)
-        self.problems.extend(clash_problems(manifest.mounts))
+        self.problems.extend(clash_problems(manifest))
         if self.problems:
             raise error(self.problems)
         return manifest
@@ -130,7 +130,7 @@ class _Loading:
         own = Manifest(source=document.source)
         if not found:
             own = build(document.raw, base=document.base, origin=document.origin, source=document.source)
-            self.problems.extend(_missing_sources(document, own))
+        self.problems.extend(_missing_sources(document))
         return merge.merge(self.included(document), own)
 
     def included(self, document: Document) -> Manifest:
@@ -196,7 +196,7 @@ class _Loading:
         try:
             inner = read_document(path, shown)
         except UnreadableError as failure:
-            self.problems.append(document.problem(("include", index), f'cannot include "{entry}": {failure}'))
+            self.problems.append(_of_include(document, index, entry, failure.problem))
             return Manifest()
         self.chain.append((identity, entry))
         try:
@@ -205,16 +205,28 @@ class _Loading:
             self.chain.pop()
 
 
-def clash_problems(mounts: tuple[Mount, ...]) -> list[Problem]:
-    """A problem for each mount at a place that an earlier one has."""
+def _of_include(document: Document, index: int, entry: str, inner: Problem) -> Problem:
+    """Why a file cannot be included: at its own place when it has one, else where it is included."""
+    if inner.line:
+        return inner
+    return document.problem(("include", index), f'cannot include "{entry}": {inner.message}')
+
+
+def clash_problems(manifest: Manifest) -> list[Problem]:
+    """A problem for each mount at a place, and each listen at an outside address, that an earlier one has."""
     found = []
-    for first, later in merge.clashes(mounts):
-        source, line, column = split_origin(later.origin)
-        remove = f'; remove one of them, or the included one by "-{later.at}" in include'
-        found.append(
-            Problem(source, line, column, f'"{later.at}" is already mounted by {first.origin}{remove}')
-        )
+    for mount, later in merge.clashes(manifest.mounts, lambda mount: mount.at):
+        found.append(_at_origin(later.origin, already_mounted(later.at, mount.origin)))
+    fixed = [listen for listen in manifest.listens if listen.outside]
+    for listen, other in merge.clashes(fixed, lambda listen: listen.published):
+        message = f"{other.published} is already published by {listen.origin}; choose another port"
+        found.append(_at_origin(other.origin, message))
     return found
+
+
+def _at_origin(origin: str, message: str) -> Problem:
+    source, line, column = split_origin(origin)
+    return Problem(source, line, column, message)
 
 
 def split_origin(origin: str) -> tuple[str, int, int]:
@@ -223,15 +235,17 @@ def split_origin(origin: str) -> tuple[str, int, int]:
     return (match[1], int(match[2]), int(match[3])) if match else (origin, 0, 0)
 
 
-def _missing_sources(document: Document, manifest: Manifest) -> list[Problem]:
+def _missing_sources(document: Document) -> list[Problem]:
+    """A problem for each source that the host does not have, whatever else is wrong with its mount."""
     found = []
-    for index, mount in enumerate(manifest.mounts):
-        if (
-            isinstance(mount.source, HostSource)
-            and not mount.optional
-            and not os.path.exists(mount.source.path)
-        ):
-            found.append(document.problem(("mount", index, "host"), missing(mount.source.path)))
+    mounts = document.raw.get("mount")
+    for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+        written = mount.get("host") if isinstance(mount, dict) else None
+        if not isinstance(written, str) or not written or "\0" in written or mount.get("optional") is True:
+            continue
+        path = absolute(written, document.base)
+        if not os.path.exists(path):
+            found.append(document.problem(("mount", index, "host"), missing(path)))
     return found
 
 

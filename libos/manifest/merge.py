@@ -46,15 +46,14 @@ def names(manifest: Manifest) -> list[str]:
     ]
 
 
-def clashes(mounts: Iterable[Mount]) -> list[tuple[Mount, Mount]]:
-    """Pairs of mounts that stand at one place: the first there, and each later one."""
-    first: dict[str, Mount] = {}
+def clashes(entries: Iterable[T], place: Callable[[T], str]) -> list[tuple[T, T]]:
+    """Pairs of entries at one place: the first there, and each later one."""
+    first: dict[str, T] = {}
     found = []
-    for mount in mounts:
-        if mount.at in first:
-            found.append((first[mount.at], mount))
-        else:
-            first[mount.at] = mount
+    for entry in entries:
+        earlier = first.setdefault(place(entry), entry)
+        if earlier is not entry:
+            found.append((earlier, entry))
     return found
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from libos.errors import ManifestError
 
-# More would hide the first ones, which are most often the cause of the rest.
+# Problems and characters; more would hide the first ones, which are most often the cause of the rest.
 _SHOWN = 50
+_LONGEST = 500
 
 
 @dataclass(frozen=True, order=True)
@@ -25,9 +26,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        if self.line:
-            return f"{self.source}:{self.line}:{self.column}: {self.message}"
-        return f"{self.source}: {self.message}"
+        place = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+        return one_line(f"{place}: {self.message}")
 
 
 class UnreadableError(ManifestError):
@@ -49,9 +49,22 @@ def error(problems: Iterable[Problem]) -> ManifestError:
     return ManifestError("\n".join(lines))
 
 
+def one_line(text: str) -> str:
+    """The text without line breaks and other control characters (escaped), and cut where it is very long."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """ ", did you mean "allow"?" when a known word is near, else an empty text."""
     from difflib import get_close_matches
 
     matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f', did you mean "{matches[0]}"?' if matches else ""
+
+
+def already_mounted(at: str, origin: str) -> str:
+    """The sentence for a second mount at one place."""
+    return (
+        f'"{at}" is already mounted by {origin}; remove one of them, or an included one by "-{at}" in include'
+    )

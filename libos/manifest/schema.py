@@ -133,7 +133,9 @@ class LimitsTable(Table):
 class ManifestFile(Table):
     """A libos manifest: what one app gets. What is not in it does not exist for the app."""
 
-    libos: Literal[1] = Field(description="The version of the manifest's grammar.")
+    libos: Annotated[int, _checked(values.version)] = Field(
+        description="The version of the manifest's grammar.", json_schema_extra={"const": 1}
+    )
     include: list[str] = Field(
         default_factory=_unwritten,
         description='Profiles by name, files by path, and removals: "-/tmp", "-tcp!host!80", "-tcp!*!8000".',
@@ -148,7 +150,7 @@ class ManifestFile(Table):
 class ManifestMapping(ManifestFile):
     """A manifest as Python code may say it."""
 
-    libos: Literal[1] = Field(1)
+    libos: Annotated[int, _checked(values.version)] = 1
     mount: list[PythonMountTable] = Field(default_factory=_unwritten)  # type: ignore[assignment]
 
 

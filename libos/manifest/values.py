@@ -32,6 +32,13 @@ _WORLD_NAME = r"[a-z0-9][a-z0-9_.-]{0,47}"
 _MADE_BY_INIT = ("/proc", "/dev")
 
 
+def version(value: int) -> int:
+    """The version of the grammar: 1 is the only one so far."""
+    if value != 1:
+        raise ValueError(f"this libos reads version 1 of the manifest, not {value}: write libos = 1")
+    return value
+
+
 def size(value: int | str) -> int:
     """Bytes: a whole number, or a number with K, M, G or T (powers of 1024): "64M"."""
     if isinstance(value, int):

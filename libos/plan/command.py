@@ -36,8 +36,8 @@ def find_command(
 
     A name without "/" is looked up in PATH of the app's environment, any other relative to its directory.
     `host_path` is the caller's PATH, used only to say where the command stands on the host; os.environ's
-    unless given. CommandNotFoundError (exit status 127) when it, or the interpreter that its first line names,
-    is not in the namespace; CommandError (126) when what is there cannot be run.
+    unless given. CommandNotFoundError (exit status 127) when it, or the interpreter that its first line
+    names, is not in the namespace; CommandError (126) when what is there cannot be run.
     """
     name = command if command is not None else (plan.command[0] if plan.command else "")
     if not name:
