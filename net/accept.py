@@ -46,32 +46,35 @@ class Acceptor:
         self._free = trio.Semaphore(self._limit)
 
     async def accept(
-        self, listener: socket.socket, serve: Callable[[socket.socket], Awaitable[None]], label: str
+        self,
+        listener: socket.socket,
+        serve: Callable[[socket.socket], Awaitable[None]],
+        label: str,
+        nursery: trio.Nursery,
     ) -> None:
-        """Accept until cancelled, with the connections. `serve` owns each connection that it is given.
+        """Accept until cancelled; each connection is served, and then closed, in a task of `nursery`.
 
         `label` names the listener in events. Raises OSError (EBADF, EINVAL) where this is no listener.
         """
-        async with trio.open_nursery() as nursery:
-            accepted = 0
+        accepted = 0
+        short = False
+        while True:
+            await self._take_place(label)
+            try:
+                connection, _peer = listener.accept()
+            except BlockingIOError:
+                self._free.release()
+                await trio.lowlevel.wait_readable(listener)
+                continue
+            except OSError as error:
+                self._free.release()
+                short = await self._failed(error, label, told=short)
+                continue
             short = False
-            while True:
-                await self._take_place(label)
-                try:
-                    connection, _peer = listener.accept()
-                except BlockingIOError:
-                    self._free.release()
-                    await trio.lowlevel.wait_readable(listener)
-                    continue
-                except OSError as error:
-                    self._free.release()
-                    short = await self._failed(error, label, told=short)
-                    continue
-                short = False
-                nursery.start_soon(self._serve, connection, serve)
-                accepted += 1
-                if accepted % _TURN == 0:
-                    await trio.lowlevel.checkpoint()
+            nursery.start_soon(self._serve, connection, serve)
+            accepted += 1
+            if accepted % _TURN == 0:
+                await trio.lowlevel.checkpoint()
 
     async def _take_place(self, label: str) -> None:
         # Sync where a place is free: accepting is fast, and the loop above gives way by itself.

@@ -1,12 +1,12 @@
-"""Classic BPF programs that pass refusals only: the kernel's answer where a world has no listener.
+"""A classic BPF program that passes refusals only: the kernel's answer where a world has no listener.
 
 Rules:
-- A program sees a packet from its IP header on (packet sockets of SOCK_DGRAM) and returns how many bytes
+- The program sees a packet from its IP header on (packet sockets of SOCK_DGRAM) and returns how many bytes
   to keep.
 - Refused TCP is RST and ACK with sequence number 0: a SYN carries no ACK, and so its reset starts at 0
   (RFC 9293, section 3.10.7.1). Refused UDP is ICMP type 3 code 3 (RFC 792) or ICMPv6 type 1 code 4
   (RFC 4443), about UDP.
-- Pure: this module builds and encodes programs; who attaches them is elsewhere.
+- Pure: this module builds and encodes the program; who attaches it is elsewhere.
 
 Opcodes: bpf(4) and linux/bpf_common.h.
 """
@@ -29,10 +29,13 @@ _DROP = "drop"
 _KEEP = "keep"
 
 
-def ipv4_refusals() -> list[Instruction]:
-    """For a packet socket of ETH_P_IP."""
+def refusals() -> list[Instruction]:
+    """For a packet socket of every protocol. The kernel's own IPv6 answers carry no extension headers."""
     return _assemble(
         [
+            (_LD_B, 0, None, None),
+            (_AND, 0xF0, None, None),
+            (_JEQ, 0x40, None, "ipv6"),
             (_LD_H, 6, None, None),
             (_JSET, 0x1FFF, _DROP, None),  # a fragment but the first one
             (_LDX_HEADER, 0, None, None),
@@ -49,22 +52,16 @@ def ipv4_refusals() -> list[Instruction]:
             (_JEQ, 0x0303, None, _DROP),
             (_LDI_B, 8 + 9, None, None),
             (_JEQ, 17, _KEEP, _DROP),
-        ]
-    )
-
-
-def ipv6_refusals() -> list[Instruction]:
-    """For a packet socket of ETH_P_IPV6. The kernel's own answers carry no extension headers."""
-    return _assemble(
-        [
+            "ipv6",
+            (_JEQ, 0x60, None, _DROP),
             (_LD_B, 6, None, None),
-            (_JEQ, 6, None, "icmp"),
+            (_JEQ, 6, None, "icmpv6"),
             (_LD_B, 40 + 13, None, None),
             (_AND, 0x17, None, None),
             (_JEQ, 0x14, None, _DROP),
             (_LD_W, 40 + 4, None, None),
             (_JEQ, 0, _KEEP, _DROP),
-            "icmp",
+            "icmpv6",
             (_JEQ, 58, None, _DROP),
             (_LD_H, 40, None, None),
             (_JEQ, 0x0104, None, _DROP),

@@ -82,22 +82,17 @@ class Responder:
             raise
 
     def close(self) -> None:
-        """Close both sockets."""
+        """Close both sockets, once nothing serves them. May be called again."""
         self._datagrams.close()
         self._listener.close()
 
-    async def run(self) -> None:
-        """Answer until cancelled, then close."""
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._serve_datagrams)
-                nursery.start_soon(
-                    self._acceptor.accept, self._listener, self._serve_stream, f"dns tcp!{RESOLVER}!{PORT}"
-                )
-        finally:
-            self.close()
+    async def serve_streams(self, nursery: trio.Nursery) -> None:
+        """Answer TCP clients, each in a task of `nursery`, until cancelled."""
+        label = f"tcp!{RESOLVER}!{PORT}"
+        await self._acceptor.accept(self._listener, self._serve_stream, label, nursery)
 
-    async def _serve_datagrams(self) -> None:
+    async def serve_datagrams(self) -> None:
+        """Answer UDP queries until cancelled."""
         answered = 0
         while True:
             try:

@@ -59,7 +59,7 @@ class Dialed:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     for listener in self._listeners:
-                        nursery.start_soon(acceptor.accept, listener, carry, str(self.address))
+                        nursery.start_soon(acceptor.accept, listener, carry, str(self.address), nursery)
         finally:
             self.close()
 
@@ -118,11 +118,12 @@ class Gate:
                     async with trio.open_nursery() as nursery:
                         self._nursery = nursery
                         nursery.start_soon(watching.run)
-                        nursery.start_soon(responder.run)
+                        nursery.start_soon(responder.serve_datagrams)
+                        nursery.start_soon(responder.serve_streams, nursery)
                         for grant in grants:
                             nursery.start_soon(grant.serve, self._acceptor, self._carrier)
                         for each in published:
-                            nursery.start_soon(self._publish, each, watching)
+                            nursery.start_soon(self._publish, each, watching, nursery)
                         task_status.started([each.publication for each in published])
                 finally:
                     self._nursery = None
@@ -168,7 +169,7 @@ class Gate:
         self._granted[address] = grant = Dialed(address, listeners)
         return grant
 
-    async def _publish(self, published: Published, watching: watcher.Watcher) -> None:
+    async def _publish(self, published: Published, watching: watcher.Watcher, nursery: trio.Nursery) -> None:
         publication = published.publication
         app = AppPort(publication.port, self._open_sockets, watching)
         address = f"tcp!{publication.host}!{publication.outside_port}"
@@ -177,4 +178,4 @@ class Gate:
             fields: dict[str, object] = {"address": address, "port": publication.port, "peer": peer_of(outer)}
             await self._carrier.listen(fields, outer, app.connect)
 
-        await self._acceptor.accept(published.listener, carry, address)
+        await self._acceptor.accept(published.listener, carry, address, nursery)

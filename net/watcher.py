@@ -2,19 +2,21 @@
 answer.
 
 Rules:
-- Two packet sockets (packet(7)), made inside, on `lo`, for IPv4 and IPv6; the kernel's filter (bpf.py) passes
-  refusals only, so ordinary traffic costs nothing here. They are bound only once the filter is on.
+- One packet socket (packet(7)), made inside, on `lo`; the kernel's filter (bpf.py) passes refusals only, and
+  outgoing packets are not shown to it, so ordinary traffic costs next to nothing. It is bound only once the
+  filter is on.
 - Refusals are gathered for a moment, so that a program that tries in a loop gives one event with a count,
   and no program can keep the supervisor busy with events. The first one is told at once; the last ones
   when the world ends.
-- Closing a bound packet socket waits for all of the machine's CPUs (synchronize_net(), 8 to 21 ms): a
-  thread does it.
+- Closing a packet socket waits for all of the machine's CPUs (synchronize_net(), 8 to 30 ms, paid by whoever
+  closes the last copy): a thread does it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import ipaddress
+import os
 import socket
 import struct
 from collections import Counter
@@ -26,15 +28,17 @@ from libos.net import bpf
 from libos.net.names import Names
 from libos.net.sockets import Observe, Spec
 
-_ETH_P_IP = 0x0800  # linux/if_ether.h
-_ETH_P_IPV6 = 0x86DD
+_ETH_P_ALL = 3  # linux/if_ether.h
+_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23  # linux/socket.h, linux/if_packet.h
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 # Packets read in one turn, and seconds until the next turn: at most 6,400 refusals a second are looked at.
 _TURN = 64
 _PAUSE = 0.01
+# Turns at the end: the socket's buffer holds about 300 packets (net.core.rmem_default).
+_LAST_TURNS = 8
 
 # No protocol, so that nothing arrives before the filter stands.
-SPECS: list[Spec] = [(socket.AF_PACKET, socket.SOCK_DGRAM, 0), (socket.AF_PACKET, socket.SOCK_DGRAM, 0)]
+SPECS: list[Spec] = [(socket.AF_PACKET, socket.SOCK_DGRAM, 0)]
 
 
 class Refusal(NamedTuple):
@@ -78,23 +82,23 @@ def _decode_ipv6(packet: bytes) -> Refusal | None:
 
 
 class Watcher:
-    """Watches one world. `sockets` are those of SPECS, made inside; the watcher owns them from here on."""
+    """Watches one world. `sockets` is that of SPECS, made inside; the watcher owns it from here on.
+
+    The constructor raises OSError where it cannot be made to watch. From then on refusals are kept for `run`.
+    """
 
     def __init__(self, sockets: list[socket.socket], names: Names, observe: Observe) -> None:
-        self._sockets = sockets
+        (self._socket,) = sockets
         self._names = names
         self._observe = observe
-        # Local TCP ports of the supervisor's own attempts inside, which no program asked for. One refusal
-        # each is not told, and takes its port out; an attempt that succeeds takes it out itself.
+        # Local TCP ports of the supervisor's own attempts inside, which no program asked for. One refusal of
+        # each is not told, and takes the port out; an attempt that succeeds takes it out itself.
         self.own_ports: set[int] = set()
         try:
-            for watching, protocol, program in (
-                (sockets[0], _ETH_P_IP, bpf.ipv4_refusals()),
-                (sockets[1], _ETH_P_IPV6, bpf.ipv6_refusals()),
-            ):
-                watching.setblocking(False)
-                attach_filter(watching, program)
-                watching.bind(("lo", protocol))
+            self._socket.setblocking(False)
+            self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+            attach_filter(self._socket, bpf.refusals())
+            self._socket.bind(("lo", _ETH_P_ALL))
         except BaseException:
             self.close()
             raise
@@ -102,31 +106,29 @@ class Watcher:
     async def run(self) -> None:
         """Tell of refusals until cancelled; then tell of those that are still waiting, and close."""
         try:
-            async with trio.open_nursery() as nursery:
-                for watching in self._sockets:
-                    nursery.start_soon(self._watch, watching)
+            while True:
+                await trio.lowlevel.wait_readable(self._socket)
+                self._read()
+                await trio.sleep(_PAUSE)
         finally:
-            for watching in self._sockets:
-                self._read(watching)
+            for _ in range(_LAST_TURNS):
+                self._read()
             self.close()
 
     def close(self) -> None:
-        """Give the sockets to a thread that closes them: it takes long, and nobody needs to wait for it."""
-        sockets, self._sockets = self._sockets, []
-        if sockets:
-            trio.lowlevel.start_thread_soon(lambda: _close_all(sockets), lambda _result: None)
+        """Give the socket to a thread that closes it, since it takes long and nobody needs to wait for it.
 
-    async def _watch(self, watching: socket.socket) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(watching)
-            self._read(watching)
-            await trio.sleep(_PAUSE)
+        May be called again.
+        """
+        if self._socket.fileno() >= 0:
+            descriptor = self._socket.detach()
+            trio.lowlevel.start_thread_soon(lambda: os.close(descriptor), lambda _result: None)
 
-    def _read(self, watching: socket.socket) -> None:
+    def _read(self) -> None:
         counts: Counter[tuple[str, str, int]] = Counter()
         for _ in range(_TURN):
             try:
-                refusal = decode(watching.recv(bpf.KEPT))
+                refusal = decode(self._socket.recv(bpf.KEPT))
             except OSError:  # EAGAIN, or ENETDOWN once lo is taken down
                 break
             if refusal is None:
@@ -145,11 +147,6 @@ class Watcher:
                 "count": count,
             }
             self._observe("dial.refused", fields)
-
-
-def _close_all(sockets: list[socket.socket]) -> None:
-    for each in sockets:
-        each.close()
 
 
 def attach_filter(watching: socket.socket, program: list[bpf.Instruction]) -> None:

@@ -1,0 +1,159 @@
+"""What a relay does to a connection: nothing. Its ends, its pace and its failures pass through."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+
+import pytest
+import trio
+import trio.testing
+from network import everything
+
+from libos.net.relay import Carried, relay
+from libos.net.sockets import abort, tune
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of one TCP connection on the loopback, ready to be relayed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+    tune(ours)
+    tune(theirs)
+    return ours, theirs
+
+
+class Line:
+    """app - inside = relay = outside - service, with the relay running."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        app, inside = pair()
+        outside, service = pair()
+        self.app = trio.socket.from_stdlib_socket(app)
+        self.service = trio.socket.from_stdlib_socket(service)
+        self.carried = Carried()
+        self.error: OSError | None = None
+        self.ended = trio.Event()
+        self.scope = trio.CancelScope()
+        nursery.start_soon(self._run, inside, outside)
+
+    async def _run(self, inside: socket.socket, outside: socket.socket) -> None:
+        try:
+            with self.scope:
+                await relay(inside, outside, self.carried)
+        except OSError as error:
+            self.error = error
+        self.ended.set()
+
+    def close(self) -> None:
+        self.app.close()
+        self.service.close()
+
+
+async def test_bytes_pass_both_ways_unchanged(nursery: trio.Nursery) -> None:
+    line = Line(nursery)
+    sent, received = os.urandom(5_000_000), os.urandom(3_000_000)
+
+    async def write(connection: trio.socket.SocketType, data: bytes) -> None:
+        await trio.SocketStream(connection).send_all(data)
+        connection.shutdown(socket.SHUT_WR)
+
+    got = {}
+
+    async def read(name: str, connection: trio.socket.SocketType) -> None:
+        got[name] = await everything(connection)
+
+    async with trio.open_nursery() as both:
+        both.start_soon(write, line.app, sent)
+        both.start_soon(write, line.service, received)
+        both.start_soon(read, "service", line.service)
+        both.start_soon(read, "app", line.app)
+    await line.ended.wait()
+    assert got == {"service": sent, "app": received}
+    assert (line.carried.sent, line.carried.received) == (len(sent), len(received))
+    assert line.error is None
+    line.close()
+
+
+async def test_a_half_close_keeps_the_other_direction(nursery: trio.Nursery) -> None:
+    line = Line(nursery)
+    await line.app.send(b"question")
+    line.app.shutdown(socket.SHUT_WR)
+    assert await everything(line.service) == b"question"
+    await line.service.send(b"answer, later")
+    line.service.close()
+    assert await everything(line.app) == b"answer, later"
+    await line.ended.wait()
+    assert line.error is None
+    line.close()
+
+
+@pytest.mark.parametrize("who", ["app", "service"])
+async def test_a_reset_passes_through(nursery: trio.Nursery, who: str) -> None:
+    line = Line(nursery)
+    ends = {"app": line.app, "service": line.service}
+    await ends[who].send(b"x")
+    (other,) = (ends[name] for name in ends if name != who)
+    assert await other.recv(1) == b"x"
+    abort(socket.socket(fileno=ends[who].detach()))
+    with pytest.raises(ConnectionResetError):
+        await other.recv(1)
+    await line.ended.wait()
+    assert line.error is not None
+    line.close()
+
+
+async def test_cancelling_resets_both(nursery: trio.Nursery) -> None:
+    line = Line(nursery)
+    await line.app.send(b"x")
+    assert await line.service.recv(1) == b"x"
+    line.scope.cancel()
+    for end in (line.app, line.service):
+        with pytest.raises(ConnectionResetError):
+            await end.recv(1)
+    line.close()
+
+
+async def test_a_peer_that_stops_reading_holds_the_writer_and_no_memory(nursery: trio.Nursery) -> None:
+    """Fifty writers fill fifty readers that never read: all stand still, and this process has not grown."""
+    lines = [Line(nursery) for _ in range(50)]
+    block = bytes(1 << 20)
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    before = resident()
+    written = 0
+    for line in lines:
+        while True:
+            with trio.move_on_after(0.05) as full:
+                written += await line.app.send(block)
+            if full.cancelled_caught:
+                break
+    assert written > 50 * 100_000
+    assert resident() - before < 4 << 20
+    for line in lines:
+        line.scope.cancel()
+    for line in lines:
+        await line.ended.wait()
+        line.close()
+
+
+async def test_a_slow_reader_gets_all_in_the_end(nursery: trio.Nursery) -> None:
+    line = Line(nursery)
+    data = os.urandom(20_000_000)
+
+    async def write() -> None:
+        await trio.SocketStream(line.app).send_all(data)
+        line.app.shutdown(socket.SHUT_WR)
+
+    nursery.start_soon(write)
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    assert line.carried.sent < len(data)
+    assert await everything(line.service) == data
+    line.close()
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds (proc_pid_statm(5))."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
