@@ -2,7 +2,8 @@
 
 - `include` names profiles ("python") and files ("./common.toml", relative to the including file), merged in
   the order given, below the file's own entries. Each document is taken once, where it is first met.
-- "-NAME" in the list removes an included entry: "-/tmp", "-tcp!db.example.com!5432", "-tcp!*!8000".
+- "-NAME" in the list removes an entry of what this list includes, wherever it stands in the list: "-/tmp",
+  "-tcp!db.example.com!5432", "-tcp!*!8000". A name that nothing there has is an error.
 - An include that leads back to a file being read is an error.
 - Two different mounts at one place are an error that names both.
 - Errors of all documents come in one message.
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from libos.manifest import merge
@@ -21,7 +23,6 @@ from libos.manifest.document import Document
 from libos.manifest.model import Manifest
 from libos.manifest.problems import Problem, UnreadableError, already_mounted, error, nearest
 from libos.manifest.profiles import profile_names, read_profile
-from libos.namespace import HostSource
 
 # What an include entry that names a profile looks like; anything else is a path.
 _PROFILE_NAME = r"[a-z0-9][a-z0-9_-]*"
@@ -65,7 +66,7 @@ def load_under(
     loading.problems.extend(problems)
     if manifest is None and not include:
         include = ("base",)
-    under = loading.included(Document("--include", {"include": list(include)}, base))
+    under = loading.included(Document("--include", {"include": list(include)}, base)).manifest
     under = merge.merge(under, loading.given(manifest, base))
     for manifest_alone in (under, own):
         loading.problems.extend(clash_problems(manifest_alone))
@@ -88,14 +89,14 @@ class _Loading:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self.done: set[str] = set()
+        self.done: dict[str, _Included] = {}  # by identity: profiles by name, files by real path
         self.chain: list[tuple[str, str]] = []  # (identity, name) of the files being read, outermost first
 
     def whole(self, document: Document, identity: str | None) -> Manifest:
         """The document with its includes, checked as one. ManifestError when anything is wrong."""
         if identity is not None:
             self.chain.append((identity, document.source))
-        manifest = self.document(document)
+        manifest = self.checked(document).manifest
         self.problems.extend(clash_problems(manifest))
         if self.problems:
             raise error(self.problems)
@@ -110,7 +111,7 @@ class _Loading:
         if isinstance(manifest, Manifest):
             return manifest
         if isinstance(manifest, Mapping):
-            return self.document(Document("manifest", _plain(manifest), base))
+            return self.checked(Document("manifest", _plain(manifest), base)).manifest
         from libos.manifest.reading import read_document
 
         path = os.path.join(base, os.fspath(manifest))
@@ -120,9 +121,10 @@ class _Loading:
             self.problems.append(failure.problem)
             return Manifest()
         self.chain.append((os.path.realpath(path), document.source))
-        return self.document(document)
+        return self.checked(document).manifest
 
-    def document(self, document: Document) -> Manifest:
+    def checked(self, document: Document) -> _Included:
+        """One document over what it includes, all checked; problems are noted."""
         from libos.manifest.check import check  # pydantic: 30 ms, only for what a user wrote
 
         found = check(document)
@@ -131,39 +133,47 @@ class _Loading:
         if not found:
             own = build(document.raw, base=document.base, origin=document.origin, source=document.source)
         self.problems.extend(_missing_sources(document))
-        return merge.merge(self.included(document), own)
+        return self.included(document).under(own)
 
-    def included(self, document: Document) -> Manifest:
+    def included(self, document: Document) -> _Included:
         """What the include list of a document gives, after its removals."""
         entries = document.raw.get("include", [])
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-            return Manifest()
-        under = Manifest()
+            return _Included()
+        under, names = Manifest(), list[str]()
         for index, entry in enumerate(entries):
             if not entry.startswith("-"):
-                under = merge.merge(under, self.one(document, index, entry))
-        known = merge.names(under)
-        removals = [(index, entry[1:]) for index, entry in enumerate(entries) if entry.startswith("-")]
-        for index, name in removals:
-            if name not in known:
-                self.problems.append(
-                    document.problem(
-                        ("include", index),
-                        f'nothing that is included has the name "{name}"{nearest(name, known)}',
-                    )
-                )
-        return merge.merge(under, Manifest(removals=tuple(name for _, name in removals)))
+                included = self.one(document, index, entry)
+                under = merge.merge(under, included.manifest)
+                names.extend(included.names)
+        for index, entry in enumerate(entries):
+            if entry.startswith("-") and entry[1:] not in names:
+                message = f'nothing that is included has the name "{entry[1:]}"{nearest(entry[1:], names)}'
+                self.problems.append(document.problem(("include", index), message))
+        removals = tuple(entry[1:] for entry in entries if entry.startswith("-"))
+        return _Included(merge.merge(under, Manifest(removals=removals)), names)
 
-    def one(self, document: Document, index: int, entry: str) -> Manifest:
+    def one(self, document: Document, index: int, entry: str) -> _Included:
+        """One entry of an include list. What was taken before adds its names alone."""
         if re.fullmatch(_PROFILE_NAME, entry):
-            return self.profile(document, index, entry)
-        return self.file(document, index, entry)
+            identity, read = "profile " + entry, self.profile
+        else:
+            identity, read = os.path.realpath(absolute(entry, document.base)), self.file
+        if any(identity == reading for reading, _ in self.chain):
+            ring = " -> ".join([*(name for _, name in self.chain), entry])
+            message = f"include cycle: {ring}; remove one of these includes"
+            self.problems.append(document.problem(("include", index), message))
+            return _Included()
+        if identity not in self.done:
+            self.chain.append((identity, entry))
+            included = read(document, index, entry)
+            self.chain.pop()
+            self.done[identity] = _Included(Manifest(), included.names)
+            return included
+        return self.done[identity]
 
-    def profile(self, document: Document, index: int, name: str) -> Manifest:
-        identity = "profile " + name
-        if identity in self.done:
-            return Manifest()
-        self.done.add(identity)
+    def profile(self, document: Document, index: int, name: str) -> _Included:
+        source = "profile " + name
         try:
             raw = read_profile(name)
         except FileNotFoundError:
@@ -172,37 +182,32 @@ class _Loading:
                 nearest(name, known) or f": there are {', '.join(known)}; a file is written as ./{name}.toml"
             )
             self.problems.append(document.problem(("include", index), f'no profile is named "{name}"{hint}'))
-            return Manifest()
-        inner = Document(identity, raw, "/")
-        own = build(raw, base="/", origin=lambda path: identity, source=identity)
-        return merge.merge(self.included(inner), own)
+            return _Included()
+        own = build(raw, base="/", origin=lambda path: source, source=source)
+        return self.included(Document(source, raw, "/")).under(own)
 
-    def file(self, document: Document, index: int, entry: str) -> Manifest:
-        path = absolute(entry, document.base)
-        identity = os.path.realpath(path)
-        names = [name for _, name in self.chain]
-        if any(identity == open_identity for open_identity, _ in self.chain):
-            ring = " -> ".join([*names, entry])
-            self.problems.append(
-                document.problem(("include", index), f"include cycle: {ring}; remove one include")
-            )
-            return Manifest()
-        if identity in self.done:
-            return Manifest()
-        self.done.add(identity)
-        shown = os.path.join(os.path.dirname(document.source), entry)
+    def file(self, document: Document, index: int, entry: str) -> _Included:
         from libos.manifest.reading import read_document
 
+        shown = os.path.join(os.path.dirname(document.source), entry)
         try:
-            inner = read_document(path, shown)
+            inner = read_document(absolute(entry, document.base), shown)
         except UnreadableError as failure:
             self.problems.append(_of_include(document, index, entry, failure.problem))
-            return Manifest()
-        self.chain.append((identity, entry))
-        try:
-            return self.document(inner)
-        finally:
-            self.chain.pop()
+            return _Included()
+        return self.checked(inner)
+
+
+@dataclass(frozen=True)
+class _Included:
+    """What one include gives, and every name in it or below it, for removals."""
+
+    manifest: Manifest = Manifest()
+    names: Sequence[str] = ()
+
+    def under(self, own: Manifest) -> _Included:
+        """The same with a document's own entries over it."""
+        return _Included(merge.merge(self.manifest, own), [*self.names, *merge.names(own)])
 
 
 def _of_include(document: Document, index: int, entry: str, inner: Problem) -> Problem:
