@@ -91,10 +91,10 @@ async def echo(stream: trio.SocketStream) -> None:
 
 async def everything(connection: trio.socket.SocketType) -> bytes:
     """All that a peer sends until its end of file."""
-    data = b""
+    data = bytearray()
     while part := await connection.recv(65536):
         data += part
-    return data
+    return bytes(data)
 
 
 def closed_port() -> int:
@@ -122,7 +122,7 @@ async def nothing_left_open() -> AsyncIterator[None]:
     before = set(descriptors().values())
     yield
     with trio.move_on_after(5, shield=True):
-        while set(descriptors().values()) - before:  # noqa: ASYNC110: a thread closes it, and tells nobody
+        while set(descriptors().values()) - before:  # noqa: ASYNC110 - a thread closes it, and tells nobody
             await trio.sleep(0.005)
     left = set(descriptors().values()) - before
     assert not left, f"left open: {left}"

@@ -1,0 +1,145 @@
+"""The responder: granted names have their address, others do not exist, and nothing that is sent ends it."""
+
+from __future__ import annotations
+
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rcode
+import dns.rdatatype
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from network import Events, Inside
+
+from libos.net.address import parse
+from libos.net.dns import Responder, _load
+from libos.net.gate import Gate
+from libos.net.names import RESOLVER, Names
+
+SERVER = (str(RESOLVER), 53)
+
+
+async def ask(inside: Inside, query: dns.message.Message) -> dns.message.Message:
+    with inside.udp() as client, trio.fail_after(10):
+        await client.connect(SERVER)
+        await client.send(query.to_wire())
+        answer = dns.message.from_wire(await client.recv(4096))
+        assert query.is_response(answer)
+        return answer
+
+
+async def answers(inside: Inside, name: str, kind: str) -> list[str]:
+    answer = await ask(inside, dns.message.make_query(name, kind))
+    assert answer.rcode() == dns.rcode.NOERROR
+    return [record.to_text() for rrset in answer.answer for record in rrset]
+
+
+async def test_a_granted_name_has_its_address_and_nothing_else(
+    gate: Gate, inside: Inside, events: Events
+) -> None:
+    await gate.dial(parse("tcp!api.example!443"))
+    assert await answers(inside, "API.example.", "A") == ["198.18.0.2"]
+    for kind in ("AAAA", "MX", "TXT", "HTTPS", "ANY"):
+        assert await answers(inside, "api.example.", kind) == []
+    assert events.kinds() == []
+
+
+async def test_localhost_and_the_own_name_are_known(gate: Gate, inside: Inside) -> None:
+    assert await answers(inside, "localhost.", "A") == ["127.0.0.1"]
+    assert await answers(inside, "localhost.", "AAAA") == ["::1"]
+    assert await answers(inside, "world.", "A") == ["127.0.1.1"]
+
+
+async def test_addresses_have_their_names(gate: Gate, inside: Inside) -> None:
+    await gate.dial(parse("tcp!api.example!443"))
+    assert await answers(inside, "2.0.18.198.in-addr.arpa.", "PTR") == ["api.example."]
+    assert await answers(inside, "1.0.0.127.in-addr.arpa.", "PTR") == ["localhost."]
+
+
+async def test_another_name_does_not_exist_and_is_told_once_for_both_families(
+    gate: Gate, inside: Inside, events: Events
+) -> None:
+    for kind in ("A", "AAAA"):
+        answer = await ask(inside, dns.message.make_query("Gone.Example.", kind))
+        assert answer.rcode() == dns.rcode.NXDOMAIN
+    assert events.seen == [("name.absent", {"name": "gone.example", "type": "A"})]
+
+
+async def test_edns_and_its_size_are_answered(gate: Gate, inside: Inside) -> None:
+    query = dns.message.make_query("localhost.", "A", use_edns=0, payload=1232)
+    answer = await ask(inside, query)
+    assert answer.edns == 0
+    assert answer.flags & dns.flags.AA and answer.flags & dns.flags.RA
+
+
+async def test_what_is_no_query_is_answered_as_such(gate: Gate, inside: Inside) -> None:
+    query = dns.message.make_query("localhost.", "A")
+    query.set_opcode(dns.opcode.STATUS)
+    assert (await ask(inside, query)).rcode() == dns.rcode.NOTIMP
+    with inside.udp() as client, trio.fail_after(10):
+        await client.connect(SERVER)
+        await client.send(b"\x12\x34" + b"\x01\x00" + b"\x00\x05" + bytes(6))  # five questions, none there
+        answer = await client.recv(512)
+    assert answer[:2] == b"\x12\x34"
+    assert answer[2] & 0x80 and answer[3] & 15 == dns.rcode.FORMERR
+
+
+async def test_it_answers_over_tcp_and_several_times(gate: Gate, inside: Inside) -> None:
+    with inside.tcp() as client, trio.fail_after(10):
+        await client.connect(SERVER)
+        for _ in range(3):
+            query = dns.message.make_query("localhost.", "A")
+            wire = query.to_wire()
+            for part in (len(wire).to_bytes(2, "big")[:1], len(wire).to_bytes(2, "big")[1:] + wire):
+                await client.send(part)
+            length = int.from_bytes(await client.recv(2), "big")
+            answer = dns.message.from_wire(await client.recv(length))
+            assert query.is_response(answer)
+
+
+async def test_tcp_clients_that_say_nothing_or_nonsense_are_let_go(
+    gate: Gate, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libos.net.dns._IDLE", 0.05)
+    for data in (b"", b"\xff\xff", b"\x00\x00", b"\x00\x03abc"):
+        with inside.tcp() as client, trio.fail_after(10):
+            await client.connect(SERVER)
+            if data:
+                await client.send(data)
+            assert await client.recv(1) == b""
+    assert await answers(inside, "localhost.", "A") == ["127.0.0.1"]
+
+
+async def test_garbage_in_a_row_does_not_end_it(gate: Gate, inside: Inside) -> None:
+    with inside.udp() as client:
+        await client.connect(SERVER)
+        for number in range(200):
+            await client.send(bytes([number]) * (number * 7 % 300))
+    assert await answers(inside, "localhost.", "A") == ["127.0.0.1"]
+
+
+class Unbound(Responder):
+    """A responder without sockets: its codec alone."""
+
+    def __init__(self) -> None:
+        self._names = Names("world")
+        self._names.grant("api.example")
+        self._observe = lambda kind, fields: None
+        self._last_absent = ""
+        self._codec = _load()
+
+
+QUERY = dns.message.make_query("api.example.", "A", use_edns=0).to_wire()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=600), st.integers(0, len(QUERY)))
+async def test_any_bytes_are_answered_or_passed_over(data: bytes, cut: int) -> None:
+    for query in (data, QUERY[:cut] + data, QUERY[:2] + data):
+        answer = await Unbound()._answer(query, datagram=True)
+        if answer is not None:
+            assert answer[:2] == query[:2]
+            assert answer[2] & 0x80
+            assert len(answer) <= 65535
