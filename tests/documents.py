@@ -3,11 +3,11 @@
 Rules:
 - Every block in a language that can be checked is checked; none is passed over in silence.
 - A block may say how in an HTML comment on the line above it:
-      <!-- check: parses; REASON -->           its syntax alone: it needs what a test has not (a terminal, say)
+      <!-- check: parses; REASON -->           its syntax alone: it needs a terminal, say
       <!-- check: by tests/FILE.py::NAME -->   that test, which must exist, runs the same thing
       <!-- check: status N -->                 (shell) it ends with this exit status
-  Otherwise shell and Python blocks are run, TOML blocks are loaded as manifests, and console blocks are run and
-  their output is compared, where `...` stands for anything.
+  Otherwise shell and Python blocks are run, TOML blocks are loaded as manifests, and console blocks are run
+  and their output is compared, where `...` stands for anything.
 - Blocks run in a fresh copy of the repository's files, so they may write.
 """
 
@@ -82,7 +82,7 @@ def console_steps(text: str) -> list[tuple[str, str]]:
 
 
 def matches(expected: str, got: str) -> bool:
-    """Whether output is what a document shows; `...` stands for anything. Spaces at line ends do not count."""
+    """Whether output is what a document shows; `...` is anything, spaces at line ends do not count."""
     pattern = ".*".join(re.escape(part) for part in _stripped(expected).split("..."))
     return re.fullmatch(pattern, _stripped(got), re.DOTALL) is not None
 

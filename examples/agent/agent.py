@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -60,9 +61,15 @@ def look_around() -> None:
     attempt("connect to 1.1.1.1 port 443", lambda: socket.create_connection(("1.1.1.1", 443), timeout=5))
     attempt("look up collector.example", lambda: socket.getaddrinfo("collector.example", 443))
     attempt("connect to this machine's ssh", lambda: socket.create_connection(("127.0.0.1", 22), timeout=5))
-    attempt("signal process 1", lambda: os.kill(1, 9))
+    attempt("kill process 1", kill_process_one)
     attempt("see other people's processes", other_processes)
     attempt("mount a file system", lambda: subprocess.run(MOUNT, check=True, capture_output=True))
+
+
+def kill_process_one() -> str:
+    """Kill the world's init; the kernel lets nobody in its pid namespace do that (pid_namespaces(7))."""
+    os.kill(1, signal.SIGKILL)
+    return "it lives on" if os.path.exists("/proc/1") else "it is gone"
 
 
 MOUNT = ["mount", "-t", "tmpfs", "none", "/tmp"]

@@ -1,0 +1,58 @@
+"""Run the benchmarks: python -m benchmarks [NAME…]; the table on stdout, JSON in build/bench.json."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import trio
+
+import libos
+from benchmarks import command, files, launch, memory, relay
+from benchmarks.measure import Figure, machine, table
+
+RESULT = Path("build/bench.json")
+
+# What takes a supervisor, and what starts one of its own. In the order in which they run.
+SUPERVISED: dict[str, Callable[[libos.Supervisor, Path], Awaitable[list[Figure]]]] = {
+    "launch": launch.measure,
+    "lowered": files.lowered,
+    "served": files.served,
+    "relay": relay.measure,
+}
+ALONE: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
+    "command": command.measure,
+    "memory": memory.measure,
+}
+
+
+async def run(name: str, scratch: Path) -> list[Figure]:
+    """One group of figures."""
+    print(f"measuring: {name}", file=sys.stderr)
+    if name in ALONE:
+        return await ALONE[name](scratch)
+    async with libos.Supervisor() as supervisor:
+        return await SUPERVISED[name](supervisor, scratch)
+
+
+async def main(names: list[str]) -> list[Figure]:
+    """All groups asked for, one after another: two at once would measure each other."""
+    with tempfile.TemporaryDirectory(prefix="libos-bench-") as scratch:
+        return [figure for name in names for figure in await run(name, Path(scratch))]
+
+
+if __name__ == "__main__":
+    asked = sys.argv[1:] or [*SUPERVISED, *ALONE]
+    if unknown := set(asked) - {*SUPERVISED, *ALONE}:
+        sys.exit(f"unknown: {', '.join(unknown)}; there are: {', '.join([*SUPERVISED, *ALONE])}")
+    figures = trio.run(main, asked)
+    print(" ".join(f"{key}: {value};" for key, value in machine().items()).rstrip(";"))
+    print(table(figures))
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(
+        json.dumps({"machine": machine(), "figures": [each.json() for each in figures]}, indent=1)
+    )
+    print(f"as JSON: {RESULT}")

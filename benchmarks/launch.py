@@ -1,0 +1,73 @@
+"""Start to exit of /bin/true in a world, against bubblewrap with the same mounts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import libos
+from benchmarks.measure import Figure, Goal, interleaved
+from libos.namespace import TextSource
+from libos.plan import Bind, Plan, Tmpfs, lower
+
+ROUNDS = 150
+MANIFEST = {"libos": 1, "include": ["base"], "app": {"command": ["/bin/true"]}}
+
+
+def bubblewrap(plan: Plan, folder: Path) -> list[str]:
+    """The bwrap command that makes what the plan makes; texts become files in `folder`, bound one by one."""
+    return ["bwrap", "--unshare-all", "--die-with-parent", *_mounts(plan, folder), "--", *plan.command]
+
+
+def _mounts(plan: Plan, folder: Path) -> Iterator[str]:
+    for step in plan.steps:
+        if isinstance(step, Bind):
+            yield from ("--ro-bind" if step.read_only else "--bind", step.source, step.at)
+        elif isinstance(step, Tmpfs):
+            yield from ("--tmpfs", step.at)
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    for number, served in enumerate(plan.served):
+        if isinstance(served.source, TextSource):
+            path = folder / str(number)
+            path.write_text(served.source.text)
+            yield from ("--ro-bind", str(path), served.at)
+
+
+async def run_and_wait(command: list[str]) -> float:
+    """Seconds from start to exit, by the cheapest way that Python has. Blocks: nothing else is to run."""
+    begin = perf_counter()
+    pid = os.posix_spawnp(command[0], command, os.environ)  # noqa: ASYNC221  # blocks on purpose
+    _, status = os.waitpid(pid, 0)  # noqa: ASYNC222
+    took = perf_counter() - begin
+    if status:
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
+    return took
+
+
+async def measure(supervisor: libos.Supervisor, scratch: Path) -> list[Figure]:
+    """The launch by plan, which is what bwrap's command line is, and by manifest value."""
+    plan = lower(libos.from_mapping(MANIFEST))
+    command = bubblewrap(plan, scratch)
+
+    async def launch(manifest: object) -> float:
+        begin = perf_counter()
+        app = await supervisor.start(manifest)  # type: ignore[arg-type]  # a plan or a mapping
+        status = await app.wait()
+        took = perf_counter() - begin
+        assert status.returncode == 0, status
+        return took
+
+    subjects = await interleaved(
+        {
+            "libos": lambda: launch(plan),
+            "bwrap --unshare-all": lambda: run_and_wait(command),
+            "libos, from a mapping": lambda: launch(MANIFEST),
+            "no sandbox": lambda: run_and_wait(["/bin/true"]),
+        },
+        ROUNDS,
+        scale=1000,
+    )
+    return [Figure("launch of /bin/true", "ms", subjects, Goal(1.0, "at most", "ratio"))]
