@@ -23,7 +23,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 # Told of a change: the path, relative to the root of the tree and without a leading slash, and whether the
 # name leads elsewhere or nowhere now (True) or its node has other attributes or content (False). Never
@@ -102,7 +102,7 @@ STREAM = Cache(direct=True)
 class Node:
     """One file, directory or link. Subclasses set `kind` (S_IFREG, S_IFDIR, …) and answer `stat`."""
 
-    kind: ClassVar[int] = 0
+    kind: int = 0
     cache: Cache = CHANGING
     # Seconds after which a waiting operation of this node is answered with ETIMEDOUT; None: the server's
     # own limit.

@@ -1,0 +1,198 @@
+"""A directory of the host, served.
+
+Rules:
+- Nothing is opened by a path: one name at a time, relative to a descriptor, never through a link (openat2
+  with RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS); further uses of an inode go by its
+  descriptor.
+- A file is the same node for as long as somebody holds it: by (st_dev, st_ino), which its descriptor keeps
+  from being used again. A descriptor closed for want of room is opened again by parent and name, and
+  compared.
+- `owner` is who the app is on the host: what that user owns shows as the app's, all else as nobody's.
+  Started by root, each call is made as the owner, who alone is asked what is allowed and owns what is made.
+- Set-user-id and set-group-id bits of files are neither shown nor made, device files are not made, other
+  extended attributes than user.* are not there.
+- Names and attributes are never cached, since the host may change them; content is, as long as size and
+  time of change stay.
+- Calls run on the trio thread, as the page cache answers them; fsync runs in a worker thread. A tree on a
+  slow network file system holds up the server: lower it instead.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from libos.fs.host_nodes import (
+    RESOLVE,
+    HostFile,
+    HostHandle,
+    HostLink,
+    HostNode,
+    Tree,
+    open_path,
+    sync,
+)
+from libos.fs.node import Caller, Directory, Handle, Node, refusal
+from libos.kernel import files, mounts
+
+# Flags with which a new file is opened besides those of the app.
+NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class HostDirectory(HostNode, Directory):
+    """A directory of the host."""
+
+    # --- looking
+
+    async def walk(self, name: bytes) -> Node:
+        with self.tree:
+            return self._node(name)
+
+    def _node(self, name: bytes) -> HostNode:
+        return self._held(open_path(self.fd(), name), name)
+
+    def _held(self, fd: int, name: bytes) -> HostNode:
+        """The node of an O_PATH descriptor found at a name; takes the descriptor."""
+        found = os.fstat(fd)
+        key = (found.st_dev, found.st_ino)
+        kind = stat.S_IFMT(found.st_mode)
+        node = self.tree.nodes.get(key)
+        if node is None or node.kind != kind:
+            node = KINDS.get(kind, HostNode)(self.tree, key, self, name, kind)
+            self.tree.nodes[key] = node
+        else:
+            node.parent, node.name = self, name
+        self.tree.descriptors.put(key, fd)
+        return node
+
+    async def readdir(self) -> list[bytes]:
+        with self.tree:
+            return os.listdir(os.fsencode(self.proc_path()))
+
+    # --- making
+
+    async def create(self, name: bytes, mode: int, flags: int, caller: Caller) -> tuple[Node, Handle]:
+        with self.tree as tree:
+            tree.require_writable()
+            access = flags & (os.O_ACCMODE | os.O_APPEND | os.O_SYNC | os.O_DSYNC)
+            fd = mounts.open_beneath(self.fd(), name, NEW | access, RESOLVE, mode & 0o777)
+            os.fchmod(fd, mode & 0o777)
+            node = self._held(os.open(f"/proc/self/fd/{fd}", os.O_PATH | os.O_CLOEXEC), name)
+            assert isinstance(node, HostFile)
+            return node, HostHandle(node, fd, flags)
+
+    async def mkdir(self, name: bytes, mode: int, caller: Caller) -> Node:
+        with self.tree as tree:
+            tree.require_writable()
+            os.mkdir(name, mode & 0o777, dir_fd=self.fd())
+            node = self._node(name)
+            os.chmod(node.proc_path(), mode & 0o1777 | os.stat(node.proc_path()).st_mode & stat.S_ISGID)
+            return node
+
+    async def symlink(self, name: bytes, target: bytes, caller: Caller) -> Node:
+        with self.tree as tree:
+            tree.require_writable()
+            os.symlink(target, name, dir_fd=self.fd())
+            return self._node(name)
+
+    async def mknod(self, name: bytes, mode: int, device: int, caller: Caller) -> Node:
+        with self.tree as tree:
+            tree.require_writable()
+            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK):
+                raise refusal(errno.EPERM, name)
+            os.mknod(name, mode & ~0o7000, dir_fd=self.fd())
+            node = self._node(name)
+            os.chmod(node.proc_path(), mode & 0o777)
+            return node
+
+    async def link(self, name: bytes, node: Node) -> None:
+        if not isinstance(node, HostNode) or node.tree is not self.tree:
+            raise refusal(errno.EXDEV, name)
+        with self.tree as tree:
+            tree.require_writable()
+            if node.kind == stat.S_IFDIR or os.fstat(node.fd()).st_uid != tree.owner[0]:
+                raise refusal(errno.EPERM, name)
+            os.link(node.proc_path(), name, dst_dir_fd=self.fd(), follow_symlinks=True)
+
+    # --- removing and moving
+
+    async def remove(self, name: bytes, *, directory: bool) -> None:
+        with self.tree as tree:
+            tree.require_writable()
+            self._keep(name)
+            if directory:
+                os.rmdir(name, dir_fd=self.fd())
+            else:
+                os.unlink(name, dir_fd=self.fd())
+
+    def _keep(self, name: bytes) -> HostNode | None:
+        """The node that somebody holds of a name, its descriptor kept: the name will not lead to it any
+        more."""
+        try:
+            found = os.stat(name, dir_fd=self.fd(), follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        node = self.tree.nodes.get((found.st_dev, found.st_ino))
+        if node is not None:
+            node.fd()
+            self.tree.descriptors.pin(node.key)
+        return node
+
+    async def rename(self, name: bytes, parent: Directory, new_name: bytes, flags: int) -> None:
+        if flags & ~(files.RENAME_NOREPLACE | files.RENAME_EXCHANGE):
+            raise refusal(errno.EINVAL)
+        if not isinstance(parent, HostDirectory) or parent.tree is not self.tree:
+            raise refusal(errno.EXDEV, name)
+        with self.tree as tree:
+            tree.require_writable()
+            moved, replaced = self._keep(name), parent._keep(new_name)
+            files.rename(self.fd(), name, parent.fd(), new_name, flags)
+            if moved is not None:
+                moved.parent, moved.name = parent, new_name
+            if replaced is not None and flags & files.RENAME_EXCHANGE:
+                replaced.parent, replaced.name = self, name
+
+    async def fsync(self, *, data_only: bool) -> None:
+        with self.tree:
+            fd = os.open(self.proc_path(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            await sync(fd, data_only)
+        finally:
+            os.close(fd)
+
+
+KINDS: dict[int, type[HostNode]] = {
+    stat.S_IFDIR: HostDirectory,
+    stat.S_IFREG: HostFile,
+    stat.S_IFLNK: HostLink,
+}
+
+
+class HostTree(HostDirectory):
+    """The root of a served host tree; owns its descriptors until `close`."""
+
+    def __init__(
+        self,
+        root_fd: int,
+        *,
+        writable: bool,
+        owner: tuple[int, int] | None = None,
+        capacity: int | None = None,
+    ) -> None:
+        """`root_fd`: any descriptor of the directory; it is duplicated. `writable`: else every change is
+        EROFS. `owner`: the host's (uid, gid) that is the app's in the world (None: this process's).
+        `capacity`: O_PATH descriptors kept open (None: a sixteenth of what the process may have).
+        NotADirectoryError if it is none."""
+        owner = (os.geteuid(), os.getegid()) if owner is None else owner
+        own_fd = os.open(f"/proc/self/fd/{root_fd}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        found = os.fstat(own_fd)
+        key = (found.st_dev, found.st_ino)
+        super().__init__(Tree(writable, owner, capacity), key, None, b"", stat.S_IFDIR)
+        self.tree.nodes[key] = self
+        self.tree.descriptors.put(key, own_fd)
+        self.tree.descriptors.pin(key)
+
+    def close(self) -> None:
+        """Closes all descriptors but those of open handles; the nodes answer ESTALE from now on."""
+        self.tree.descriptors.close()

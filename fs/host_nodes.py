@@ -1,0 +1,265 @@
+"""The files, links and special files of a host tree, and what the whole tree shares.
+
+See libos.fs.host for the rules. Nothing here waits between getting a descriptor and using it: sync on
+purpose.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import weakref
+from collections.abc import Iterable
+from types import TracebackType
+
+import trio
+
+from libos.fs.descriptors import Descriptors, Key, default_capacity
+from libos.fs.node import APP, NOBODY, Attributes, Cache, Caller, Change, File, Handle, Node, Symlink, refusal
+from libos.kernel import files, mounts
+
+# One name, and nothing that leads elsewhere: openat2(2).
+RESOLVE = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_MAGICLINKS | mounts.RESOLVE_NO_SYMLINKS
+# The flags of open(2) that reach the host; all others are the kernel's own business, or have no meaning here.
+PASSED = os.O_ACCMODE | os.O_APPEND | os.O_TRUNC | os.O_SYNC | os.O_DSYNC
+# Set-user-id and set-group-id: a file that an app made must never carry a host user's rights.
+PRIVILEGE = stat.S_ISUID | stat.S_ISGID
+
+
+class Tree:
+    """What all nodes of one host tree share. `owner` is the host's (uid, gid) that shows as the app's."""
+
+    def __init__(self, writable: bool, owner: tuple[int, int], capacity: int | None) -> None:
+        self.writable = writable
+        self.owner = owner
+        self.descriptors = Descriptors(default_capacity() if capacity is None else capacity)
+        self.most_open = default_capacity() * 4
+        self.open_files = 0
+        self.nodes: weakref.WeakValueDictionary[Key, HostNode] = weakref.WeakValueDictionary()
+        # Root takes the owner's identity for each operation, so that it can do no more than the owner may.
+        self._switch = os.geteuid() == 0 and owner[0] != 0
+
+    def __enter__(self) -> Tree:
+        """The identity of the owner, for calls that do not wait."""
+        self.descriptors.trim()
+        if self._switch:
+            files.set_file_owner(*self.owner)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._switch:
+            files.set_file_owner(0, os.getegid())
+
+    def require_writable(self) -> None:
+        """EROFS for a tree that is read-only."""
+        if not self.writable:
+            raise refusal(errno.EROFS)
+
+    def attributes(self, found: os.stat_result) -> Attributes:
+        """stat's result in the world's numbering."""
+        mode = found.st_mode
+        return Attributes(
+            mode & ~PRIVILEGE if stat.S_ISREG(mode) else mode,
+            found.st_size,
+            found.st_nlink,
+            APP[0] if found.st_uid == self.owner[0] else NOBODY[0],
+            APP[1] if found.st_gid == self.owner[1] else NOBODY[1],
+            found.st_rdev,
+            found.st_atime_ns,
+            found.st_mtime_ns,
+            found.st_ctime_ns,
+            found.st_blocks,
+        )
+
+
+class HostNode(Node):
+    """A file of the host, held by an O_PATH descriptor that may be closed and opened again by parent and
+    name."""
+
+    # The host may change anything at any moment, so each use asks again; but content that did not change
+    # stays.
+    cache = Cache(content=True)
+
+    def __init__(self, tree: Tree, key: Key, parent: HostNode | None, name: bytes, kind: int) -> None:
+        self.tree = tree
+        self.key = key
+        self.parent = parent
+        self.name = name
+        self.kind = kind
+
+    def __del__(self) -> None:
+        if self.tree.nodes.get(self.key) in (None, self):
+            self.tree.descriptors.drop(self.key)
+
+    def fd(self) -> int:
+        """Its O_PATH descriptor, good until the next operation. ESTALE when another file has taken its
+        name."""
+        fd = self.tree.descriptors.get(self.key)
+        return self._reopen() if fd is None else fd
+
+    def _reopen(self) -> int:
+        if self.parent is None:
+            raise refusal(errno.ESTALE)
+        fd = open_path(self.parent.fd(), self.name)
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) != self.key or stat.S_IFMT(found.st_mode) != self.kind:
+            os.close(fd)
+            raise refusal(errno.ESTALE)
+        return self.tree.descriptors.put(self.key, fd)
+
+    def proc_path(self) -> str:
+        """A path to exactly this inode; proc_pid_fd(5)."""
+        return f"/proc/self/fd/{self.fd()}"
+
+    def known(self) -> Attributes:
+        with self.tree as tree:
+            return tree.attributes(os.fstat(self.fd()))
+
+    async def setattr(self, change: Change) -> Attributes:
+        with self.tree as tree:
+            tree.require_writable()
+            found = os.fstat(self.fd())
+            self._check_owner(change, found)
+            if change.size is not None:
+                self.truncate(change.size)
+            if change.mode is not None:
+                self._chmod(change.mode)
+            if change.atime is not None or change.mtime is not None:
+                atime = found.st_atime_ns if change.atime is None else change.atime
+                mtime = found.st_mtime_ns if change.mtime is None else change.mtime
+                os.utime(self.proc_path(), ns=(atime, mtime))
+            return tree.attributes(os.fstat(self.fd()))
+
+    def _check_owner(self, change: Change, found: os.stat_result) -> None:
+        """The app may give its files to itself alone: chown(2)."""
+        now = self.tree.attributes(found)
+        if change.uid not in (None, now.uid) or change.gid not in (None, now.gid):
+            raise refusal(errno.EPERM)
+
+    def _chmod(self, mode: int) -> None:
+        if self.kind == stat.S_IFLNK:
+            raise refusal(errno.EOPNOTSUPP)
+        keep = stat.S_ISGID if self.kind == stat.S_IFDIR else 0
+        os.chmod(self.proc_path(), mode & ~(PRIVILEGE & ~keep))
+
+    def truncate(self, size: int) -> None:
+        """truncate(2)."""
+        raise refusal(errno.EISDIR if self.kind == stat.S_IFDIR else errno.EINVAL)
+
+    async def getxattr(self, name: bytes) -> bytes:
+        _check_xattr(name)
+        with self.tree:
+            return os.getxattr(self.proc_path(), name)
+
+    async def listxattr(self) -> Iterable[bytes]:
+        with self.tree:
+            names = [os.fsencode(name) for name in os.listxattr(self.proc_path())]
+        return [name for name in names if name.startswith(b"user.")]
+
+    async def setxattr(self, name: bytes, value: bytes) -> None:
+        _check_xattr(name)
+        with self.tree as tree:
+            tree.require_writable()
+            os.setxattr(self.proc_path(), name, value)
+
+    async def removexattr(self, name: bytes) -> None:
+        _check_xattr(name)
+        with self.tree as tree:
+            tree.require_writable()
+            os.removexattr(self.proc_path(), name)
+
+
+def _check_xattr(name: bytes) -> None:
+    """Only attributes of users pass: others mean something to the host; xattr(7)."""
+    if not name.startswith(b"user."):
+        raise refusal(errno.ENOTSUP)
+
+
+def open_path(directory_fd: int, name: bytes) -> int:
+    """An O_PATH descriptor of one name in a directory, never of what a link leads to."""
+    return mounts.open_beneath(directory_fd, name, os.O_PATH | os.O_NOFOLLOW, RESOLVE)
+
+
+class HostFile(HostNode, File):
+    """A regular file."""
+
+    def __init__(self, tree: Tree, key: Key, parent: HostNode | None, name: bytes, kind: int) -> None:
+        super().__init__(tree, key, parent, name, kind)
+        self.writers: list[HostHandle] = []
+
+    def truncate(self, size: int) -> None:
+        """By a descriptor open for writing where there is one: its right does not depend on the mode of
+        now."""
+        if self.writers:
+            os.ftruncate(self.writers[-1].fd, size)
+        else:
+            os.truncate(self.proc_path(), size)
+
+    async def open(self, flags: int, caller: Caller) -> Handle:
+        with self.tree as tree:
+            if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+                tree.require_writable()
+            return HostHandle(
+                self, os.open(self.proc_path(), flags & PASSED | os.O_CLOEXEC | os.O_NOCTTY), flags
+            )
+
+
+class HostHandle(Handle):
+    """An open file of the host, by a descriptor of its own. ENFILE when the tree has too many open."""
+
+    def __init__(self, file: HostFile, fd: int, flags: int) -> None:
+        if file.tree.open_files >= file.tree.most_open:
+            os.close(fd)
+            raise refusal(errno.ENFILE)
+        self.fd = fd
+        self._file = file
+        file.tree.open_files += 1
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            file.writers.append(self)
+
+    async def read(self, offset: int, size: int) -> bytes:
+        data = os.pread(self.fd, size, offset)
+        while 0 < len(data) < size:  # pread(2) may give less than there is
+            more = os.pread(self.fd, size - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    async def write(self, offset: int, data: bytes) -> int:
+        done = os.pwrite(self.fd, data, offset)
+        while done < len(data):
+            done += os.pwrite(self.fd, memoryview(data)[done:], offset + done)
+        return done
+
+    async def fsync(self, *, data_only: bool) -> None:
+        """In a worker thread, on a descriptor of its own: it takes as long as the disk does."""
+        await sync(self.fd, data_only)
+
+    async def close(self) -> None:
+        self._file.tree.open_files -= 1
+        if self in self._file.writers:
+            self._file.writers.remove(self)
+        os.close(self.fd)
+
+
+async def sync(fd: int, data_only: bool) -> None:
+    """fsync(2) or fdatasync(2) without holding up the trio thread; a cancelled one goes on in its thread."""
+    own_fd = os.dup(fd)
+
+    def run() -> None:
+        try:
+            os.fdatasync(own_fd) if data_only else os.fsync(own_fd)
+        finally:
+            os.close(own_fd)
+
+    await trio.to_thread.run_sync(run, abandon_on_cancel=True)
+
+
+class HostLink(HostNode, Symlink):
+    """A symbolic link; the world resolves its target in its own namespace, so it leads nowhere else."""
+
+    async def readlink(self) -> bytes:
+        with self.tree:
+            return os.readlink(b"", dir_fd=self.fd())
