@@ -138,7 +138,7 @@ class App(Process):
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
-        terminal: bool = False,
+        terminal: tuple[int, int] | None = None,
     ) -> Process:
         """Start a further program in this world; it ends with the world at the latest.
 
@@ -152,7 +152,7 @@ class App(Process):
             plan.directory if directory is None else directory,
             terminal,
         )
-        with open_streams(stdin, stdout, stderr) as streams:
+        with open_streams(stdin, stdout, stderr, terminal=terminal is not None) as streams:
             return Process(
                 self._world, await spawn(self._world, next(self._numbers), start, streams), streams
             )

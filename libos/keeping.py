@@ -57,9 +57,10 @@ class Keeper:
         if self._failure is not None:
             raise HostError(f"this host does not give a namespace: {failure_text(self._failure)}")
         if self.fuse_fd < 0:
-            raise SupervisorError("the keeper ended while it started: " + self._last_words())
+            raise SupervisorError("the keeper ended while it started: " + self.last_words())
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """Give the last line that the keeper wrote before it ended."""
         assert self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         words = (self._process.stderr.read() or b"").decode(errors="replace").strip()

@@ -22,12 +22,14 @@ from libos.events import Hub, Kind
 from libos.hosttrees import HostTrees
 from libos.keeper import channel
 from libos.messages import close_all
+from libos.net import dns, watcher
 from libos.net.gate import Gate
 from libos.net.names import Names
-from libos.net.watcher import SPECS
+from libos.net.publish import Publication
 from libos.spawn import FIRST_PROGRAM, Start, spawn
 from libos.steps import step_message
 from libos.streams import Stream, open_streams
+from libos.unwrap import unwrapped
 from libos.view import View
 from libos.world import World, failure_text
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from libos.keeping import Keeper
     from libos.plan import Plan
 
+# What every world's gate needs: init opens them at once, without being asked.
+_SOCKETS = [*watcher.SPECS, *dns.SPECS]
 # Seconds for the last process of a killed world to be gone.
 _GONE_TIMEOUT = 10.0
 
@@ -65,7 +69,7 @@ class Launch:
     async def run(
         self,
         streams: tuple[Stream, Stream, Stream],
-        terminal: bool,
+        terminal: tuple[int, int] | None,
         apps: dict[str, App],
         task_status: trio.TaskStatus[App],
     ) -> None:
@@ -73,7 +77,7 @@ class Launch:
         began = time.monotonic()
         with View(self._server, self._id, self._plan, self._names, self._observe) as view:
             async with self._world(view) as (world, nursery):
-                await nursery.start(self._gate(world).run, self._plan.dials)
+                await nursery.start(self._gate(world).run, self._plan.dials, self._publications())
                 app = await self._start(world, streams, terminal)
                 apps[self.name] = app
                 self._hub.emit("app.start", self.name, pid=app.pid, command=list(self._plan.command))
@@ -88,6 +92,9 @@ class Launch:
     def _gate(self, world: World) -> Gate:
         return Gate(self.name, world.open_sockets, self._names, self._observe)
 
+    def _publications(self) -> list[Publication]:
+        return [Publication(each.port, each.host, each.outside) for each in self._plan.listens]
+
     def _observe(self, kind: str, fields: Mapping[str, object]) -> None:
         self._hub.emit(cast(Kind, kind), self.name, **fields)
 
@@ -96,16 +103,15 @@ class Launch:
         """Fork the world and read from it; after the block nothing of it is left."""
         ours, theirs = channel.pair()
         world = World(self._id, ours)
-        world.expect_sockets(SPECS)
+        world.expect_sockets(_SOCKETS)
         try:
-            async with trio.open_nursery() as nursery:
+            async with unwrapped(), trio.open_nursery() as nursery:
                 await self._fork(world, theirs.fileno())
                 nursery.start_soon(world.run)
                 theirs.close()
                 try:
-                    await world.ready.wait()
-                    if world.failure is not None:
-                        raise HostError(f"the world cannot be built: {failure_text(world.failure)}")
+                    await world.network.wait()
+                    _check(world)
                     yield world, nursery
                 finally:
                     world.kill()
@@ -122,17 +128,24 @@ class Launch:
         trees: list[int] = []
         if self._trees is not None:
             trees = await self._trees.open_for(steps)
-        message = {"hostname": self._plan.hostname, "steps": steps, "sockets": [list(spec) for spec in SPECS]}
+        message = {
+            "hostname": self._plan.hostname,
+            "steps": steps,
+            "sockets": [list(spec) for spec in _SOCKETS],
+        }
         try:
             await self._keeper.fork_world(world, message, [init_fd, *trees])
         finally:
             close_all(trees)
 
-    async def _start(self, world: World, streams: tuple[Stream, Stream, Stream], terminal: bool) -> App:
+    async def _start(
+        self, world: World, streams: tuple[Stream, Stream, Stream], terminal: tuple[int, int] | None
+    ) -> App:
         plan = self._plan
         start = Start(plan.command, plan.environment, plan.directory, terminal)
-        with open_streams(*streams) as opened:
-            return App(self.name, plan, world, await spawn(world, FIRST_PROGRAM, start, opened), opened)
+        with open_streams(*streams, terminal=terminal is not None) as opened:
+            running = await spawn(world, FIRST_PROGRAM, start, opened)
+            return App(self.name, plan, world, running, opened)
 
     async def _limit_time(self, app: App, seconds: float) -> None:
         await trio.sleep(seconds)
@@ -143,3 +156,8 @@ class Launch:
         assert status is not None
         fields = {"status": status.returncode, "reason": status.reason, "seconds": round(seconds, 6)}
         self._hub.emit("app.exit", self.name, **fields)
+
+
+def _check(world: World) -> None:
+    if world.failure is not None:
+        raise HostError(f"the world cannot be built: {failure_text(world.failure)}")

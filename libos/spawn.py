@@ -6,24 +6,23 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from libos.errors import CommandError, CommandNotFoundError, SupervisorError
+from libos.errors import CommandError, CommandNotFoundError, HostError, SupervisorError
 from libos.streams import Streams
-from libos.world import Running, World
+from libos.world import Running, World, failure_text
 
 # The number of a world's first program; the world ends with it.
 FIRST_PROGRAM = 0
-# Rows and columns of a new terminal until its user sets others: a VT100's.
-_SIZE = (24, 80)
 
 
 @dataclass(frozen=True)
 class Start:
-    """What to start: the words of the command, its whole environment, where, and whether on a pty."""
+    """What to start: the words of the command, its whole environment, where, and on which terminal."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
-    terminal: bool = False
+    # Rows and columns of the pty to start it on; None for no terminal.
+    terminal: tuple[int, int] | None = None
 
 
 async def spawn(world: World, number: int, start: Start, streams: Streams) -> Running:
@@ -32,14 +31,17 @@ async def spawn(world: World, number: int, start: Start, streams: Streams) -> Ru
     Raises CommandNotFoundError (ENOENT, ENOTDIR), CommandError (all else that the kernel answers), and
     SupervisorError where the world ended meanwhile.
     """
+    terminal = start.terminal if streams.on_terminal else None
     request = {
         "id": number,
         "argv": list(start.command),
         "environment": dict(start.environment),
         "directory": start.directory,
-        "terminal": list(_SIZE) if start.terminal else None,
+        "terminal": {"size": terminal, "streams": streams.on_terminal} if terminal else None,
     }
-    running = await world.spawn(request, [] if start.terminal else streams.fds)
+    running = await world.spawn(request, streams.fds)
+    if world.failure is not None:
+        raise HostError(f"the world cannot be built: {failure_text(world.failure)}")
     if running.failure is not None:
         raise _failed(start, running.failure["errno"], running.failure["message"])
     if running.pidfd < 0:

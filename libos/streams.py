@@ -28,19 +28,28 @@ class Streams:
     """Descriptors for the program, and our ends of its pipes (None where it is no pipe)."""
 
     fds: list[int]
+    on_terminal: list[int]
     stdin: trio.lowlevel.FdStream | None = None
     stdout: trio.lowlevel.FdStream | None = None
     stderr: trio.lowlevel.FdStream | None = None
 
 
 @contextmanager
-def open_streams(stdin: Stream, stdout: Stream, stderr: Stream) -> Iterator[Streams]:
-    """Open what the three arguments ask for. The program's ends close with the block, ours only on an error."""
+def open_streams(
+    stdin: Stream, stdout: Stream, stderr: Stream, *, terminal: bool = False
+) -> Iterator[Streams]:
+    """Open what the three arguments ask for. The program's ends close with the block, ours only on an error.
+
+    With `terminal` a stream of None is the program's terminal, and is not among the descriptors.
+    """
     with ExitStack() as theirs, ExitStack() as ours:
-        opened = Streams([])
-        opened.stdin = _open(opened.fds, stdin, 0, theirs, ours)
-        opened.stdout = _open(opened.fds, stdout, 1, theirs, ours)
-        opened.stderr = _open(opened.fds, stderr, 2, theirs, ours)
+        asked = (stdin, stdout, stderr)
+        opened = Streams([], [n for n in range(3) if terminal and asked[n] is None])
+        ends = [
+            None if number in opened.on_terminal else _open(opened.fds, stream, number, theirs, ours)
+            for number, stream in enumerate(asked)
+        ]
+        opened.stdin, opened.stdout, opened.stderr = ends
         yield opened
         ours.pop_all()
 
@@ -54,7 +63,7 @@ def _open(
         fds.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
         theirs.callback(os.close, fds[-1])
     elif stream == subprocess.STDOUT:
-        fds.append(fds[1])
+        fds.append(fds[-1])
     elif stream is None:
         fds.append(number)
     else:

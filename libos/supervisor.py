@@ -27,6 +27,7 @@ from libos.hosttrees import HostTrees
 from libos.keeper.identity import serves_root
 from libos.keeping import Keeper, start_keeper
 from libos.streams import Stream
+from libos.unwrap import unwrapped
 
 if TYPE_CHECKING:
     from libos.fs.server import Server
@@ -86,7 +87,7 @@ class Supervisor:
                 ],
                 "sysctls": [(each.path, each.value.decode(), each.required) for each in sysctls.SYSCTLS],
             }
-            async with _unwrapped_nursery() as self._nursery:
+            async with unwrapped(), trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._watch_keeper)
                 await self._keeper.wait_ready()
                 await self._keeper.set_up(setup, seccomp.program())
@@ -113,11 +114,12 @@ class Supervisor:
 
     async def _watch_keeper(self) -> None:
         await self._keeper.run()
-        self._break("the keeper ended")
+        self._break(f"the keeper ended: {self._keeper.last_words()}")
 
     async def _watch_server(self, task_status: trio.TaskStatus[None]) -> None:
         try:
-            await self._server.serve(task_status=task_status)
+            async with unwrapped():
+                await self._server.serve(task_status=task_status)
         except OSError as error:
             self._break(f"the file server ended: {error}")
 
@@ -151,7 +153,7 @@ class Supervisor:
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
-        terminal: bool = False,
+        terminal: tuple[int, int] | None = None,
         name: str | None = None,
     ) -> App:
         """Make a world from a manifest (its file, its value, or a plan) and start its program there.
@@ -175,7 +177,7 @@ class Supervisor:
         self,
         launch: Any,
         streams: tuple[Stream, Stream, Stream],
-        terminal: bool,
+        terminal: tuple[int, int] | None,
         task_status: trio.TaskStatus[App],
     ) -> None:
         """A world's task, from its first namespace to its last process."""
@@ -231,16 +233,3 @@ def _one_at_a_time() -> Iterator[None]:
         yield
     finally:
         _serving.release()
-
-
-@asynccontextmanager
-async def _unwrapped_nursery() -> AsyncIterator[trio.Nursery]:
-    """A nursery whose single error comes out as itself: who enters a supervisor expects the documented ones."""
-    try:
-        async with trio.open_nursery() as nursery:
-            yield nursery
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        raise error from None

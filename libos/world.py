@@ -70,7 +70,7 @@ class World:
 
     def __init__(self, world_id: str, end: socket.socket) -> None:
         self.id = world_id
-        self.ready = trio.Event()
+        self.network = trio.Event()
         self.gone = trio.Event()
         self.failure: channel.Message | None = None
         self._pidfd = -1
@@ -79,7 +79,7 @@ class World:
         self._spare_kinds: Sequence[SocketKind] = ()
         self._messages = Messages(end, "world", self._news)
         self._handlers: dict[str, Callable[[channel.Message, list[int]], None]] = {
-            "ready": self._on_ready,
+            "network": self._on_network,
             "failed": self._on_failed,
             "spawned": self._on_spawned,
             "unstarted": self._on_unstarted,
@@ -89,7 +89,7 @@ class World:
         }
 
     def expect_sockets(self, kinds: Sequence[SocketKind]) -> None:
-        """Say which sockets init sends with its "ready", so that they cost no round trip later."""
+        """Say which sockets init sends by itself, so that they cost no round trip later."""
         self._spare_kinds = kinds
 
     async def run(self) -> None:
@@ -97,23 +97,27 @@ class World:
         try:
             await self._messages.run()
         finally:
-            self.ready.set()
-            for running in list(self._programs.values()):
-                running.end(None)
-            self._programs.clear()
+            self._end_programs()
+            self.network.set()
+
+    def _end_programs(self) -> None:
+        while self._programs:
+            _, running = self._programs.popitem()
+            running.end(None)
 
     def _news(self, message: channel.Message, fds: list[int]) -> None:
         self._handlers[message["event"]](message, fds)
 
-    def _on_ready(self, _message: channel.Message, fds: list[int]) -> None:
+    def _on_network(self, _message: channel.Message, fds: list[int]) -> None:
         for kind, fd in zip(self._spare_kinds, fds, strict=True):
             self._spare[kind].append(socket.socket(fileno=fd))
-        self.ready.set()
+        self.network.set()
 
     def _on_failed(self, message: channel.Message, fds: list[int]) -> None:
         close_all(fds)
         self.failure = message
-        self.ready.set()
+        self._end_programs()
+        self.network.set()
 
     def _on_spawned(self, message: channel.Message, fds: list[int]) -> None:
         running = self._programs.get(message["id"])

@@ -4,14 +4,18 @@ It holds every right in the world and takes orders from the supervisor alone, ov
 reach it: it lives in a user namespace below K, signals from inside have no effect on process 1, and
 /proc/1 is closed to it. It ends when the first program ends, and the kernel ends all that is left.
 
-    {"op": "spawn", "id": n, "argv": […], "environment": {…}, "directory": path, "terminal": [rows, columns] | null}
-                                              fds: [stdin, stdout, stderr], or none for a terminal
+First it says {"event": "network"} with the sockets that were asked for, so that the supervisor can listen while
+the root is built; a step that fails is {"event": "failed"}, and the world ends. Then it obeys:
+
+    {"op": "spawn", "id": n, "argv": [...], "environment": {...}, "directory": path, "terminal": ... | null}
+        fds: the standard streams that are no terminal ("terminal": {"size": [rows, columns], "streams": [0, 1, 2]}
+        names those that are)
         answers {"event": "spawned", "id": n} fds: [pidfd] or [pidfd, pty]
-             or {"event": "unstarted", "id": n, "errno": …, "message": …}
+             or {"event": "unstarted", "id": n, "errno": ..., "message": ...}
         then    {"event": "stopped" | "continued", "id": n}, {"event": "exit", "id": n, "status": wait status}
     {"op": "signal", "id": n, "signal": s}    to the program's process group
-    {"op": "sockets", "request": r, "kinds": [[family, type, protocol] …]}   answers {"event": "sockets"} fds: […]
-    {"op": "attach", "request": r, "at": path}  fds: [tree];   {"op": "detach", "request": r, "at": path}
+    {"op": "sockets", "request": r, "kinds": [[family, type, protocol] ...]}   answers {"event": "sockets"}
+    {"op": "attach", "request": r, "at": path} fds: [tree];   {"op": "detach", "request": r, "at": path}
 """
 
 from __future__ import annotations
@@ -20,12 +24,11 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from libos.keeper import channel, program, world
 from libos.kernel import mounts, process
-
-_READABLE = select.POLLIN | select.POLLHUP
 
 
 def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
@@ -36,11 +39,11 @@ def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
         supervisor = _keep_only(fds)
         trees = list(range(_FIRST + 1, _FIRST + len(fds)))
         try:
-            _build(spec, trees)
+            _build(supervisor, spec, trees)
         except OSError as error:
             channel.send(supervisor, {"event": "failed", "errno": error.errno, "message": error.strerror})
             os._exit(1)
-        Init(supervisor, spec).serve()
+        Init(supervisor, spec["filter"]).serve()
     except BrokenPipeError:
         os._exit(0)  # the supervisor is gone
     finally:
@@ -60,42 +63,48 @@ def _keep_only(fds: list[int]) -> socket.socket:
     return socket.socket(fileno=_FIRST)
 
 
-def _build(spec: dict[str, Any], trees: list[int]) -> None:
+def _build(supervisor: socket.socket, spec: dict[str, Any], trees: list[int]) -> None:
     process.set_name("libos init")
+    proc_fd = world.new_proc()
     world.set_up_network(spec["netlink"])
-    world.build(spec["world"], spec["hostname"], spec["steps"], trees)
-    world.set_sysctls(spec["sysctls"])
+    world.set_sysctls(proc_fd, spec["sysctls"])
+    sockets = open_sockets(spec["sockets"])
+    channel.send(supervisor, {"event": "network"}, sockets)
+    _close(sockets)
+    world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd)
     os.umask(0o022)
 
 
 class Init:
     """The loop of process 1. Sync on purpose: nothing in it waits for the app or for the supervisor's answer."""
 
-    def __init__(self, supervisor: socket.socket, spec: dict[str, Any]) -> None:
+    def __init__(self, supervisor: socket.socket, filter_program: bytes) -> None:
         self._supervisor = supervisor
-        self._filter: bytes = spec["filter"]
-        self._programs: dict[int, int] = {}  # pid: id
-        self._starting: dict[int, program.Starting] = {}  # descriptor of the exec report: what starts
+        self._filter = filter_program
+        self._programs: dict[int, program.Program] = {}  # by pid
+        self._readers: dict[int, Callable[[], None]] = {}  # by the descriptor that becomes readable
         self._poll = select.poll()
-        self._poll.register(supervisor, select.POLLIN)
-        self._wake_fd, self._woken_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._poll.register(self._wake_fd, select.POLLIN)
-        signal.set_wakeup_fd(self._woken_fd, warn_on_full_buffer=False)
+        wake_fd, woken_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(woken_fd, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        sockets = open_sockets(spec["sockets"])
-        self._say({"event": "ready"}, sockets)
-        _close(sockets)
+        self._read(wake_fd, lambda: self._reap(wake_fd))
+        self._read(supervisor.fileno(), self._request)
+
+    def _read(self, fd: int, reader: Callable[[], None]) -> None:
+        self._readers[fd] = reader
+        self._poll.register(fd, select.POLLIN | select.POLLHUP)
+
+    def _forget(self, fd: int) -> None:
+        if self._readers.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+            os.close(fd)
 
     def serve(self) -> NoReturn:
         """Serve until the first program ends or the supervisor closes its end."""
         while True:
             for fd, _ in self._poll.poll():
-                if fd in self._starting:
-                    self._report_start(self._starting[fd])
-                elif fd == self._wake_fd:
-                    self._reap()
-                else:
-                    self._request()
+                if reader := self._readers.get(fd):  # an earlier one of this turn may have closed it
+                    reader()
 
     def _request(self) -> None:
         received = channel.receive(self._supervisor)
@@ -131,36 +140,46 @@ class Init:
 
     def _spawn(self, message: dict[str, Any], fds: list[int]) -> None:
         try:
-            starting = program.start(message, fds, self._filter)
+            started = program.start(message, fds, self._filter)
         except OSError as error:
-            self._say(
-                {"event": "unstarted", "id": message["id"], "errno": error.errno, "message": str(error)}
-            )
+            text = error.strerror or str(error)
+            self._say({"event": "unstarted", "id": message["id"], "errno": error.errno, "message": text})
             return
-        self._programs[starting.pid] = starting.id
-        self._starting[starting.report_fd] = starting
-        self._poll.register(starting.report_fd, _READABLE)
+        self._programs[started.pid] = started
+        self._read(started.report_fd, lambda: self._report_start(started))
+        if started.state_fd is not None:
+            self._read(started.state_fd, lambda: self._report_state(started))
 
-    def _report_start(self, starting: program.Starting) -> None:
-        """Tell how execve(2) went: the report closes without a word when it went well."""
-        self._poll.unregister(starting.report_fd)
-        del self._starting[starting.report_fd]
-        report = starting.read_report()
-        if report is not None:
-            self._programs.pop(starting.pid, None)  # its exit is no news any more
-            self._say({"event": "unstarted", "id": starting.id, **report})
+    def _report_start(self, started: program.Program) -> None:
+        """Tell how execve(2) went: the report closes without a failure when it went well."""
+        failure = started.read_report()
+        self._forget(started.report_fd)
+        if failure is not None:
+            self._programs.pop(started.pid, None)  # its exit is no news any more
+            self._say({"event": "unstarted", "id": started.id} | failure)
         else:
-            self._say({"event": "spawned", "id": starting.id}, starting.fds)
-        _close(starting.fds)
+            pidfd = os.pidfd_open(started.group)
+            self._say({"event": "spawned", "id": started.id}, [pidfd, *started.pty_fds])
+            os.close(pidfd)
+        _close(started.pty_fds)
+
+    def _report_state(self, started: program.Program) -> None:
+        """Tell what the monitor of a terminal saw: the program stopped, or goes on."""
+        assert started.state_fd is not None
+        states = os.read(started.state_fd, 512)
+        if not states:
+            self._forget(started.state_fd)
+        for state in states:
+            event = "stopped" if state == program.STOPPED else "continued"
+            self._say({"event": event, "id": started.id})
 
     def _signal(self, number: int, signal_number: int) -> None:
-        for pid, known in self._programs.items():
-            if known == number:
-                # The group, as a terminal does it: a shell's children get the signal too.
-                os.killpg(pid, signal_number)
+        for started in self._programs.values():
+            if started.id == number:
+                started.send_signal(signal_number)
 
-    def _reap(self) -> None:
-        _drain(self._wake_fd)
+    def _reap(self, wake_fd: int) -> None:
+        _drain(wake_fd)
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
@@ -168,24 +187,22 @@ class Init:
                 return
             if pid == 0:
                 return
-            self._report_change(pid, status)
+            if pid in self._programs:  # else an orphan of the app
+                self._report_change(self._programs[pid], status)
 
-    def _report_change(self, pid: int, status: int) -> None:
-        if pid not in self._programs:
-            return  # an orphan of the app
-        for starting in [each for each in self._starting.values() if each.pid == pid]:
-            self._report_start(starting)  # so that the end never comes before the start
-        if pid not in self._programs:
+    def _report_change(self, started: program.Program, status: int) -> None:
+        if started.report_fd in self._readers:
+            self._report_start(started)  # so that the end never comes before the start
+        if started.pid not in self._programs:
             return
-        number = self._programs[pid]
         if os.WIFSTOPPED(status):
-            self._say({"event": "stopped", "id": number, "signal": os.WSTOPSIG(status)})
+            self._say({"event": "stopped", "id": started.id})
         elif os.WIFCONTINUED(status):
-            self._say({"event": "continued", "id": number})
+            self._say({"event": "continued", "id": started.id})
         else:
-            del self._programs[pid]
-            self._say({"event": "exit", "id": number, "status": status})
-            if number == 0:
+            del self._programs[started.pid]
+            self._say({"event": "exit", "id": started.id, "status": status})
+            if started.id == 0:
                 os._exit(0)  # the kernel now ends whatever the first program left
 
     def _say(self, message: dict[str, Any], fds: list[int] | None = None) -> None:

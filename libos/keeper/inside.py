@@ -15,6 +15,7 @@ When a world is gone (its init reaped, so every process of it) it says {"event":
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -91,6 +92,9 @@ class Keeper:
 
     def serve(self) -> None:
         """Serve until the supervisor closes its end. Every init dies with this process."""
+        # A collection would write to every object and so copy every page that a fork shares with this process.
+        gc.disable()
+        gc.freeze()
         while True:
             for fd, _ in self._poll.poll():
                 if fd in self._worlds:

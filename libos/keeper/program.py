@@ -1,6 +1,6 @@
 """How a program starts in a world: the walls go up one after another, then execve(2).
 
-In the child, in this order: a session of its own, the standard streams, a user namespace below K in which it
+In the child, in this order: a session of its own, the standard streams, on a terminal its monitor, a user namespace below K in which it
 maps to itself, the working directory, no descriptors but the three, default signals, no core dumps, no
 capabilities, no new privileges, the seccomp filter. Whatever fails is written to a pipe that closes on exec,
 and the child ends: nothing runs behind half the walls.
@@ -14,69 +14,90 @@ import json
 import os
 import resource
 import signal
-import struct
-import termios
+from contextlib import ExitStack
 from typing import Any, NoReturn
 
+from libos.keeper import terminal
 from libos.keeper.identity import APP_ID
 from libos.kernel import namespaces, process
 
 # The exec report's place in the child, right behind the standard streams.
 _REPORT_FD = 3
-# ioctl_tty(2): open the other side of a pty, linux/tty.h
-_TIOCGPTPEER = 0x5441
-_TIOCSPTLCK = 0x40045431
 # Bytes; a report is an errno and a sentence.
 _REPORT_LIMIT = 65_536
+# What a terminal's monitor writes when its program stops and goes on.
+STOPPED, CONTINUED = terminal.STOPPED, terminal.CONTINUED
 
 
-class Starting:
-    """A program whose execve(2) has not happened yet, and what the supervisor gets when it has."""
+class Program:
+    """A program that init started. `group` is its process group; `pid` is what init waits for: the program
+    itself, or the monitor of its terminal."""
 
-    def __init__(self, number: int, pid: int, report_fd: int, fds: list[int]) -> None:
+    def __init__(
+        self, number: int, pid: int, report_fd: int, state_fd: int | None, pty_fds: list[int]
+    ) -> None:
         self.id = number
         self.pid = pid
+        self.group = pid
         self.report_fd = report_fd
-        self.fds = fds
+        self.state_fd = state_fd
+        self.pty_fds = pty_fds
 
     def read_report(self) -> dict[str, Any] | None:
-        """Give what went wrong, or None; closes the report."""
-        with open(self.report_fd, "rb") as file:
-            text = file.read(_REPORT_LIMIT)
-        return json.loads(text) if text else None
+        """Give what went wrong, or None. Waits for execve(2) or the child's end."""
+        text = b""
+        while more := os.read(self.report_fd, _REPORT_LIMIT):
+            text += more
+        report: dict[str, Any] = {}
+        for line in text.splitlines():
+            report |= json.loads(line)
+        self.group = report.pop("group", self.pid)
+        return report or None
+
+    def send_signal(self, number: int) -> None:
+        """Signal the process group, as a terminal does it: a shell's children get the signal too."""
+        try:
+            os.killpg(self.group, number)
+        except ProcessLookupError:
+            pass
 
 
-def start(message: dict[str, Any], fds: list[int], program: bytes) -> Starting:
+def start(message: dict[str, Any], fds: list[int], program: bytes) -> Program:
     """Fork a child that becomes the program of a spawn request. Raises OSError where nothing was forked."""
-    pty_fds = _open_pty(*message["terminal"]) if message["terminal"] else []
-    report_fd, write_fd = os.pipe2(os.O_CLOEXEC)
-    try:
+    with ExitStack() as stack:
+        report_fd, write_fd = _pipe(stack)
+        state_fd = their_state_fd = None
+        master_fds: list[int] = []
+        if message["terminal"]:
+            master_fd, slave_fd = terminal.open_pty(*message["terminal"]["size"])
+            stack.callback(os.close, slave_fd)
+            master_fds = [master_fd]
+            state_fd, their_state_fd = _pipe(stack)
+            given = iter(fds)
+            fds = [slave_fd if n in message["terminal"]["streams"] else next(given) for n in range(3)]
         pid = os.fork()
-    except OSError:
-        for fd in (report_fd, write_fd, *pty_fds):
-            os.close(fd)
-        raise
-    if pid == 0:
-        _become(message, [pty_fds[1]] * 3 if pty_fds else fds, write_fd, program)
-    os.close(write_fd)
-    for fd in pty_fds[1:]:
-        os.close(fd)
-    return Starting(message["id"], pid, report_fd, [os.pidfd_open(pid), *pty_fds[:1]])
+        if pid == 0:
+            _become(message, fds, write_fd, their_state_fd, program)
+        return Program(message["id"], pid, report_fd, state_fd, master_fds)
 
 
-def _open_pty(rows: int, columns: int) -> list[int]:
-    """Give the master and the slave of a pty of the world's own devpts. pts(4)."""
-    master_fd = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    fcntl.ioctl(master_fd, _TIOCSPTLCK, struct.pack("=i", 0))
-    slave_fd = fcntl.ioctl(master_fd, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    fcntl.ioctl(master_fd, termios.TIOCSWINSZ, struct.pack("=HHHH", rows, columns, 0, 0))
-    return [master_fd, slave_fd]
+def _pipe(stack: ExitStack) -> tuple[int, int]:
+    """Give a pipe whose write end closes with the stack."""
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    stack.callback(os.close, write_fd)
+    return read_fd, write_fd
 
 
-def _become(message: dict[str, Any], fds: list[int], report_fd: int, program: bytes) -> NoReturn:
+def _become(
+    message: dict[str, Any], fds: list[int], report_fd: int, state_fd: int | None, program: bytes
+) -> NoReturn:
     """In the child: put up the walls and exec. Never returns."""
     try:
-        _arrange(fds, report_fd, terminal=bool(message["terminal"]))
+        signal.set_wakeup_fd(-1)
+        os.setsid()
+        state_fd = _arrange(fds, report_fd, state_fd)
+        if state_fd is not None:
+            terminal.fork_below(message["terminal"]["streams"][0], state_fd, _tell)
         namespaces.unshare(namespaces.CLONE_NEWUSER)
         namespaces.write_id_maps("self", APP_ID, APP_ID, APP_ID)
         _enter(message["directory"])
@@ -87,26 +108,25 @@ def _become(message: dict[str, Any], fds: list[int], report_fd: int, program: by
         process.load_seccomp_filter(program)
         _exec(message["argv"], message["environment"])
     except OSError as error:
-        _report(error.errno or errno.EIO, error.strerror or str(error))
-    except BaseException as error:  # noqa: BLE001 - a child must never return into init's loop
-        _report(errno.EIO, f"{type(error).__name__}: {error}")
+        _tell({"errno": error.errno or errno.EIO, "message": error.strerror or str(error)})
+    except BaseException as error:
+        _tell({"errno": errno.EIO, "message": f"{type(error).__name__}: {error}"})
     finally:
         os._exit(127)
 
 
-def _report(number: int, message: str) -> None:
-    os.write(_REPORT_FD, json.dumps({"errno": number, "message": message}).encode()[:_REPORT_LIMIT])
+def _tell(report: dict[str, Any]) -> None:
+    os.write(_REPORT_FD, json.dumps(report).encode()[: _REPORT_LIMIT - 1] + b"\n")
 
 
-def _arrange(fds: list[int], report_fd: int, *, terminal: bool) -> None:
-    """Make a session, place the streams at 0, 1, 2 and the report behind them, and close all else."""
-    os.setsid()
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, _REPORT_FD + 1) for fd in (*fds, report_fd)]
+def _arrange(fds: list[int], report_fd: int, state_fd: int | None) -> int | None:
+    """Place the streams at 0, 1, 2, the report and then the state behind them, and close all else."""
+    wanted = [*fds, report_fd] if state_fd is None else [*fds, report_fd, state_fd]
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, len(wanted)) for fd in wanted]
     for target, fd in enumerate(high):
-        os.dup2(fd, target, inheritable=target != _REPORT_FD)
-    process.close_from(_REPORT_FD + 1)
-    if terminal:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        os.dup2(fd, target, inheritable=target < _REPORT_FD)
+    process.close_from(len(wanted))
+    return None if state_fd is None else _REPORT_FD + 1
 
 
 def _enter(directory: str) -> None:
@@ -118,7 +138,6 @@ def _enter(directory: str) -> None:
 
 def _reset_signals() -> None:
     """Give every signal its default: Python ignores SIGPIPE and SIGXFSZ, and exec would keep that."""
-    signal.set_wakeup_fd(-1)
     for number in (
         signal.SIGPIPE,
         signal.SIGXFSZ,

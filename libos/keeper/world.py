@@ -27,7 +27,12 @@ _ERRNO = struct.Struct("=i")
 _NLMSG_ERROR = 2
 
 
-def build(world: str, hostname: str, steps: list[Step], trees: list[int]) -> None:
+def new_proc() -> int:
+    """Give this pid namespace's /proc, attached nowhere yet. proc(5)."""
+    return mounts.new_filesystem("proc", {}, _SAFE | mounts.MOUNT_ATTR_NOEXEC)
+
+
+def build(world: str, hostname: str, steps: list[Step], trees: list[int], proc_fd: int) -> None:
     """Build the root from the world's FUSE directory and the steps, and enter it. Raises OSError."""
     socket.sethostname(hostname)
     mounts.mount(f"{base.FUSE}/{world}", base.ROOT, None, mounts.MS_BIND)
@@ -38,16 +43,16 @@ def build(world: str, hostname: str, steps: list[Step], trees: list[int]) -> Non
             if step["make_point"]:
                 points.make(root_fd, step["at"], directory=stat.S_ISDIR(os.fstat(tree_fd).st_mode))
             _attach(root_fd, step["at"], tree_fd)
-        _attach_own(root_fd)
+        _attach(root_fd, "/proc", proc_fd)
+        _attach_devices(root_fd)
     finally:
         os.close(root_fd)
     mounts.pivot_root_here(base.ROOT)
 
 
-def _attach_own(root_fd: int) -> None:
-    """What every world has: its /proc, and the devices with a pts and a shm of its own."""
+def _attach_devices(root_fd: int) -> None:
+    """Attach the devices of every world, with a pts and a shm of its own."""
     attributes = _SAFE | mounts.MOUNT_ATTR_NOEXEC
-    _attach(root_fd, "/proc", mounts.new_filesystem("proc", {}, attributes))
     tree_fd = _clone_path(base.DEVICES)
     mounts.set_tree(tree_fd, set_flags=mounts.MOUNT_ATTR_RDONLY, recursive=False)
     _attach(root_fd, "/dev", tree_fd)
@@ -170,11 +175,11 @@ def _errors(data: bytes) -> list[int]:
     return found
 
 
-def set_sysctls(sysctls: list[tuple[str, str, bool]]) -> None:
-    """Write sysctls (path below /proc/sys, value, required) of this world's own network. Raises OSError."""
+def set_sysctls(proc_fd: int, sysctls: list[tuple[str, str, bool]]) -> None:
+    """Write sysctls (path below sys, value, required) of this world's own network. Raises OSError."""
     for path, value, required in sysctls:
         try:
-            fd = os.open(f"/proc/sys/{path}", os.O_WRONLY | os.O_CLOEXEC)
+            fd = os.open(f"sys/{path}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc_fd)
         except OSError as error:
             if required:
                 raise OSError(error.errno, f"sysctl {path}: {error.strerror}") from error

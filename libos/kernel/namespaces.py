@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
+import sys
 
 from libos.kernel.syscalls import call, call_holding_gil
 
@@ -33,13 +35,11 @@ def setns(namespace_fd: int, kind: int = 0) -> None:
 
 def clone_process(flags: int) -> tuple[int, int]:
     """Fork into new namespaces at once: (pid, pidfd) in the parent, (0, -1) in the child. clone(2)."""
-    pidfd = ctypes.c_int(-1)
+    pidfd = ctypes.create_string_buffer(4)
     flags |= CLONE_PIDFD | signal.SIGCHLD
     # Argument three is where the kernel puts the pidfd; stack, child tid and tls stay null: a plain fork.
-    pid = call_holding_gil(
-        "create a process with namespaces", "clone", flags, None, ctypes.byref(pidfd), None, None
-    )
-    return (pid, pidfd.value) if pid else (0, -1)
+    pid = call_holding_gil("create a process with namespaces", "clone", flags, None, pidfd)
+    return (pid, int.from_bytes(pidfd.raw, sys.byteorder)) if pid else (0, -1)
 
 
 def write_id_maps(process: int | str, inside: int, uid: int, gid: int) -> None:
@@ -55,7 +55,10 @@ def write_id_maps(process: int | str, inside: int, uid: int, gid: int) -> None:
     ):
         path = f"/proc/{process}/{name}"
         try:
-            with open(path, "w") as file:
-                file.write(text)
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, text.encode())
+            finally:
+                os.close(fd)
         except OSError as error:
             raise OSError(error.errno, f"write {path} ({text}): {error.strerror}") from error

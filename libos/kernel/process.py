@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import signal
 import struct
+from contextlib import suppress
 
-from libos.kernel.syscalls import call
+from libos.kernel.syscalls import Argument, call
 
 # linux/prctl.h
 PR_SET_PDEATHSIG = 1
@@ -27,10 +28,9 @@ _CAPABILITIES = 64
 BPF_INSTRUCTION_BYTES = 8
 
 
-def prctl(doing: str, option: int, *arguments: int | bytes | object) -> int:
+def prctl(doing: str, option: int, *arguments: Argument) -> int:
     """Change this process as prctl(2) says. Missing arguments are zero."""
-    padded = (*arguments, 0, 0, 0, 0)[:4]
-    return call(doing, "prctl", option, *padded)
+    return call(doing, "prctl", option, *arguments)
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
@@ -50,11 +50,9 @@ def set_no_new_privileges() -> None:
 
 def drop_capabilities() -> None:
     """Empty all five capability sets of this process: bounding, ambient, and the three of capset(2)."""
-    for capability in range(_CAPABILITIES):
-        try:
+    with suppress(OSError):  # EINVAL: the kernel knows no further capability
+        for capability in range(_CAPABILITIES):
             prctl("drop from the bounding set", PR_CAPBSET_DROP, capability)
-        except OSError:
-            break  # EINVAL: the kernel knows no further capability
     prctl("clear the ambient capabilities", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     call("drop all capabilities", "capset", header, bytes(24))

@@ -9,10 +9,15 @@ from __future__ import annotations
 import ctypes
 import os
 
+# syscall(2) takes a number and at most six words here. Python's argument objects are expensive, so the types are
+# declared once: a pointer is passed as a word, and what it points to is kept alive by the caller's argument.
+_WORDS = 6
 _releasing = ctypes.CDLL(None, use_errno=True).syscall
-_releasing.restype = ctypes.c_long
 _holding = ctypes.PyDLL(None, use_errno=True).syscall
-_holding.restype = ctypes.c_long
+for _function in (_releasing, _holding):
+    _function.restype = ctypes.c_long
+    _function.argtypes = [ctypes.c_long] * (1 + _WORDS)
+_PADDING = (0,) * _WORDS
 
 # Numbers below 424 differ by architecture.
 # Source: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
@@ -62,21 +67,23 @@ def _numbers_here() -> dict[str, int]:
 
 NUMBER = _numbers_here()
 
-Argument = int | bytes | None | object
+Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
 
 
 def call(doing: str, name: str, *arguments: Argument) -> int:
     """Do the system call `name` and give its result.
 
-    Integers, bytes (as a pointer to their text), None (NULL) and ctypes values may be arguments. Raises
+    Arguments are integers, bytes or a buffer (passed as a pointer to them), and None (NULL). Raises
     `OSError` with the kernel's errno and a text that begins with `doing`. syscall(2).
     """
-    return _checked(doing, _releasing(ctypes.c_long(NUMBER[name]), *map(_word, arguments)))
+    words = [each if each.__class__ is int else _word(each) for each in arguments]
+    return _checked(doing, _releasing(NUMBER[name], *words, *_PADDING[len(words) :]))
 
 
 def call_holding_gil(doing: str, name: str, *arguments: Argument) -> int:
     """Do the system call without releasing the interpreter's lock; else as `call`."""
-    return _checked(doing, _holding(ctypes.c_long(NUMBER[name]), *map(_word, arguments)))
+    words = [_word(each) for each in arguments]
+    return _checked(doing, _holding(NUMBER[name], *words, *_PADDING[len(words) :]))
 
 
 def _checked(doing: str, result: int) -> int:
@@ -86,6 +93,11 @@ def _checked(doing: str, result: int) -> int:
     return result
 
 
-def _word(argument: Argument) -> object:
-    # An int must fill a whole register: ctypes would pass 32 bits and leave the rest undefined.
-    return ctypes.c_long(argument) if isinstance(argument, int) else argument
+def _word(argument: Argument) -> int:
+    if argument is None:
+        return 0
+    if isinstance(argument, bytes):
+        return ctypes.cast(argument, ctypes.c_void_p).value or 0
+    if isinstance(argument, ctypes.Array):
+        return ctypes.addressof(argument)
+    return int(argument)
