@@ -1,0 +1,96 @@
+"""What is put through the table: each subject gives an empty tree, in a context.
+
+`native` is a directory of the machine itself, without libos: it holds the table to what Linux does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+from conformance.files import Calls, NodeFiles, RemoteFiles
+from mounting import mounted
+
+from libos.fs.host import HostTree
+from libos.fs.memory import memory_tree
+from libos.fs.node import Directory
+
+AGENT = Path(__file__).with_name("agent.py")
+
+Subject = Callable[[], AbstractAsyncContextManager[Calls]]
+
+
+@contextmanager
+def host_tree() -> Iterator[Directory]:
+    """A served directory of the host."""
+    with tempfile.TemporaryDirectory(prefix="libos-test-") as path:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        tree = HostTree(fd, writable=True)
+        os.close(fd)
+        try:
+            yield tree
+        finally:
+            tree.close()
+
+
+@contextmanager
+def in_memory() -> Iterator[Directory]:
+    """A tree in memory."""
+    yield memory_tree()
+
+
+def called(make: Callable[[], AbstractAsyncContextManager[Directory]] | Callable[[], object]) -> Subject:
+    """A tree whose nodes are called directly."""
+
+    @asynccontextmanager
+    async def subject() -> AsyncIterator[Calls]:
+        with make() as tree:  # type: ignore[attr-defined,union-attr]
+            yield Calls(NodeFiles(tree))
+
+    return subject
+
+
+def served(make: Callable[[], object]) -> Subject:
+    """A tree used through FUSE by a process in the mount's namespaces."""
+
+    @asynccontextmanager
+    async def subject() -> AsyncIterator[Calls]:
+        with make() as tree:  # type: ignore[attr-defined]
+            async with mounted({"w": tree}) as mount:
+                agent = await mount.start(sys.executable, "-I", "-S", str(AGENT), directory="w")
+                yield Calls(RemoteFiles(agent.stdin, agent.stdout))
+                await agent.stdin.aclose()
+                assert await agent.wait() == 0
+                await agent.close()
+                assert mount.faults == []
+
+    return subject
+
+
+@asynccontextmanager
+async def native() -> AsyncIterator[Calls]:
+    """A directory of this machine."""
+    with tempfile.TemporaryDirectory(prefix="libos-test-") as path:
+        command = [sys.executable, "-I", "-S", str(AGENT)]
+        process = await trio.lowlevel.open_process(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=path
+        )
+        assert process.stdin is not None and process.stdout is not None
+        yield Calls(RemoteFiles(process.stdin, process.stdout))
+        await process.stdin.aclose()
+        assert await process.wait() == 0
+        await process.stdout.aclose()
+
+
+CALLED: dict[str, Subject] = {"memory, called": called(in_memory), "host, called": called(host_tree)}
+KERNEL: dict[str, Subject] = {
+    "native": native,
+    "memory, served": served(in_memory),
+    "host, served": served(host_tree),
+}
