@@ -37,6 +37,8 @@ NOBODY = (65534, 65534)
 
 # Bytes of a name at most: NAME_MAX of <limits.h>, what every file system on Linux gives.
 NAME_MAX = 255
+# Bytes of a symbolic link's target at most: PATH_MAX of <limits.h> without its NUL; symlink(2).
+TARGET_MAX = 4095
 
 
 def refusal(number: int, name: bytes | None = None) -> OSError:

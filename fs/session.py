@@ -25,6 +25,7 @@ from libos.fs.boundary import Boundary
 from libos.fs.inodes import ROOT, Inode, Inodes
 from libos.fs.node import (
     NAME_MAX,
+    TARGET_MAX,
     Attributes,
     Caller,
     Change,
@@ -115,8 +116,10 @@ class Operations(pyfuse3.Operations):
             entry.attr_timeout = 0
             entry.st_mode = node.kind
             return entry
-        if stat.S_IFMT(attributes.mode) != node.kind:
-            raise TypeError(f"attributes of type {attributes.mode:#o} for a node of kind {node.kind:#o}")
+        if stat.S_IFMT(attributes.mode) != node.kind or not 0 <= attributes.size < 1 << 63:
+            raise ValueError(
+                f"mode {attributes.mode:#o} and size {attributes.size} for a node of kind {node.kind:#o}"
+            )
         entry.attr_timeout = cache.attributes
         entry.st_mode = attributes.mode
         entry.st_nlink = attributes.links
@@ -155,7 +158,7 @@ class Operations(pyfuse3.Operations):
 
     @_on_inode
     async def getattr(self, inode: AnyInode, ctx: pyfuse3.RequestContext) -> Any:
-        return self.entry(inode, await inode.node.stat())
+        return self.entry(inode, _checked_attributes(await inode.node.stat()))
 
     @_on_inode
     async def setattr(self, inode: AnyInode, attr: Any, fields: Any, fh: Any, ctx: Any) -> Any:
@@ -167,13 +170,13 @@ class Operations(pyfuse3.Operations):
             attr.st_atime_ns if fields.update_atime else None,
             attr.st_mtime_ns if fields.update_mtime else None,
         )
-        return self.entry(inode, await inode.node.setattr(change))
+        return self.entry(inode, _checked_attributes(await inode.node.setattr(change)))
 
     @_on_inode
     async def readlink(self, inode: AnyInode, ctx: Any) -> bytes:
         if not isinstance(inode.node, Symlink):
             raise refusal(errno.EINVAL)
-        return await inode.node.readlink()
+        return _checked_target(await inode.node.readlink())
 
     # --- names
 
@@ -369,6 +372,20 @@ def _checked_names(names: object) -> list[bytes]:
         if not isinstance(name, bytes) or not 0 < len(name) <= NAME_MAX or b"/" in name or b"\0" in name:
             raise ValueError(f"not a name: {name!r}")
     return [b".", b"..", *names]
+
+
+def _checked_attributes(attributes: object) -> Attributes:
+    if not isinstance(attributes, Attributes):
+        raise TypeError(f"attributes expected, not {type(attributes).__name__}")
+    return attributes
+
+
+def _checked_target(target: object) -> bytes:
+    """What a link may hold; the kernel refuses a longer reply, and the request would hang."""
+    raw = _checked_bytes(target)
+    if not 0 < len(raw) <= TARGET_MAX or b"\0" in raw:
+        raise ValueError(f"not a link's target: {raw!r}")
+    return raw
 
 
 def _checked_bytes(value: object) -> bytes:

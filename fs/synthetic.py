@@ -21,6 +21,7 @@ from libos.fs.node import (
     NOBODY,
     STATIC,
     STREAM,
+    TARGET_MAX,
     Attributes,
     Caller,
     File,
@@ -31,9 +32,6 @@ from libos.fs.node import (
 )
 
 Content = str | bytes
-
-# Bytes of a symbolic link's target at most: PATH_MAX of <limits.h> without its NUL; symlink(2).
-TARGET_MAX = 4095
 
 
 def text(content: str, *, mode: int = 0o444, owner: tuple[int, int] = NOBODY) -> Node:
