@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-from libos.spawn import FIRST_PROGRAM, Start, spawn
+from libos.spawn import FIRST_PROGRAM, Start, Terminal, spawn, terminal_size
 from libos.streams import Stream, Streams, open_streams
 from libos.world import Change, Running, World
 
@@ -138,7 +138,7 @@ class App(Process):
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
-        terminal: tuple[int, int] | None = None,
+        terminal: Terminal = False,
     ) -> Process:
         """Start a further program in this world; it ends with the world at the latest.
 
@@ -150,9 +150,9 @@ class App(Process):
             tuple(command),
             plan.environment if environment is None else environment,
             plan.directory if directory is None else directory,
-            terminal,
+            terminal_size(terminal),
         )
-        with open_streams(stdin, stdout, stderr, terminal=terminal is not None) as streams:
+        with open_streams(stdin, stdout, stderr, terminal=start.terminal is not None) as streams:
             return Process(
                 self._world, await spawn(self._world, next(self._numbers), start, streams), streams
             )

@@ -14,6 +14,19 @@ from libos.world import Running, World, failure_text
 FIRST_PROGRAM = 0
 
 
+# Rows and columns of a terminal, or whether there is to be one.
+Terminal = tuple[int, int] | bool
+# What a terminal has until its user sets others: a VT100's.
+_SIZE = (24, 80)
+
+
+def terminal_size(terminal: Terminal) -> tuple[int, int] | None:
+    """Give the size that `terminal` asks for; None for no terminal."""
+    if isinstance(terminal, bool):
+        return _SIZE if terminal else None
+    return terminal
+
+
 @dataclass(frozen=True)
 class Start:
     """What to start: the words of the command, its whole environment, where, and on which terminal."""

@@ -26,6 +26,7 @@ from libos.events import Event, Hub
 from libos.hosttrees import HostTrees
 from libos.keeper.identity import serves_root
 from libos.keeping import Keeper, start_keeper
+from libos.spawn import Terminal, terminal_size
 from libos.streams import Stream
 from libos.unwrap import unwrapped
 
@@ -153,7 +154,7 @@ class Supervisor:
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
-        terminal: tuple[int, int] | None = None,
+        terminal: Terminal = False,
         name: str | None = None,
     ) -> App:
         """Make a world from a manifest (its file, its value, or a plan) and start its program there.
@@ -170,7 +171,9 @@ class Supervisor:
             launch = Launch(
                 known_as, f"{next(self._numbers)}", plan, self._keeper, self._server, self._hub, self._trees
             )
-            app: App = await self._nursery.start(self._live, launch, (stdin, stdout, stderr), terminal)
+            app: App = await self._nursery.start(
+                self._live, launch, (stdin, stdout, stderr), terminal_size(terminal)
+            )
             return app
 
     async def _live(
