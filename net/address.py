@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import socket
@@ -53,7 +54,7 @@ class Address:
     host: str
     port: int
 
-    @property
+    @functools.cached_property
     def literal(self) -> Literal | None:
         """The host as an IP address, or None where it is a name."""
         try:

@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from libos.net.relay import Carried, relay
-from libos.net.sockets import Observe, abort, describe, tune
+from libos.net.sockets import Observe, abort, describe
 
 
 class Carrier:
-    """Carries the connections of one world and numbers them from 1."""
+    """Carries the connections of one world and numbers them from 1. They come from tuned listeners."""
 
     def __init__(self, observe: Observe) -> None:
         self._observe = observe
@@ -55,7 +55,7 @@ class Carrier:
         connect: Callable[[], Awaitable[socket.socket]],
     ) -> socket.socket | None:
         try:
-            tune(accepted)
+            accepted.setblocking(False)
             return await connect()
         except OSError as error:
             abort(accepted)

@@ -22,21 +22,29 @@ async def connect(address: Address) -> socket.socket:
     unknown name. Cancellation leaves no descriptor.
     """
     try:
+        if address.literal is not None:
+            return await _connect_literal(address.host, address.port)
         with trio.fail_after(DIAL_SECONDS):
-            if address.literal is not None:
-                return await _connect_literal(address.host, address.port)
             return await _connect_name(address.host, address.port)
     except trio.TooSlowError:
         raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
 
 
-async def connect_socket(connection: socket.socket, host: str, port: int) -> None:
-    """connect(2) of a socket that is there already. Raises OSError; the socket stays the caller's."""
+async def connect_socket(connection: socket.socket, host: str, port: int, seconds: float) -> None:
+    """connect(2) of a socket that is there already. The socket stays the caller's.
+
+    Raises OSError: ETIMEDOUT after `seconds`. No checkpoint where the connection is there at once.
+    """
     connection.setblocking(False)
     number = connection.connect_ex((host, port))
-    if number == errno.EINPROGRESS:
-        await trio.lowlevel.wait_writable(connection)
+    if number == errno.EINPROGRESS:  # asked again, a connection that is there at once (loopback) says 0
+        number = connection.connect_ex((host, port))
+    if number == errno.EALREADY:
+        with trio.move_on_after(seconds) as scope:
+            await trio.lowlevel.wait_writable(connection)
         number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if scope.cancelled_caught:
+            number = errno.ETIMEDOUT
     if number:
         raise OSError(number, os.strerror(number))
 
@@ -44,7 +52,7 @@ async def connect_socket(connection: socket.socket, host: str, port: int) -> Non
 async def _connect_literal(host: str, port: int) -> socket.socket:
     connection = socket.socket(family_of(host), socket.SOCK_STREAM)
     try:
-        await connect_socket(connection, host, port)
+        await connect_socket(connection, host, port, DIAL_SECONDS)
         tune(connection)
     except BaseException:
         connection.close()

@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import trio
-
 from libos.errors import HostError
 from libos.net.address import Address, Literal, check_port
 from libos.net.names import is_localhost
@@ -152,11 +150,9 @@ class AppPort:
     async def _connect(self, host: str) -> socket.socket:
         (connection,) = await self._open_sockets([(family_of(host), socket.SOCK_STREAM, 0)])
         try:
-            with self._unseen(connection, host), trio.move_on_after(_INSIDE_SECONDS) as scope:
-                await connect_socket(connection, host, self._port)
-                tune(connection)
-            if scope.cancelled_caught:
-                raise OSError(errno.ETIMEDOUT, "the app does not accept connections")
+            with self._unseen(connection, host):
+                await connect_socket(connection, host, self._port, _INSIDE_SECONDS)
+            tune(connection)
         except BaseException:
             connection.close()
             raise

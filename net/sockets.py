@@ -47,7 +47,10 @@ def family_of(host: str) -> int:
 
 
 def tune(connection: socket.socket) -> None:
-    """Make a TCP connection ready to be relayed: non-blocking, without delays, probed when silent."""
+    """Make a TCP connection ready to be relayed: non-blocking, without delays, probed when silent.
+
+    A tuned listener's connections need setblocking() alone: tcp(7)'s options are inherited.
+    """
     connection.setblocking(False)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -65,12 +68,11 @@ def abort(connection: socket.socket) -> None:
 
 
 def listen_at(listener: socket.socket, host: str, port: int, backlog: int = 4096) -> None:
-    """Bind a stream socket to a literal address and listen. Raises OSError (EADDRINUSE, EADDRNOTAVAIL,
-    EACCES).
+    """Bind a stream socket to a literal address and listen; it is tuned, and so are its connections.
 
-    The kernel cuts the backlog to net.core.somaxconn.
+    The kernel cuts the backlog to net.core.somaxconn. Raises OSError (EADDRINUSE, EADDRNOTAVAIL, EACCES).
     """
-    listener.setblocking(False)
+    tune(listener)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if listener.family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

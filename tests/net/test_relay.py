@@ -11,6 +11,7 @@ import trio
 import trio.testing
 from network import everything
 
+from libos.net import relay as relay_module
 from libos.net.relay import Carried, relay
 from libos.net.sockets import abort, tune
 
@@ -23,6 +24,13 @@ def pair() -> tuple[socket.socket, socket.socket]:
     tune(ours)
     tune(theirs)
     return ours, theirs
+
+
+@pytest.fixture(params=["kept", "looked at"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of carrying: with memory for what a peer does not take, and when that is used up."""
+    if request.param == "looked at":
+        monkeypatch.setattr("libos.net.relay._KEPT_AT_MOST", 0)
 
 
 class Line:
@@ -52,7 +60,7 @@ class Line:
         self.service.close()
 
 
-async def test_bytes_pass_both_ways_unchanged(nursery: trio.Nursery) -> None:
+async def test_bytes_pass_both_ways_unchanged(way: None, nursery: trio.Nursery) -> None:
     line = Line(nursery)
     sent, received = os.urandom(5_000_000), os.urandom(3_000_000)
 
@@ -77,7 +85,7 @@ async def test_bytes_pass_both_ways_unchanged(nursery: trio.Nursery) -> None:
     line.close()
 
 
-async def test_a_half_close_keeps_the_other_direction(nursery: trio.Nursery) -> None:
+async def test_a_half_close_keeps_the_other_direction(way: None, nursery: trio.Nursery) -> None:
     line = Line(nursery)
     await line.app.send(b"question")
     line.app.shutdown(socket.SHUT_WR)
@@ -91,7 +99,7 @@ async def test_a_half_close_keeps_the_other_direction(nursery: trio.Nursery) -> 
 
 
 @pytest.mark.parametrize("who", ["app", "service"])
-async def test_a_reset_passes_through(nursery: trio.Nursery, who: str) -> None:
+async def test_a_reset_passes_through(way: None, nursery: trio.Nursery, who: str) -> None:
     line = Line(nursery)
     ends = {"app": line.app, "service": line.service}
     await ends[who].send(b"x")
@@ -105,7 +113,7 @@ async def test_a_reset_passes_through(nursery: trio.Nursery, who: str) -> None:
     line.close()
 
 
-async def test_cancelling_resets_both(nursery: trio.Nursery) -> None:
+async def test_cancelling_resets_both(way: None, nursery: trio.Nursery) -> None:
     line = Line(nursery)
     await line.app.send(b"x")
     assert await line.service.recv(1) == b"x"
@@ -116,8 +124,12 @@ async def test_cancelling_resets_both(nursery: trio.Nursery) -> None:
     line.close()
 
 
-async def test_a_peer_that_stops_reading_holds_the_writer_and_no_memory(nursery: trio.Nursery) -> None:
-    """Fifty writers fill fifty readers that never read: all stand still, and this process has not grown."""
+@pytest.mark.parametrize("limit", [relay_module._KEPT_AT_MOST, 0])
+async def test_peers_that_stop_reading_hold_their_writers_and_bounded_memory(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """Fifty writers fill fifty readers that never read: all stand still, and this process holds its limit."""
+    monkeypatch.setattr(relay_module, "_KEPT_AT_MOST", limit)
     lines = [Line(nursery) for _ in range(50)]
     block = bytes(1 << 20)
 
@@ -133,15 +145,16 @@ async def test_a_peer_that_stops_reading_holds_the_writer_and_no_memory(nursery:
         await trio.testing.wait_all_tasks_blocked(0.1)
         writers.cancel_scope.cancel()
     assert sum(line.carried.sent for line in lines) > 50 * 100_000
-    assert resident() - before < 4 << 20
+    assert resident() - before < limit + (4 << 20)
     for line in lines:
         line.scope.cancel()
     for line in lines:
         await line.ended.wait()
         line.close()
+    assert relay_module._kept == 0
 
 
-async def test_a_slow_reader_gets_all_in_the_end(nursery: trio.Nursery) -> None:
+async def test_a_slow_reader_gets_all_in_the_end(way: None, nursery: trio.Nursery) -> None:
     line = Line(nursery)
     data = os.urandom(20_000_000)
 
