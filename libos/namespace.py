@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -95,16 +95,7 @@ class Mount:
     source: Source
     mode: Mode = Mode.READ_ONLY
     optional: bool = False
-    origin: str = ""
-
-    def same_as(self, other: Mount) -> bool:
-        """Whether both give the same view, wherever they were asked for."""
-        return (self.at, self.source, self.mode, self.optional) == (
-            other.at,
-            other.source,
-            other.mode,
-            other.optional,
-        )
+    origin: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

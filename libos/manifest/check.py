@@ -103,6 +103,8 @@ def _sentence(model: type[BaseModel], path: Path, found: Any) -> str:
         )
     if kind == "missing":
         return _missing(path)
+    if kind == "invalid_key":
+        return f"a key is a text, not {_kind(path[-1])}"
     if kind == "value_error":
         return str(found["ctx"]["error"])
     if kind == "literal_error":

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from libos.manifest import merge
@@ -46,6 +46,8 @@ def from_mapping(mapping: Mapping[str, Any], *, base: str | os.PathLike[str] | N
     asked anew for each open); `bytes` may be bytes, and a path anything with __fspath__. `base` is the folder
     of relative host paths: the current one unless given. ManifestError with every error found.
     """
+    if not isinstance(mapping, Mapping):
+        raise error([Problem("manifest", 0, 0, f"a manifest is a table, not a {type(mapping).__name__}")])
     folder = os.path.abspath(base if base is not None else os.curdir)
     return _Loading().whole(Document("manifest", _plain(mapping), folder), identity=None)
 
@@ -155,6 +157,11 @@ class _Loading:
 
     def one(self, document: Document, index: int, entry: str) -> _Included:
         """One entry of an include list. What was taken before adds its names alone."""
+        if "\0" in entry or not entry:
+            self.problems.append(
+                document.problem(("include", index), "this names neither a profile nor a file")
+            )
+            return _Included()
         if re.fullmatch(_PROFILE_NAME, entry):
             identity, read = "profile " + entry, self.profile
         else:
@@ -202,7 +209,7 @@ class _Loading:
 class _Included:
     """What one include gives, and every name in it or below it, for removals."""
 
-    manifest: Manifest = Manifest()
+    manifest: Manifest = field(default_factory=Manifest)
     names: Sequence[str] = ()
 
     def under(self, own: Manifest) -> _Included:

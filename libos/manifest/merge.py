@@ -18,7 +18,6 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from libos.manifest.model import App, Limits, Manifest
-from libos.namespace import Mount
 
 T = TypeVar("T")
 
@@ -61,13 +60,7 @@ def _append(
     under: tuple[T, ...], over: tuple[T, ...], gone: frozenset[str], name: Callable[[T], str]
 ) -> tuple[T, ...]:
     kept = [entry for entry in under if name(entry) not in gone]
-    return (*kept, *(entry for entry in over if not any(_same(entry, earlier) for earlier in kept)))
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, Mount) and isinstance(other, Mount):
-        return one.same_as(other)
-    return one == other
+    return (*kept, *(entry for entry in over if entry not in kept))
 
 
 def _merge_app(under: App, over: App) -> App:

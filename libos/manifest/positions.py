@@ -90,6 +90,7 @@ class _Scan:
         for index, (name, offset) in enumerate(names):
             path = (*path, name)
             self.keys.setdefault(path, offset)
+            self.values.setdefault(path, start)
             last = index == len(names) - 1
             if last and many:
                 self.lengths[path] = self.lengths.get(path, 0) + 1

@@ -32,30 +32,29 @@ def read_document(path: str, shown: str | None = None) -> Document:
 
 def _read(path: str, source: str) -> bytes:
     try:
-        # O_NONBLOCK: a FIFO must not hold the caller.
-        file_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _at(source, 0, 0, "this is no regular file: write the manifest to one")
+            data = file.read(SIZE_LIMIT + 1)
     except (OSError, ValueError) as failure:
-        raise _at(source, 0, 0, _unreadable(failure, path)) from None
-    with open(file_fd, "rb") as file:
-        mode = os.fstat(file_fd).st_mode
-        if stat.S_ISDIR(mode):
-            raise _at(source, 0, 0, "this is a directory: name the manifest file in it, as agent.toml")
-        try:
-            data = file.read(SIZE_LIMIT + 1) or b""
-        except OSError as failure:
-            raise _at(source, 0, 0, _unreadable(failure, path)) from None
+        raise _at(source, 0, 0, _unreadable(failure, source)) from None
     if len(data) > SIZE_LIMIT:
-        raise _at(
-            source, 0, 0, f"larger than {SIZE_LIMIT >> 20} MiB, so no manifest: mount large content with host"
-        )
+        limit = f"{SIZE_LIMIT >> 20} MiB"
+        raise _at(source, 0, 0, f"larger than {limit}, so no manifest: mount large content with host")
     return data
 
 
-def _unreadable(failure: OSError | ValueError, path: str) -> str:
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO must not hold the caller
+
+
+def _unreadable(failure: OSError | ValueError, source: str) -> str:
     if isinstance(failure, FileNotFoundError):
         return "no such file: check the path, or write a manifest there"
+    if isinstance(failure, IsADirectoryError):
+        return "this is a directory: name the manifest file in it, as agent.toml"
     if isinstance(failure, PermissionError):
-        return f'you may not read this file: chmod u+r "{path}", or run as its owner'
+        return f'you may not read this file: chmod u+r "{source}", or run as its owner'
     reason = failure.strerror if isinstance(failure, OSError) else str(failure)
     return f"cannot be read: {reason}; a manifest is a regular file"
 

@@ -1,0 +1,115 @@
+"""The small grammars of manifests, value by value."""
+
+from __future__ import annotations
+
+import pytest
+
+from libos.manifest import values
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        (1, 1),
+        ("1", 1),
+        ("64M", 64 << 20),
+        ("64 MiB", 64 << 20),
+        ("2kb", 2048),
+        ("1T", 1 << 40),
+        ("3g", 3 << 30),
+    ],
+)
+def test_sizes(written: int | str, size: int) -> None:
+    assert values.size(written) == size
+
+
+@pytest.mark.parametrize(
+    "written", [0, -1, "", "M", "1.5G", "1P", "-1", "1 2", "1 << 2", "٣", 1 << 60, "9" * 16]
+)
+def test_what_is_no_size(written: int | str) -> None:
+    with pytest.raises(ValueError, match="size"):
+        values.size(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [(1, 1), (0.5, 0.5), ("90", 90), ("1.5", 1.5), ("10min", 600), ("10m", 600), ("1h30min", 5400),
+     ("2d", 172800), ("250ms", 0.25), ("1m 5s", 65)],
+)  # fmt: skip
+def test_durations(written: float | str, seconds: float) -> None:
+    assert values.duration(written) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "written", [0, -1, "", "s", "1w", "min10", "1h-5min", float("inf"), float("nan"), 1e12, "٣s"]
+)
+def test_what_is_no_duration(written: float | str) -> None:
+    with pytest.raises(ValueError, match="time"):
+        values.duration(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "host", "outside"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1", 8000),
+        ("0.0.0.0:80", "0.0.0.0", 80),
+        ("[::1]:80", "::1", 80),
+        ("::1:80", "::1", 80),
+        ("8000", "127.0.0.1", 8000),
+        (8000, "127.0.0.1", 8000),
+        ("127.0.0.1:0", "127.0.0.1", 0),
+    ],
+)
+def test_published_addresses(written: str | int, host: str, outside: int) -> None:
+    assert values.published(written) == (host, outside)
+
+
+def test_an_unsaid_publish_is_the_same_port_on_loopback() -> None:
+    assert values.listen(80, None, "").published == "127.0.0.1:80"
+    assert values.listen(80, "[::1]:81", "").published == "[::1]:81"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", ":", ":80", "localhost:80", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:70000", "1.2.3.4:²", 70000, -1],
+)
+def test_what_cannot_be_published(written: str | int) -> None:
+    with pytest.raises(ValueError, match=r"port|address"):
+        values.published(written)
+
+
+@pytest.mark.parametrize("name", ["a", "a-b.c", "A1", "x" * 63])
+def test_host_names(name: str) -> None:
+    assert values.host_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-a", "a-", "a_b", "a..b", "x" * 64, "a." * 33 + "a", "é", "a b", "a\n"]
+)
+def test_what_is_no_host_name(name: str) -> None:
+    with pytest.raises(ValueError, match="host name"):
+        values.host_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "-a", ".", "../x", "a/b", "a b", "x" * 49, "a\0", "é", "a\n"])
+def test_what_cannot_name_an_app(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name an app"):
+        values.world_name(name)
+
+
+@pytest.mark.parametrize("path", ["/a", "/a/b", "/.a", "/a..b", "/tmp/é"])
+def test_places(path: str) -> None:
+    assert values.place(path) == path
+
+
+@pytest.mark.parametrize(
+    "path", ["", "a", "./a", "~", "//a", "/a/", "/a/.", "/a/..", "/a//b", "/", "/proc", "/dev/x", "/a\0"]
+)
+def test_what_is_no_place(path: str) -> None:
+    with pytest.raises(ValueError, match=r"path|form|mounted"):
+        values.place(path)
+
+
+def test_base64_may_be_wrapped_and_bytes_are_themselves() -> None:
+    assert values.base64_bytes("aGVs\n bG8=\n") == b"hello"
+    assert values.base64_bytes(b"\0") == b"\0"
