@@ -18,6 +18,8 @@ from libos.net.dns import Responder, _load
 from libos.net.gate import Gate
 from libos.net.names import RESOLVER, Names
 
+pytest_plugins = ["gates"]
+
 SERVER = (str(RESOLVER), 53)
 
 

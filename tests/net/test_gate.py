@@ -25,6 +25,8 @@ from libos.net.address import Address, parse
 from libos.net.gate import Gate
 from libos.net.names import Names
 
+pytest_plugins = ["gates"]
+
 
 @pytest.mark.parametrize(
     ("host", "family", "at"),

@@ -11,6 +11,8 @@ from network import PACKAGE, Inside
 from libos.net import link
 from libos.net.link_messages import MESSAGES
 
+pytest_plugins = ["gates"]
+
 
 def test_the_kept_messages_are_what_pyroute2_encodes() -> None:
     assert [(each.purpose, each.data, each.required) for each in MESSAGES] == link.encode()

@@ -16,6 +16,8 @@ from libos.net.gate import Gate
 from libos.net.names import Names
 from libos.net.publish import Publication, Published, conflict, parse_publication
 
+pytest_plugins = ["gates"]
+
 
 @pytest.mark.parametrize(
     ("text", "host", "port", "shown"),

@@ -14,6 +14,8 @@ from libos.net import bpf, watcher
 from libos.net.address import parse
 from libos.net.gate import Gate
 
+pytest_plugins = ["gates"]
+
 CASES = [(socket.AF_INET, "192.0.2.7"), (socket.AF_INET6, "2001:db8::7"), (socket.AF_INET6, "::1")]
 
 

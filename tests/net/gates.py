@@ -1,4 +1,4 @@
-"""Fixtures of the network tests: one namespace for all of them, and a gate for it."""
+"""Fixtures of the network tests, as a plugin: one namespace for all of them, and a gate for it."""
 
 from __future__ import annotations
 
