@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,9 @@ def test_an_interpreter_that_is_not_there_is_told(tree: Path) -> None:
 def test_the_proposed_options_bring_the_command(tree: Path) -> None:
     for name in ("tool/bin/linked", "project/script", "tool/bin/tool"):
         options = missing(plan(), f"{tree}/{name}").split(" -v ")[1:]
-        mounts = [{"at": option.split(":")[1], "host": option.split(":")[0]} for option in options]
+        mounts: list[dict[str, object]] = [
+            {"at": option.split(":")[1], "host": option.split(":")[0]} for option in options
+        ]
         assert find_command(plan(*mounts), f"{tree}/{name}") == f"{tree}/{name}"
 
 
@@ -134,6 +137,18 @@ def test_what_is_there_but_cannot_be_run(tree: Path) -> None:
     assert (
         refused(made, "/t") == "/t: is a text served by libos and not executable: give it to its interpreter"
     )
+
+
+def test_a_socket_is_no_program(tree: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(f"{tree}/project/sock")
+    made = plan({"at": "/w", "host": tree / "project"})
+    assert refused(made, "/w/sock") == "/w/sock: is no program file"
+
+
+def test_what_a_node_holds_is_left_to_execve() -> None:
+    made = plan({"at": "/n", "node": object()})
+    assert find_command(made, "/n/any") == "/n/any"
 
 
 def test_links_without_end_lead_nowhere(tree: Path) -> None:

@@ -68,8 +68,8 @@ class Table:
 
 
 TABLE = Table(
-    usr="d", usr__local="d", usr__bin="d", usr__bin__ls="x", bin="-> /usr/bin", src="d", src__sub="d", file="f",
-    sock="s", lost="-> /gone", src__link="-> /usr", src__readme="f",
+    usr="d", usr__local="d", usr__bin="d", usr__bin__ls="x", bin="-> /usr/bin", file="f", sock="s",
+    lost="-> /gone", src="d", src__sub="d", src__link="-> /usr", src__readme="f",
 )  # fmt: skip
 
 
@@ -339,6 +339,26 @@ def test_the_json_form_names_everything_and_shows_no_content() -> None:
     assert kinds == ["text", "bytes", "node", "world", "world"]
     assert form["points"][0] == {"at": "/u", "directory": True}
     assert {"at", "asked", "mechanism", "reason", "origin"} == set(form["resources"][0])
+
+
+def test_the_json_form_with_serve_all() -> None:
+    form = plan(host("/u", "/usr", Mode.COPY_ON_WRITE), memory("/m"), serve_all=True).json()
+    assert form["served"][:2] == [
+        {
+            "at": "/u",
+            "source": {"kind": "host", "path": "/usr"},
+            "writable": True,
+            "copy_on_write": True,
+            "slot": None,
+        },
+        {
+            "at": "/m",
+            "source": {"kind": "memory", "bytes": 1 << 20},
+            "writable": True,
+            "copy_on_write": False,
+            "slot": None,
+        },
+    ]
 
 
 def test_the_real_host(tmp_path: Path) -> None:

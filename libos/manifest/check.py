@@ -54,8 +54,6 @@ def check(document: Document) -> list[Problem]:
         model.model_validate(document.raw)
     except ValidationError as failure:
         found.extend(_problems(document, model, failure))
-    except RecursionError:
-        return [document.problem((), "nested too deeply for a manifest: write flat tables")]
     return found
 
 

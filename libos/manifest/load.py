@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,7 +49,7 @@ def from_mapping(mapping: Mapping[str, Any], *, base: str | os.PathLike[str] | N
     if not isinstance(mapping, Mapping):
         raise error([Problem("manifest", 0, 0, f"a manifest is a table, not a {type(mapping).__name__}")])
     folder = os.path.abspath(base if base is not None else os.curdir)
-    return _Loading().whole(Document("manifest", _plain(mapping), folder), identity=None)
+    return _Loading().whole(_mapping_document(mapping, folder), identity=None)
 
 
 def load_under(
@@ -75,6 +75,14 @@ def load_under(
     if loading.problems:
         raise error(loading.problems)
     return merge.merge(under, own)
+
+
+def _mapping_document(mapping: Mapping[str, Any], base: str) -> Document:
+    try:
+        return Document("manifest", _plain(mapping), base)
+    except RecursionError:
+        message = "nested without end: a manifest does not contain itself"
+        raise error([Problem("manifest", 0, 0, message)]) from None
 
 
 def _plain(value: Any) -> Any:
@@ -113,7 +121,7 @@ class _Loading:
         if isinstance(manifest, Manifest):
             return manifest
         if isinstance(manifest, Mapping):
-            return self.checked(Document("manifest", _plain(manifest), base)).manifest
+            return self.checked(_mapping_document(manifest, base)).manifest
         from libos.manifest.reading import read_document
 
         path = os.path.join(base, os.fspath(manifest))
@@ -163,7 +171,8 @@ class _Loading:
             )
             return _Included()
         if re.fullmatch(_PROFILE_NAME, entry):
-            identity, read = "profile " + entry, self.profile
+            identity = "profile " + entry
+            read: Callable[[Document, int, str], _Included] = self.profile
         else:
             identity, read = os.path.realpath(absolute(entry, document.base)), self.file
         if any(identity == reading for reading, _ in self.chain):

@@ -100,3 +100,11 @@ def test_any_options(texts: list[str]) -> None:
 def test_a_mapping_that_is_no_mapping(wrong: Any) -> None:
     with pytest.raises(ManifestError, match="a manifest is a table"):
         from_mapping(wrong)
+
+
+def test_a_mapping_that_contains_itself() -> None:
+    mapping: dict[str, Any] = {}
+    mapping["app"] = mapping
+    for load_it in (from_mapping, from_options):
+        with pytest.raises(ManifestError, match="nested without end"):
+            load_it(mapping)

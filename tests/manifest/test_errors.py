@@ -94,6 +94,14 @@ ONE = {
         '[[mount]]\nat = "/a"\nhost = "no/such"',
         ['4:8: the host has no "{folder}/no/such": make it, correct the path, or set optional = true'],
     ),
+    "empty_names": (
+        'include = [""]\n[[mount]]\nat = "/a"\nhost = ""\n[[mount]]\nat = ""\nmemory = 1',
+        [
+            "2:12: this names neither a profile nor a file",
+            '5:8: an empty path: write "." for the folder of the manifest',
+            '7:6: "" is a relative path: write an absolute one, as "/"',
+        ],
+    ),
     "relative_at": (
         '[[mount]]\nat = "work"\nmemory = 1',
         ['3:6: "work" is a relative path: write an absolute one, as "/work"'],
