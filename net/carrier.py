@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -24,6 +25,13 @@ class Carrier:
     def __init__(self, observe: Observe) -> None:
         self._observe = observe
         self._numbers = itertools.count(1)
+        # What is accepted and has not ended, a waiting connect included.
+        self._open: set[Carried] = set()
+
+    async def all_sent(self) -> None:
+        """Wait until all that the world has sent, on connections that are open now, is on its way outside."""
+        for carried in tuple(self._open):
+            await carried.all_sent.wait()
 
     async def dial(
         self,
@@ -32,9 +40,10 @@ class Carrier:
         connect: Callable[[], Awaitable[socket.socket]],
     ) -> None:
         """Carry an app's connection to what `connect` gives; closes both. Raises Cancelled only."""
-        outside = await self._other_side("dial", fields, inside, connect)
-        if outside is not None:
-            await self._carry("dial", fields, inside, outside)
+        with self._counted() as carried:
+            outside = await self._other_side("dial", fields, inside, connect)
+            if outside is not None:
+                await self._carry("dial", fields, inside, outside, carried)
 
     async def listen(
         self,
@@ -43,9 +52,20 @@ class Carrier:
         connect: Callable[[], Awaitable[socket.socket]],
     ) -> None:
         """Carry an outside connection to the app that `connect` gives; closes both. Raises Cancelled only."""
-        inside = await self._other_side("listen", fields, outside, connect)
-        if inside is not None:
-            await self._carry("listen", fields, inside, outside)
+        with self._counted() as carried:
+            inside = await self._other_side("listen", fields, outside, connect)
+            if inside is not None:
+                await self._carry("listen", fields, inside, outside, carried)
+
+    @contextmanager
+    def _counted(self) -> Iterator[Carried]:
+        carried = Carried()
+        self._open.add(carried)
+        try:
+            yield carried
+        finally:
+            self._open.discard(carried)
+            carried.all_sent.set()
 
     async def _other_side(
         self,
@@ -66,10 +86,14 @@ class Carrier:
             raise
 
     async def _carry(
-        self, kind: str, fields: dict[str, object], inside: socket.socket, outside: socket.socket
+        self,
+        kind: str,
+        fields: dict[str, object],
+        inside: socket.socket,
+        outside: socket.socket,
+        carried: Carried,
     ) -> None:
         fields = {**fields, "connection": next(self._numbers)}
-        carried = Carried()
         began = trio.current_time()
         error: str | None = None
         self._observe(f"{kind}.open", fields)

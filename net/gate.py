@@ -28,6 +28,12 @@ from libos.net.names import Names, is_localhost
 from libos.net.publish import AppPort, Publication, Published, peer_of
 from libos.net.sockets import Observe, OpenSockets, Spec, family_of, ipv6_works, listen_at
 
+# Seconds for the last bytes of a world that has ended.
+FINISH_SECONDS = 5.0
+# Turns of trio's scheduler until what waits in a listener's backlog is accepted and counted: one to see that
+# the listener is readable, one to accept, one to start the connection's task.
+_TICKS = 4
+
 
 class Dialed:
     """The grant of one address: its listeners inside. Made by a gate."""
@@ -88,6 +94,7 @@ class Gate:
         self._carrier = Carrier(observe)
         self._granted: dict[Address, Dialed] = {}
         self._nursery: trio.Nursery | None = None
+        self._watcher: watcher.Watcher | None = None
 
     async def run(
         self,
@@ -116,7 +123,7 @@ class Gate:
                 grants = [self._grant(address, remaining) for address in dials]
                 try:
                     async with trio.open_nursery() as nursery:
-                        self._nursery = nursery
+                        self._nursery, self._watcher = nursery, watching
                         nursery.start_soon(watching.run)
                         nursery.start_soon(responder.serve_datagrams)
                         nursery.start_soon(responder.serve_streams, nursery)
@@ -126,7 +133,7 @@ class Gate:
                             nursery.start_soon(self._publish, each, watching, nursery)
                         task_status.started([each.publication for each in published])
                 finally:
-                    self._nursery = None
+                    self._nursery = self._watcher = None
 
     async def dial(self, address: Address) -> Dialed:
         """Grant `address` while the gate runs; gives the grant that is there where it was granted before.
@@ -149,6 +156,19 @@ class Gate:
             stack.pop_all()
         self._nursery.start_soon(grant.serve, self._acceptor, self._carrier)
         return grant
+
+    async def finish(self) -> None:
+        """Once a world's processes have gone: carry to its end what they sent, tell what they were refused.
+
+        """Once a world's processes have gone: carry what they sent to its end, tell what they were refused.
+        that do not read at most 5 s, and not at all where nothing is open. Call it before `run` is cancelled.
+        """
+        for _ in range(_TICKS):
+            await trio.lowlevel.checkpoint()
+        if self._watcher is not None:
+            self._watcher.read_all()
+        with trio.move_on_after(FINISH_SECONDS):
+            await self._carrier.all_sent()
 
     def _places(self, address: Address) -> list[tuple[Spec, str]]:
         """Where an address is listened for inside: each socket's spec and the literal that it is bound to."""

@@ -5,14 +5,15 @@ Rules:
   is kept until it does, and nothing more is read from its source meanwhile: back-pressure.
 - What is kept is bounded for the whole process. Beyond that, blocks are only looked at (MSG_PEEK), and what
   was sent is then taken out of the source's kernel buffer (MSG_TRUNC, tcp(7)): a fifth slower, no memory.
-- Each direction ends by itself (half-close); a reset on either side resets the other; so does cancellation.
+- Each direction ends by itself (half-close); a reset on either side resets the other. Cancellation resets
+  both, but not an outside that was sent the world's end of file: what is on its way there still arrives.
 - A task waits only when the kernel says EAGAIN, and gives way to others each few blocks.
 """
 
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -28,19 +29,23 @@ _buffer = memoryview(bytearray(_BLOCK))
 _kept = 0
 
 
-@dataclass
+@dataclass(eq=False)
 class Carried:
-    """Bytes that were carried so far, seen from the world: `sent` went out of it, `received` came in."""
+    """Bytes that were carried so far, seen from the world: `sent` went out of it, `received` came in.
+
+    `all_sent` is set when the world has ended its side and all that came before is on its way outside.
+    """
 
     sent: int = 0
     received: int = 0
+    all_sent: trio.Event = field(default_factory=trio.Event)
 
 
 async def relay(inside: socket.socket, outside: socket.socket, carried: Carried) -> None:
     """Carry bytes both ways until both directions have ended; closes both sockets on every way out.
 
     Both must be connected and non-blocking. `carried` is kept up to date. Raises OSError (ECONNRESET, EPIPE,
-    ETIMEDOUT, …) where a side failed; both sides have then been reset, as they are when this is cancelled.
+    ETIMEDOUT, …) where a side failed; both sides have then been reset.
     """
     failures: list[OSError] = []
 
@@ -55,14 +60,21 @@ async def relay(inside: socket.socket, outside: socket.socket, carried: Carried)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(direction, outside, inside, "received")
             await direction(inside, outside, "sent")
+            carried.all_sent.set()
         if failures:
             raise failures[0]
-    except BaseException:
+    except OSError:
         abort(inside)
         abort(outside)
         raise
-    inside.close()
-    outside.close()
+    except BaseException:
+        abort(inside)
+        if not carried.all_sent.is_set():
+            abort(outside)
+        raise
+    finally:
+        inside.close()
+        outside.close()
 
 
 async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, count: str) -> None:

@@ -34,7 +34,7 @@ _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 # Packets read in one turn, and seconds until the next turn: at most 6,400 refusals a second are looked at.
 _TURN = 64
 _PAUSE = 0.01
-# Turns at the end: the socket's buffer holds about 300 packets (net.core.rmem_default).
+# Turns that empty the socket: its buffer holds about 300 packets (net.core.rmem_default).
 _LAST_TURNS = 8
 
 # No protocol, so that nothing arrives before the filter stands.
@@ -111,9 +111,13 @@ class Watcher:
                 self._read()
                 await trio.sleep(_PAUSE)
         finally:
-            for _ in range(_LAST_TURNS):
-                self._read()
+            self.read_all()
             self.close()
+
+    def read_all(self) -> None:
+        """Tell now of all refusals that are there. Does not wait."""
+        for _ in range(_LAST_TURNS):
+            self._read()
 
     def close(self) -> None:
         """Give the socket to a thread that closes it, since it takes long and nobody needs to wait for it.

@@ -202,6 +202,56 @@ async def test_dialing_after_the_end_is_a_broken_pipe(inside: Inside, events: Ev
             await gate.dial(parse("tcp!a.example!80"))
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "slow.example"])
+async def test_what_was_written_right_before_the_end_arrives(
+    inside: Inside, events: Events, nursery: trio.Nursery, host: str
+) -> None:
+    """A program writes, closes and exits; nothing of it has been carried when its world ends."""
+    trio.socket.set_custom_hostname_resolver(Resolver())
+    got = []
+    arrived = trio.Event()
+
+    async def service(stream: trio.SocketStream) -> None:
+        got.append(b"".join([part async for part in stream]))
+        arrived.set()
+
+    data = os.urandom(300_000)
+    gate = Gate("w", inside.open_sockets, Names("world"), events)
+    port = await serve(nursery, service)
+    async with trio.open_nursery() as running:
+        await running.start(partial(gate.run, [Address("tcp", host, port)]))
+        (app,) = inside.sockets([(socket.AF_INET, socket.SOCK_STREAM, 0)])
+        with app:
+            app.connect((host if host == "127.0.0.1" else "198.18.0.2", port))
+            app.sendall(data)
+        await gate.finish()
+        running.cancel_scope.cancel()
+    with trio.fail_after(5):
+        await arrived.wait()
+    assert got == [data]
+
+
+async def test_the_end_does_not_wait_where_nothing_is_open_nor_for_ever(
+    inside: Inside, events: Events, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate("w", inside.open_sockets, Names("world"), events)
+    port = await serve(nursery, echo)
+    async with trio.open_nursery() as running:
+        await running.start(partial(gate.run, [Address("tcp", "127.0.0.1", port)]))
+        with trio.fail_after(1):
+            await gate.finish()
+        monkeypatch.setattr("libos.net.gate.FINISH_SECONDS", 0.05)
+        with inside.tcp() as held:
+            await held.connect(("127.0.0.1", port))
+            await gate.finish()
+        with inside.tcp() as refused, pytest.raises(ConnectionRefusedError):
+            await refused.connect(("192.0.2.7", 1))
+        await gate.finish()
+        assert "dial.refused" in events.kinds()
+        running.cancel_scope.cancel()
+    await gate.finish()
+
+
 async def test_five_hundred_connections_at_once(inside: Inside, events: Events) -> None:
     """All are open before the first one is used, and each gets its own bytes back."""
     trio.socket.set_custom_hostname_resolver(Resolver())
