@@ -46,16 +46,16 @@ class Account:
         }
 
     def command(self, *argv: str) -> list[str]:
-        """The argument vector that runs `argv` as this account, without its environment."""
+        """What runs `argv` as this account, for who starts it himself; `environment` goes with it."""
         return [*self.prefix, *argv]
 
     def python(self, *argv: str) -> list[str]:
-        """The argument vector that runs the suite's own Python as this account."""
-        return self.command(sys.executable, *argv)
+        """What runs the suite's own Python; for `run` and `command`, which add the change of user."""
+        return [sys.executable, *argv]
 
     def libos(self, *argv: str) -> list[str]:
-        """The argument vector that runs the `libos` command as this account."""
-        return self.python("-m", "libos.cli", *argv)
+        """What runs the `libos` command; for `run` and `command`, which add the change of user."""
+        return [str(Path(sys.executable).parent / "libos"), *argv]
 
     def run(self, argv: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
         """Run `argv` as this account, in its folder and environment, its output captured as text."""
@@ -76,11 +76,12 @@ def _prefix(name: str) -> tuple[str, ...]:
 
 
 def why_not(name: str) -> str | None:
-    """The reason for which this account cannot run the suite's programs, or None."""
-    probe = subprocess.run(
-        [*_prefix(name), sys.executable, "-c", "import libos"], capture_output=True, text=True, cwd="/"
-    )
-    if probe.returncode == 0:
+    """The reason for which this account cannot run the suite's programs, or None.
+
+    A shell tries it, as the account's programs will: setpriv itself still has root's rights when it execs.
+    """
+    probe = [*_prefix(name), "sh", "-c", '"$0" -c "import libos"', sys.executable]
+    if subprocess.run(probe, capture_output=True, cwd="/").returncode == 0:
         return None
     return f"{name} cannot execute {sys.executable}, though `make test` makes a venv that everybody can"
 
