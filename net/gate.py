@@ -158,10 +158,11 @@ class Gate:
         return grant
 
     async def finish(self) -> None:
-        """Once a world's processes have gone: carry to its end what they sent, tell what they were refused.
-
         """Once a world's processes have gone: carry what they sent to its end, tell what they were refused.
-        that do not read at most 5 s, and not at all where nothing is open. Call it before `run` is cancelled.
+
+        A program may write, close and exit at once, and its kernel would still deliver. Waits for outside
+        peers that do not read, at most 5 s, and not at all where nothing is open. Call it before `run` is
+        cancelled.
         """
         for _ in range(_TICKS):
             await trio.lowlevel.checkpoint()
