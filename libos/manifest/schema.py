@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, InstanceOf
+from pydantic.json_schema import GenerateJsonSchema
 
 from libos.manifest import values
 
@@ -154,6 +155,14 @@ class ManifestMapping(ManifestFile):
     mount: list[PythonMountTable] = Field(default_factory=_unwritten)  # type: ignore[assignment]
 
 
+class _Untitled(GenerateJsonSchema):
+    """Without a title for each key, which would only repeat it."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a manifest file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ManifestFile.model_json_schema()}
+    schema = ManifestFile.model_json_schema(schema_generator=_Untitled)
+    return {"$schema": _Untitled.schema_dialect, **schema}

@@ -15,32 +15,10 @@ from libos.manifest import Manifest, from_mapping, from_options, load
 from libos.plan import lower
 
 WORDS = [
-    "libos",
-    "include",
-    "app",
-    "command",
-    "directory",
-    "environment",
-    "hostname",
-    "name",
-    "mount",
-    "at",
-    "host",
-    "text",
-    "bytes",
-    "memory",
-    "mode",
-    "optional",
-    "dial",
-    "to",
-    "listen",
-    "port",
-    "publish",
-    "limits",
-    "time",
-    "node",
-    "function",
-]
+    "libos", "include", "app", "command", "directory", "environment", "hostname", "name",
+    "mount", "at", "host", "text", "bytes", "memory", "mode", "optional",
+    "dial", "to", "listen", "port", "publish", "limits", "time", "node", "function",
+]  # fmt: skip
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
