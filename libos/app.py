@@ -44,9 +44,7 @@ class Process:
         self._running = running
         self._ended_by: Reason | None = None
         self.pid = running.pid()
-        self.stdin = streams.stdin
-        self.stdout = streams.stdout
-        self.stderr = streams.stderr
+        self.stdin, self.stdout, self.stderr = streams.take()
         # The pty's master where the program was started with a terminal; belongs to this object.
         self.terminal_fd = running.terminal_fd
 

@@ -1,7 +1,7 @@
 """A supervisor in a background thread, for callers that have no trio loop to run one in.
 
-All calls of a process share one thread and one supervisor, from the first call that needs it until the last one
-ends; so calls from several threads, and from trio and asyncio programs alike, may overlap.
+All calls of a process share one thread and one supervisor, from the first call that needs it until the last
+one ends; so calls from several threads, and from trio and asyncio programs alike, may overlap.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from libos.supervisor import Supervisor
 
 
+# Seconds that a cancelled run's world gets to be gone.
+_END_TIMEOUT = 15.0
+
+
 class Call:
     """One program's run on the background supervisor. `run` blocks; `cancel` may come from any thread."""
 
@@ -38,6 +42,7 @@ class Call:
         self._future: Future[Captured] | None = None
         self._cancelled = False
         self._error: BaseException | None = None
+        self._ended = threading.Event()
 
     def run(self) -> None:
         """Run to the end; what it raises is kept for `result`. An interrupt ends the world first."""
@@ -46,9 +51,9 @@ class Call:
                 future = self._start(portal, supervisor)
                 try:
                     future.exception()
-                except BaseException:  # KeyboardInterrupt, in the thread that waits
+                except BaseException:  # cancelled, or KeyboardInterrupt in the thread that waits
                     self.cancel()
-                    _wait(future)
+                    self._ended.wait(_END_TIMEOUT)
                     raise
         except CancelledError:
             self._error = SupervisorError("the run was cancelled")
@@ -59,8 +64,14 @@ class Call:
         with self._lock:
             if self._cancelled:
                 raise CancelledError
-            self._future = portal.start_task_soon(capture, supervisor, *self._arguments)
+            self._future = portal.start_task_soon(self._capture, supervisor)
             return self._future
+
+    async def _capture(self, supervisor: Supervisor) -> Captured:
+        try:
+            return await capture(supervisor, *self._arguments)
+        finally:
+            self._ended.set()
 
     def cancel(self) -> None:
         """End the run's world; `run` returns when it has ended."""
@@ -75,13 +86,6 @@ class Call:
             raise self._error
         assert self._future is not None
         return self._future.result()
-
-
-def _wait(future: Future[Captured]) -> None:
-    try:
-        future.exception()
-    except CancelledError:
-        pass
 
 
 class _Shared:

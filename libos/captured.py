@@ -30,9 +30,9 @@ async def capture(
     manifest: Manifest,
     streams: tuple[Stream, Stream, Stream],
     data: bytes | None,
-    timeout: float | None,
+    seconds: float | None,
 ) -> Captured:
-    """Start an app, write `data` to it, read its pipes, wait for it; end it after `timeout` seconds.
+    """Start an app, write `data` to it, read its pipes, wait for it; end it after `seconds`.
 
     Raises what `Supervisor.start` raises. Cancelling it ends the world.
     """
@@ -46,7 +46,7 @@ async def capture(
             for name, pipe in (("stdout", app.stdout), ("stderr", app.stderr)):
                 if pipe is not None:
                     nursery.start_soon(_drain, pipe, written, name)
-            status = await _wait(app, timeout)
+            status = await _wait(app, seconds)
         return Captured(list(app.plan.command), status, written.get("stdout"), written.get("stderr"))
     finally:
         with trio.CancelScope(shield=True):
@@ -54,9 +54,9 @@ async def capture(
             await app.aclose()
 
 
-async def _wait(app: App, timeout: float | None) -> ExitStatus:
-    if timeout is not None:
-        with trio.move_on_after(timeout):
+async def _wait(app: App, seconds: float | None) -> ExitStatus:
+    if seconds is not None:
+        with trio.move_on_after(seconds):
             return await app.wait()
         app.end("time")
     return await app.wait()

@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,7 +120,7 @@ class Keeper:
         channel.send(self._outside, {"keep": [path]})
 
     def end(self) -> None:
-        """Close the channels, which ends the keeper and all worlds, and wait for it. Blocks: call in a thread."""
+        """Close the channel that ends the keeper, and with it all worlds; wait for it. Blocks some milliseconds."""
         self._outside.close()
         try:
             self._process.wait(_GRACE)

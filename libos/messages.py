@@ -11,7 +11,6 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any
 
 import outcome
 import trio

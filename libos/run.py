@@ -1,4 +1,4 @@
-"""`libos.run` and `libos.arun`: one program in one world, for callers that have no supervisor of their own."""
+"""`libos.run` and `libos.arun`: one program in one world, for callers without a supervisor of their own."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Completed = subprocess.CompletedProcess[Any]
 def run(command: Sequence[str] = (), **options: Any) -> Completed:
     """Run a program in a world of its own, wait for it, and give what `subprocess.run` gives.
 
-    The world is that of `manifest` (a file's path, a mapping, a Manifest), or the profile base's; `mounts`
-    ("SRC:AT[:ro|rw|cow]"), `dials` ("tcp!host!port"), `publish` ("[IP:]PORT:PORT"), `environment` (a mapping)
+    The world is that of `manifest` (a file's path, a mapping, a Manifest), or the profile base's;
+    `mounts` ("SRC:AT[:ro|rw|cow]"), `dials` ("tcp!host!port"), `publish` ("[IP:]PORT:PORT"), `environment` (a mapping)
     and `directory` are laid over it. `stdin`, `stdout`, `stderr`, `input`, `capture_output`, `text`, `timeout`
     and `check` are subprocess.run's, and so are CalledProcessError with `check` and TimeoutExpired after
     `timeout` seconds, each with what was captured until then. Raises beside them ManifestError,
@@ -76,7 +76,7 @@ class _Run:
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
-        input: str | bytes | None = None,
+        input: str | bytes | None = None,  # noqa: A002 - subprocess.run's own name
         capture_output: bool = False,
         text: bool = False,
         timeout: float | None = None,

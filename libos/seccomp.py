@@ -1,7 +1,7 @@
 """The system calls that no app gets, as a filter in the kernel's own form.
 
-A first wall, by name: what mounts, loads, traces the machine, opens files around the namespace, or reaches
-large and young parts of the kernel answers EPERM; what programs try first and do without answers ENOSYS, so
+A first wall, by name: what mounts, loads, traces the machine, opens files around the namespace, or
+reaches large and young parts of the kernel answers EPERM; what programs try first and do without answers ENOSYS, so
 that they fall back (clone3 to clone, whose flags a filter can read; openat2, whose mode it cannot). libseccomp
 compiles it; foreign ABIs of the machine (i386, x32) are killed by its bad-architecture action.
 
@@ -20,20 +20,7 @@ from functools import cache
 
 from libos.kernel import namespaces
 
-_DENIED = """
-    mount umount umount2 pivot_root chroot open_tree open_tree_attr move_mount fsopen fsconfig fsmount fspick
-    mount_setattr setns
-    bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register
-    kexec_load kexec_file_load init_module finit_module delete_module create_module query_module get_kernel_syms
-    keyctl add_key request_key
-    open_by_handle_at name_to_handle_at
-    reboot swapon swapoff acct quotactl quotactl_fd sethostname setdomainname
-    settimeofday clock_settime clock_settime64 adjtimex clock_adjtime clock_adjtime64 stime
-    iopl ioperm syslog lookup_dcookie nfsservctl uselib ustat sysfs _sysctl vhangup vm86 vm86old
-    process_madvise move_pages migrate_pages mbind set_mempolicy set_mempolicy_home_node get_mempolicy
-    kcmp pidfd_getfd process_vm_readv process_vm_writev fanotify_init fanotify_mark
-    lsm_set_self_attr
-""".split()
+_DENIED = ["mount", "umount", "umount2", "pivot_root", "chroot", "open_tree", "open_tree_attr", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "setns", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module", "query_module", "get_kernel_syms", "keyctl", "add_key", "request_key", "open_by_handle_at", "name_to_handle_at", "reboot", "swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "sethostname", "setdomainname", "settimeofday", "clock_settime", "clock_settime64", "adjtimex", "clock_adjtime", "clock_adjtime64", "stime", "iopl", "ioperm", "syslog", "lookup_dcookie", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl", "vhangup", "vm86", "vm86old", "process_madvise", "move_pages", "migrate_pages", "mbind", "set_mempolicy", "set_mempolicy_home_node", "get_mempolicy", "kcmp", "pidfd_getfd", "process_vm_readv", "process_vm_writev", "fanotify_init", "fanotify_mark", "lsm_set_self_attr"]
 
 # ENOSYS, so that the C library and tools use the older call, whose arguments can be checked.
 _ABSENT = ("clone3", "openat2")

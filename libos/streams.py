@@ -1,4 +1,4 @@
-"""The standard streams of a program, with subprocess's words: None inherits, PIPE, DEVNULL, STDOUT, a file."""
+"""The standard streams of a program, in subprocess's words: None inherits, PIPE, DEVNULL, STDOUT, a file."""
 
 from __future__ import annotations
 
@@ -25,38 +25,39 @@ Stream = int | HasFileno | None
 
 @dataclass
 class Streams:
-    """Descriptors for the program, and our ends of its pipes (None where it is no pipe)."""
+    """Descriptors for the program, and our ends of its pipes (None where a stream is no pipe)."""
 
     fds: list[int]
     on_terminal: list[int]
-    stdin: trio.lowlevel.FdStream | None = None
-    stdout: trio.lowlevel.FdStream | None = None
-    stderr: trio.lowlevel.FdStream | None = None
+    _ends: list[int | None]
+    _closing: ExitStack
+
+    def take(self) -> list[trio.lowlevel.FdStream | None]:
+        """Give our ends as streams, which then belong to the caller."""
+        self._closing.pop_all()
+        return [None if fd is None else trio.lowlevel.FdStream(fd) for fd in self._ends]
 
 
 @contextmanager
 def open_streams(
     stdin: Stream, stdout: Stream, stderr: Stream, *, terminal: bool = False
 ) -> Iterator[Streams]:
-    """Open what the three arguments ask for. The program's ends close with the block, ours only on an error.
+    """Open what the three arguments ask for. All closes with the block, but for our ends that were taken.
 
     With `terminal` a stream of None is the program's terminal, and is not among the descriptors.
     """
     with ExitStack() as theirs, ExitStack() as ours:
         asked = (stdin, stdout, stderr)
-        opened = Streams([], [n for n in range(3) if terminal and asked[n] is None])
+        fds: list[int] = []
+        on_terminal = [n for n in range(3) if terminal and asked[n] is None]
         ends = [
-            None if number in opened.on_terminal else _open(opened.fds, stream, number, theirs, ours)
+            None if number in on_terminal else _open(fds, stream, number, theirs, ours)
             for number, stream in enumerate(asked)
         ]
-        opened.stdin, opened.stdout, opened.stderr = ends
-        yield opened
-        ours.pop_all()
+        yield Streams(fds, on_terminal, ends, ours)
 
 
-def _open(
-    fds: list[int], stream: Stream, number: int, theirs: ExitStack, ours: ExitStack
-) -> trio.lowlevel.FdStream | None:
+def _open(fds: list[int], stream: Stream, number: int, theirs: ExitStack, ours: ExitStack) -> int | None:
     if stream == subprocess.PIPE:
         return _open_pipe(fds, number, theirs, ours)
     if stream == subprocess.DEVNULL:
@@ -71,11 +72,10 @@ def _open(
     return None
 
 
-def _open_pipe(fds: list[int], number: int, theirs: ExitStack, ours: ExitStack) -> trio.lowlevel.FdStream:
+def _open_pipe(fds: list[int], number: int, theirs: ExitStack, ours: ExitStack) -> int:
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     their_fd, our_fd = (read_fd, write_fd) if number == 0 else (write_fd, read_fd)
     fds.append(their_fd)
     theirs.callback(os.close, their_fd)
-    end = trio.lowlevel.FdStream(our_fd)
     ours.callback(os.close, our_fd)
-    return end
+    return our_fd

@@ -1,7 +1,7 @@
 """The supervisor: serves worlds, starts apps in them, and ends both.
 
 Rules:
-- One supervisor serves at a time in a process, since pyfuse3 has one session a process; one after another works.
+- One supervisor serves at a time in a process: pyfuse3 has one session a process. One after another works.
 - No app outlives it: leaving the block, by whatever way, ends every world before it returns.
 - Whatever fails inside a running world ends that world and is an event; the others go on.
 - All methods are for the trio thread that entered the block.
@@ -159,8 +159,8 @@ class Supervisor:
     ) -> App:
         """Make a world from a manifest (its file, its value, or a plan) and start its program there.
 
-        Gives the app once the program has been exec'd. Streams are subprocess's; with `terminal` it gets a pty
-        instead. Raises ManifestError, CommandNotFoundError, CommandError, HostError, SupervisorError.
+        Gives the app once the program has been exec'd. Streams are subprocess's; with `terminal` (True, or
+        rows and columns) those of None are a pty. Raises ManifestError, CommandNotFoundError, CommandError, HostError, SupervisorError.
         """
         from libos.launch import Launch
 

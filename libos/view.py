@@ -22,7 +22,7 @@ Observe = Callable[[str, Mapping[str, object]], None]
 
 
 class View:
-    """Serves a plan's nodes from entering to `close`, which also cancels whatever still waits in one of them."""
+    """Serves a plan's nodes from entering to `close`, which also cancels what still waits in one of them."""
 
     def __init__(self, server: Server, world_id: str, plan: Plan, names: Names, observe: Observe) -> None:
         self._server = server

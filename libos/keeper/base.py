@@ -25,6 +25,9 @@ DEVICES = "/dev"
 ROOT = "/root"
 STAGE = "/stage"
 
+# Any directory that every host has: the mount becomes the root, and below /host it is the caller's again.
+_PLACE = "/proc"
+
 _NODES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {
     "fd": "/proc/self/fd",
@@ -39,11 +42,10 @@ _SAFE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
 def build(fuse_fd: int) -> None:
     """Turn this process's private mount namespace into the base. Raises OSError."""
     mounts.make_private()
-    # The place does not matter: the mount becomes the root, and /tmp below /host is the caller's again.
-    mounts.mount("libos", "/tmp", "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=755,size=1m")
+    mounts.mount("libos", _PLACE, "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=755,size=1m")
     for name in (HOST, FUSE, DEVICES, ROOT, STAGE):
-        os.mkdir("/tmp" + name)
-    mounts.pivot_root("/tmp", "/tmp" + HOST)
+        os.mkdir(_PLACE + name)
+    mounts.pivot_root(_PLACE, _PLACE + HOST)
     os.chdir("/")
     _mount_fuse(fuse_fd)
     _make_devices()

@@ -6,6 +6,7 @@ Received descriptors are close-on-exec and belong to the receiver. unix(7), memf
 
 from __future__ import annotations
 
+import array
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ Message = dict[str, Any]
 _INLINE_LIMIT = 65_536
 # The most descriptors that one message can carry: SCM_MAX_FD in unix(7).
 FD_LIMIT = 253
+_ANCILLARY = socket.CMSG_SPACE(FD_LIMIT * array.array("i").itemsize)
 _IN_MEMFD = b"\0"
 
 
@@ -67,7 +69,11 @@ def send(channel: socket.socket, message: Message, fds: Sequence[int] = ()) -> N
 
 def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
     """Wait for one message; None when the other side has closed. Raises OSError, ValueError."""
-    packet, fds, _flags, _address = socket.recv_fds(channel, _INLINE_LIMIT + 1, FD_LIMIT)
-    for fd in fds:
-        os.set_inheritable(fd, False)
-    return decode(packet, fds) if packet else None
+    packet, ancillary, _flags, _address = channel.recvmsg(
+        _INLINE_LIMIT + 1, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+    )
+    fds = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return decode(packet, fds.tolist()) if packet else None

@@ -27,7 +27,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from libos.keeper import channel, program, world
+from libos.keeper import channel, program, terminal, world
 from libos.kernel import mounts, process
 
 
@@ -39,11 +39,11 @@ def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
         supervisor = _keep_only(fds)
         trees = list(range(_FIRST + 1, _FIRST + len(fds)))
         try:
-            _build(supervisor, spec, trees)
+            ahead = _build(supervisor, spec, trees)
         except OSError as error:
             channel.send(supervisor, {"event": "failed", "errno": error.errno, "message": error.strerror})
             os._exit(1)
-        Init(supervisor, spec["filter"]).serve()
+        Init(supervisor, spec["filter"], ahead).serve()
     except BrokenPipeError:
         os._exit(0)  # the supervisor is gone
     finally:
@@ -63,7 +63,7 @@ def _keep_only(fds: list[int]) -> socket.socket:
     return socket.socket(fileno=_FIRST)
 
 
-def _build(supervisor: socket.socket, spec: dict[str, Any], trees: list[int]) -> None:
+def _build(supervisor: socket.socket, spec: dict[str, Any], trees: list[int]) -> program.Ahead:
     process.set_name("libos init")
     proc_fd = world.new_proc()
     world.set_up_network(spec["netlink"])
@@ -71,16 +71,19 @@ def _build(supervisor: socket.socket, spec: dict[str, Any], trees: list[int]) ->
     sockets = open_sockets(spec["sockets"])
     channel.send(supervisor, {"event": "network"}, sockets)
     _close(sockets)
-    world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd)
     os.umask(0o022)
+    ahead = program.Ahead(spec["filter"])
+    world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd, ahead.wait_for_walls)
+    return ahead
 
 
 class Init:
     """The loop of process 1. Sync on purpose: nothing in it waits for the app or for the supervisor's answer."""
 
-    def __init__(self, supervisor: socket.socket, filter_program: bytes) -> None:
+    def __init__(self, supervisor: socket.socket, filter_program: bytes, ahead: program.Ahead) -> None:
         self._supervisor = supervisor
         self._filter = filter_program
+        self._ahead: program.Ahead | None = ahead
         self._programs: dict[int, program.Program] = {}  # by pid
         self._readers: dict[int, Callable[[], None]] = {}  # by the descriptor that becomes readable
         self._poll = select.poll()
@@ -140,7 +143,7 @@ class Init:
 
     def _spawn(self, message: dict[str, Any], fds: list[int]) -> None:
         try:
-            started = program.start(message, fds, self._filter)
+            started = self._start(message, fds)
         except OSError as error:
             text = error.strerror or str(error)
             self._say({"event": "unstarted", "id": message["id"], "errno": error.errno, "message": text})
@@ -149,6 +152,15 @@ class Init:
         self._read(started.report_fd, lambda: self._report_start(started))
         if started.state_fd is not None:
             self._read(started.state_fd, lambda: self._report_state(started))
+
+    def _start(self, message: dict[str, Any], fds: list[int]) -> program.Program:
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return program.start(message, fds, self._filter)
+        if message["terminal"] is None:
+            return ahead.start(message, fds)
+        ahead.drop()  # it has no monitor
+        return program.start(message, fds, self._filter)
 
     def _report_start(self, started: program.Program) -> None:
         """Tell how execve(2) went: the report closes without a failure when it went well."""
@@ -170,7 +182,7 @@ class Init:
         if not states:
             self._forget(started.state_fd)
         for state in states:
-            event = "stopped" if state == program.STOPPED else "continued"
+            event = "stopped" if state == terminal.STOPPED else "continued"
             self._say({"event": event, "id": started.id})
 
     def _signal(self, number: int, signal_number: int) -> None:

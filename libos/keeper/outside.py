@@ -60,7 +60,7 @@ def _map_ids(ours: socket.socket, child: int) -> None:
         return  # it failed before, and has told the supervisor why
     answer = {}
     try:
-        namespaces.write_id_maps(child, APP_ID, *host_ids())
+        namespaces.write_id_maps(f"/proc/{child}", APP_ID, *host_ids())
     except OSError as error:
         answer = {"errno": error.errno, "message": error.strerror}
     with suppress(OSError):

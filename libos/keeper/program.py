@@ -1,9 +1,8 @@
-"""How a program starts in a world: the walls go up one after another, then execve(2).
+"""How a program starts in a world: a child goes behind its walls (walls.py) and execs.
 
-In the child, in this order: a session of its own, the standard streams, on a terminal its monitor, a user namespace below K in which it
-maps to itself, the working directory, no descriptors but the three, default signals, no core dumps, no
-capabilities, no new privileges, the seccomp filter. Whatever fails is written to a pipe that closes on exec,
-and the child ends: nothing runs behind half the walls.
+What fails is written to a report pipe that closes on exec, and the child ends. The first program's child is
+made ahead (`Ahead`): it goes behind its walls while init still builds the root, and then waits to be told what
+to exec. A program on a terminal has its monitor between itself and init (terminal.py).
 """
 
 from __future__ import annotations
@@ -12,21 +11,21 @@ import errno
 import fcntl
 import json
 import os
-import resource
 import signal
+import socket
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from libos.keeper import terminal
-from libos.keeper.identity import APP_ID
-from libos.kernel import namespaces, process
+from libos.keeper import channel, terminal, walls
+from libos.keeper.base import HOST_PROC
+from libos.keeper.channel import Message
+from libos.kernel import process
 
-# The exec report's place in the child, right behind the standard streams.
+# The report's place in a child, right behind the standard streams.
 _REPORT_FD = 3
 # Bytes; a report is an errno and a sentence.
 _REPORT_LIMIT = 65_536
-# What a terminal's monitor writes when its program stops and goes on.
-STOPPED, CONTINUED = terminal.STOPPED, terminal.CONTINUED
 
 
 class Program:
@@ -34,21 +33,26 @@ class Program:
     itself, or the monitor of its terminal."""
 
     def __init__(
-        self, number: int, pid: int, report_fd: int, state_fd: int | None, pty_fds: list[int]
+        self,
+        number: int,
+        pid: int,
+        report_fd: int,
+        state_fd: int | None = None,
+        pty_fds: list[int] | None = None,
     ) -> None:
         self.id = number
         self.pid = pid
         self.group = pid
         self.report_fd = report_fd
         self.state_fd = state_fd
-        self.pty_fds = pty_fds
+        self.pty_fds = pty_fds or []
 
-    def read_report(self) -> dict[str, Any] | None:
+    def read_report(self) -> Message | None:
         """Give what went wrong, or None. Waits for execve(2) or the child's end."""
         text = b""
         while more := os.read(self.report_fd, _REPORT_LIMIT):
             text += more
-        report: dict[str, Any] = {}
+        report: Message = {}
         for line in text.splitlines():
             report |= json.loads(line)
         self.group = report.pop("group", self.pid)
@@ -62,23 +66,80 @@ class Program:
             pass
 
 
-def start(message: dict[str, Any], fds: list[int], program: bytes) -> Program:
+class Ahead:
+    """A child behind its walls that waits for what to exec. Made before the root is built, hence HOST_PROC."""
+
+    def __init__(self, filter_program: bytes) -> None:
+        self._channel, theirs = channel.pair()
+        with theirs, ExitStack() as stack:
+            self._report_fd, write_fd = _pipe(stack)
+            self.pid = _fork(lambda: _wait_behind_walls(theirs, write_fd, filter_program))
+
+    def wait_for_walls(self) -> None:
+        """Wait until the walls are up: unshare(2) refuses a user namespace while the root is being changed.
+
+        Raises OSError with what failed.
+        """
+        if channel.receive(self._channel) is None:
+            failure = Program(0, self.pid, self._report_fd).read_report() or {
+                "errno": errno.ESRCH,
+                "message": "it ended",
+            }
+            raise OSError(failure["errno"], f"the walls of the app: {failure['message']}")
+
+    def start(self, message: Message, fds: list[int]) -> Program:
+        """Let it exec. Raises OSError where it is gone; then nothing was started."""
+        with self._channel:
+            channel.send(self._channel, message, fds)
+        return Program(message["id"], self.pid, self._report_fd)
+
+    def drop(self) -> None:
+        """Let it go: its end is of no interest."""
+        self._channel.close()
+        os.close(self._report_fd)
+
+
+def _wait_behind_walls(supervised: socket.socket, report_fd: int, filter_program: bytes) -> None:
+    (channel_fd,) = _keep(report_fd, [supervised.detach()])
+    waiting = socket.socket(fileno=channel_fd)
+    walls.raise_walls(filter_program, HOST_PROC)
+    channel.send(waiting, {})
+    received = channel.receive(waiting)
+    if received is None:
+        os._exit(0)  # another program came first
+    _exec(*received)
+
+
+def start(message: Message, fds: list[int], filter_program: bytes) -> Program:
     """Fork a child that becomes the program of a spawn request. Raises OSError where nothing was forked."""
     with ExitStack() as stack:
         report_fd, write_fd = _pipe(stack)
-        state_fd = their_state_fd = None
-        master_fds: list[int] = []
-        if message["terminal"]:
-            master_fd, slave_fd = terminal.open_pty(*message["terminal"]["size"])
-            stack.callback(os.close, slave_fd)
-            master_fds = [master_fd]
-            state_fd, their_state_fd = _pipe(stack)
-            given = iter(fds)
-            fds = [slave_fd if n in message["terminal"]["streams"] else next(given) for n in range(3)]
-        pid = os.fork()
-        if pid == 0:
-            _become(message, fds, write_fd, their_state_fd, program)
-        return Program(message["id"], pid, report_fd, state_fd, master_fds)
+        if message["terminal"] is None:
+            pid = _fork(lambda: _become(message, fds, write_fd, filter_program))
+            return Program(message["id"], pid, report_fd)
+        master_fd, slave_fd = terminal.open_pty(*message["terminal"]["size"])
+        stack.callback(os.close, slave_fd)
+        state_fd, their_state_fd = _pipe(stack)
+        on_terminal, given = message["terminal"]["streams"], iter(fds)
+        streams = [slave_fd if n in on_terminal else next(given) for n in range(3)]
+        pid = _fork(lambda: _become_below_monitor(message, streams, write_fd, their_state_fd, filter_program))
+        return Program(message["id"], pid, report_fd, state_fd, [master_fd])
+
+
+def _become(message: Message, fds: list[int], report_fd: int, filter_program: bytes) -> None:
+    fds = _keep(report_fd, fds)
+    walls.raise_walls(filter_program, "/proc")
+    _exec(message, fds)
+
+
+def _become_below_monitor(
+    message: Message, fds: list[int], report_fd: int, state_fd: int, filter_program: bytes
+) -> None:
+    *fds, state_fd = _keep(report_fd, [*fds, state_fd])
+    tty_fd = fds[message["terminal"]["streams"][0]]
+    terminal.fork_below(tty_fd, state_fd, lambda pid: _tell({"group": pid}))
+    walls.raise_walls(filter_program, "/proc")
+    _exec(message, fds)
 
 
 def _pipe(stack: ExitStack) -> tuple[int, int]:
@@ -88,76 +149,58 @@ def _pipe(stack: ExitStack) -> tuple[int, int]:
     return read_fd, write_fd
 
 
-def _become(
-    message: dict[str, Any], fds: list[int], report_fd: int, state_fd: int | None, program: bytes
-) -> NoReturn:
-    """In the child: put up the walls and exec. Never returns."""
-    try:
-        signal.set_wakeup_fd(-1)
-        os.setsid()
-        state_fd = _arrange(fds, report_fd, state_fd)
-        if state_fd is not None:
-            terminal.fork_below(message["terminal"]["streams"][0], state_fd, _tell)
-        namespaces.unshare(namespaces.CLONE_NEWUSER)
-        namespaces.write_id_maps("self", APP_ID, APP_ID, APP_ID)
-        _enter(message["directory"])
-        _reset_signals()
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        process.drop_capabilities()
-        process.set_no_new_privileges()
-        process.load_seccomp_filter(program)
-        _exec(message["argv"], message["environment"])
-    except OSError as error:
-        _tell({"errno": error.errno or errno.EIO, "message": error.strerror or str(error)})
-    except BaseException as error:
-        _tell({"errno": errno.EIO, "message": f"{type(error).__name__}: {error}"})
-    finally:
-        os._exit(127)
+def _fork(become: Callable[[], None]) -> int:
+    """Fork a child with a session of its own that becomes something else. Raises OSError."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            signal.set_wakeup_fd(-1)
+            os.setsid()
+            become()
+        except OSError as error:
+            _tell({"errno": error.errno or errno.EIO, "message": error.strerror or str(error)})
+        except Exception as error:
+            _tell({"errno": errno.EIO, "message": f"{type(error).__name__}: {error}"})
+        finally:
+            os._exit(127)
+    return pid
 
 
-def _tell(report: dict[str, Any]) -> None:
+def _keep(report_fd: int, fds: list[int]) -> list[int]:
+    """Move the report to its place and `fds` behind it, close all else, and give their new numbers."""
+    wanted = [report_fd, *fds]
+    # First above all that will be written to, so that no move overwrites one of them.
+    above = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REPORT_FD + len(wanted)) for fd in wanted]
+    placed = [os.dup2(fd, _REPORT_FD + n, inheritable=False) for n, fd in enumerate(above)]
+    process.close_from(_REPORT_FD + len(wanted))
+    return placed[1:]
+
+
+def _tell(report: Message) -> None:
     os.write(_REPORT_FD, json.dumps(report).encode()[: _REPORT_LIMIT - 1] + b"\n")
 
 
-def _arrange(fds: list[int], report_fd: int, state_fd: int | None) -> int | None:
-    """Place the streams at 0, 1, 2, the report and then the state behind them, and close all else."""
-    wanted = [*fds, report_fd] if state_fd is None else [*fds, report_fd, state_fd]
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, len(wanted)) for fd in wanted]
-    for target, fd in enumerate(high):
-        os.dup2(fd, target, inheritable=target < _REPORT_FD)
-    process.close_from(len(wanted))
-    return None if state_fd is None else _REPORT_FD + 1
-
-
-def _enter(directory: str) -> None:
+def _exec(message: Message, fds: list[int]) -> NoReturn:
+    """Hand the streams on, close all else, go to the working directory, and exec. Raises OSError."""
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+    process.close_from(_REPORT_FD + 1)
+    directory = message["directory"]
     try:
         os.chdir(directory)
     except OSError as error:
         raise OSError(error.errno, f"working directory {directory}: {error.strerror}") from error
+    _exec_by_path(message["argv"], message["environment"])
 
 
-def _reset_signals() -> None:
-    """Give every signal its default: Python ignores SIGPIPE and SIGXFSZ, and exec would keep that."""
-    for number in (
-        signal.SIGPIPE,
-        signal.SIGXFSZ,
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-        signal.SIGCHLD,
-    ):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _exec(argv: list[str], environment: dict[str, str]) -> NoReturn:
+def _exec_by_path(argv: list[str], environment: dict[str, str]) -> NoReturn:
     """Exec the program, looked up in the world's own PATH. Raises OSError as execvp(3) chooses it."""
     if "/" in argv[0]:
-        os.execve(argv[0], argv, environment)
+        os.execve(argv[0], argv, environment)  # noqa: S606 - this is what it is for
     failure: OSError | None = None
     for folder in environment.get("PATH", "").split(":"):
         try:
-            os.execve(f"{folder or '.'}/{argv[0]}", argv, environment)
+            os.execve(f"{folder or '.'}/{argv[0]}", argv, environment)  # noqa: S606 - as above
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:

@@ -16,7 +16,7 @@ import struct
 import termios
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from libos.kernel import process
 
@@ -39,15 +39,16 @@ def open_pty(rows: int, columns: int) -> tuple[int, int]:
     return master_fd, slave_fd
 
 
-def fork_below(tty_fd: int, state_fd: int, tell: Callable[[dict[str, Any]], None]) -> None:
+def fork_below(tty_fd: int, state_fd: int, tell: Callable[[int], None]) -> None:
     """Become a monitor and return in the program's process, which holds the terminal's foreground.
 
-    Called by a session's leader whose descriptor `tty_fd` is the terminal. Raises OSError.
+    Called by a session's leader whose descriptor `tty_fd` is the terminal; `tell` gets the program's pid,
+    which is its process group. Raises OSError.
     """
     fcntl.ioctl(tty_fd, termios.TIOCSCTTY, 0)
     pid = os.fork()
     if pid:
-        tell({"group": pid})
+        tell(pid)
         _monitor(pid, state_fd)
     os.close(state_fd)
     os.setpgid(0, 0)

@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from libos.keeper import base, points
@@ -32,8 +33,13 @@ def new_proc() -> int:
     return mounts.new_filesystem("proc", {}, _SAFE | mounts.MOUNT_ATTR_NOEXEC)
 
 
-def build(world: str, hostname: str, steps: list[Step], trees: list[int], proc_fd: int) -> None:
-    """Build the root from the world's FUSE directory and the steps, and enter it. Raises OSError."""
+def build(
+    world: str, hostname: str, steps: list[Step], trees: list[int], proc_fd: int, last: Callable[[], None]
+) -> None:
+    """Build the root from the world's FUSE directory and the steps, and enter it. Raises OSError.
+
+    `last` is called when all is mounted and the root is not yet changed.
+    """
     socket.sethostname(hostname)
     mounts.mount(f"{base.FUSE}/{world}", base.ROOT, None, mounts.MS_BIND)
     root_fd = os.open(base.ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -47,6 +53,7 @@ def build(world: str, hostname: str, steps: list[Step], trees: list[int], proc_f
         _attach_devices(root_fd)
     finally:
         os.close(root_fd)
+    last()
     mounts.pivot_root_here(base.ROOT)
 
 
@@ -89,7 +96,7 @@ def _make(step: Step, trees: list[int], number: int) -> int:
         case "bind":
             return _host(step, trees, read_only=step["read_only"])
         case "tmpfs":
-            options = {"mode": format(step["mode"], "o")}
+            options: dict[str, str | None] = {"mode": format(step["mode"], "o")}
             if step.get("size"):
                 options["size"] = str(step["size"])
             return mounts.new_filesystem("tmpfs", options, _SAFE)

@@ -42,10 +42,10 @@ def clone_process(flags: int) -> tuple[int, int]:
     return (pid, int.from_bytes(pidfd.raw, sys.byteorder)) if pid else (0, -1)
 
 
-def write_id_maps(process: int | str, inside: int, uid: int, gid: int) -> None:
+def write_id_maps(process: str, inside: int, uid: int, gid: int) -> None:
     """Map the one id `inside` of a process's user namespace to `uid` and `gid` of the caller's.
 
-    `process` is a pid or "self". Supplementary groups are frozen first, which the kernel asks of
+    `process` is its folder in a /proc, such as "/proc/self". Supplementary groups are frozen first, which the kernel asks of
     unprivileged writers. user_namespaces(7). Raises OSError (EPERM where the host forbids it).
     """
     for name, text in (
@@ -53,7 +53,7 @@ def write_id_maps(process: int | str, inside: int, uid: int, gid: int) -> None:
         ("uid_map", f"{inside} {uid} 1"),
         ("gid_map", f"{inside} {gid} 1"),
     ):
-        path = f"/proc/{process}/{name}"
+        path = f"{process}/{name}"
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:

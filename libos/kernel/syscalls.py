@@ -97,7 +97,7 @@ def _word(argument: Argument) -> int:
     if argument is None:
         return 0
     if isinstance(argument, bytes):
-        return ctypes.cast(argument, ctypes.c_void_p).value or 0
+        return ctypes.cast(ctypes.c_char_p(argument), ctypes.c_void_p).value or 0
     if isinstance(argument, ctypes.Array):
         return ctypes.addressof(argument)
     return int(argument)
