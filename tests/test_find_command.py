@@ -9,7 +9,7 @@ import pytest
 
 from libos.errors import CommandError, CommandNotFoundError
 from libos.manifest import from_mapping
-from libos.plan import Plan, find_command, lower
+from libos.plan import Plan, explain_failure, find_command, lower
 
 HOST_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -162,3 +162,14 @@ def test_dot_dot_of_a_mounted_root_is_the_parent_of_its_mount_point(tree: Path) 
     (tree / "project/up").symlink_to("../x/run")
     made = plan({"at": "/w", "host": tree / "project"}, {"at": "/x", "host": tree / "project"})
     assert find_command(made, "/w/up") == "/w/up"
+
+
+def test_a_failure_is_explained_where_the_plan_shows_its_cause(tree: Path) -> None:
+    failure = CommandNotFoundError("the kernel's word")
+    made = plan({"at": "/w", "host": tree / "project"})
+    explained = explain_failure(made, "/w/text", failure)
+    assert str(explained).startswith("/w/text: is not executable")
+    assert explain_failure(made, "true", failure) is failure
+    assert explain_failure(made, "run", failure, environment={"PATH": "/w"}) is failure
+    assert explain_failure(made, "./run", failure, directory="/w") is failure
+    assert "not in the namespace" in str(explain_failure(made, "./run", failure))

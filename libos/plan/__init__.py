@@ -8,7 +8,7 @@ Pure but for the questions to a `HostView`.
 
 from __future__ import annotations
 
-from libos.plan.command import find_command
+from libos.plan.command import explain_failure, find_command
 from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.lowering import lower
 from libos.plan.model import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
@@ -25,6 +25,7 @@ __all__ = [
     "Served",
     "Step",
     "Tmpfs",
+    "explain_failure",
     "find_command",
     "lower",
 ]

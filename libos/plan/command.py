@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import posixpath
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from libos.errors import CommandError, CommandNotFoundError
 from libos.namespace import Namespace, is_at_or_below
@@ -43,6 +44,32 @@ def find_command(
     if not name:
         raise CommandNotFoundError("no command is given: write one after --, or as command in [app]")
     return _Search(plan, host or Host(), host_path or os.environ.get("PATH", _DEFAULT_PATH)).command(name)
+
+
+def explain_failure(
+    plan: Plan,
+    command: str,
+    failure: CommandError,
+    *,
+    environment: Mapping[str, str] | None = None,
+    directory: str | None = None,
+    host: HostView | None = None,
+) -> CommandError:
+    """The error to raise for a command that execve(2) refused with `failure`: one that has the remedy too.
+
+    It is `failure` itself where the plan does not show the cause. Environment and directory are the app's own
+    unless given.
+    """
+    seen = replace(
+        plan,
+        environment=plan.environment if environment is None else environment,
+        directory=plan.directory if directory is None else directory,
+    )
+    try:
+        find_command(seen, command, host=host)
+    except CommandError as explained:
+        return explained
+    return failure
 
 
 class _Search:
