@@ -8,7 +8,7 @@ import click
 
 from libos.cli.options import WithCommand, take_view, view_options
 from libos.cli.terminal import is_terminal
-from libos.errors import HostError
+from libos.errors import HostError, SupervisorError
 
 
 @click.command("run", cls=WithCommand)
@@ -22,7 +22,7 @@ from libos.errors import HostError
     "-i", "--interactive", is_flag=True, help="For docker's sake: standard input is always passed on."
 )
 @click.option("-t/-T", "--terminal/--no-terminal", "terminal", default=None,
-              help="Give the app a terminal of its own; by default when all standard streams are one.")  # fmt: skip
+              help="Give the app a terminal of its own; by default when all streams are one.")  # fmt: skip
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -51,11 +51,11 @@ def command(
 
     try:
         return run(Request(manifest, wants_terminal, events, report, serve_all))
-    except HostError as error:
+    except (HostError, SupervisorError):
         from libos.cli.doctor_command import explain_failure
 
         explain_failure()
-        raise error
+        raise
 
 
 def choose_terminal(asked: bool | None) -> bool:
