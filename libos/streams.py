@@ -11,6 +11,8 @@ from typing import Protocol
 
 import trio
 
+from libos.keeper.identity import host_ids, serves_root
+
 
 class HasFileno(Protocol):
     """A file, a socket: whatever has a descriptor."""
@@ -50,6 +52,10 @@ def open_streams(
         asked = (stdin, stdout, stderr)
         fds: list[int] = []
         on_terminal = [n for n in range(3) if terminal and asked[n] is None]
+        if subprocess.STDOUT in (stdin, stdout):
+            raise ValueError("STDOUT is for stderr alone")
+        if stderr == subprocess.STDOUT and 1 in on_terminal:
+            on_terminal.append(2)
         ends = [
             None if number in on_terminal else _open(fds, stream, number, theirs, ours)
             for number, stream in enumerate(asked)
@@ -75,6 +81,9 @@ def _open(fds: list[int], stream: Stream, number: int, theirs: ExitStack, ours: 
 def _open_pipe(fds: list[int], number: int, theirs: ExitStack, ours: ExitStack) -> int:
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     their_fd, our_fd = (read_fd, write_fd) if number == 0 else (write_fd, read_fd)
+    if serves_root():
+        # A pipe has an owner and mode 0600: /dev/stdout, opened by its path, must be the app's own. pipe(7)
+        os.fchown(their_fd, *host_ids())
     fds.append(their_fd)
     theirs.callback(os.close, their_fd)
     ours.callback(os.close, our_fd)
