@@ -53,13 +53,18 @@ async def spawn(world: World, number: int, start: Start, streams: Streams) -> Ru
         "terminal": {"size": terminal, "streams": streams.on_terminal} if terminal else None,
     }
     running = await world.spawn(request, streams.fds)
-    if world.failure is not None:
-        raise HostError(f"the world cannot be built: {failure_text(world.failure)}")
+    check_built(world)
     if running.failure is not None:
         raise _failed(start, running.failure["errno"], running.failure["message"])
     if running.pidfd < 0:
         raise SupervisorError("the world ended before the program started")
     return running
+
+
+def check_built(world: World) -> None:
+    """Raise HostError where init could not build the world."""
+    if world.failure is not None:
+        raise HostError(f"the world cannot be built: {failure_text(world.failure)}")
 
 
 def _failed(start: Start, number: int, message: str) -> CommandError:

@@ -21,17 +21,19 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from libos.app import App
-from libos.errors import ManifestError, SupervisorError
+from libos.errors import LibosError, ManifestError, SupervisorError
 from libos.events import Event, Hub
 from libos.hosttrees import HostTrees
 from libos.keeper.identity import serves_root
 from libos.keeping import Keeper, start_keeper
-from libos.spawn import Terminal, terminal_size
+from libos.spares import Spares, can_be_spare
+from libos.spawn import Start, Terminal, terminal_size
 from libos.streams import Stream
 from libos.unwrap import unwrapped
 
 if TYPE_CHECKING:
     from libos.fs.server import Server
+    from libos.launch import Launch, Parts
     from libos.manifest import Manifest
     from libos.plan import Plan
 
@@ -45,12 +47,14 @@ class Supervisor:
     """`async with Supervisor() as supervisor: app = await supervisor.start(manifest)`.
 
     With `serve_all` nothing is lowered to kernel mounts: every file is answered by this process, which is
-    slower and shows every access. Entering raises HostError where the host lacks what is needed, and
+    slower and shows every access. With `spare` the world of the last plan is prepared anew in the background,
+    so that the next start of it is quicker. Entering raises HostError where the host lacks what is needed, and
     SupervisorError where another supervisor serves in this process.
     """
 
-    def __init__(self, *, serve_all: bool = False) -> None:
+    def __init__(self, *, serve_all: bool = False, spare: bool = True) -> None:
         self.serve_all = serve_all
+        self._spare = spare
         self.apps: dict[str, App] = {}
         self._hub = Hub()
         self._numbers = count(1)
@@ -58,8 +62,8 @@ class Supervisor:
         self._names: set[str] = set()
         self._nursery: trio.Nursery
         self._keeper: Keeper
-        self._server: Server
-        self._trees: HostTrees | None = None
+        self._parts: Parts
+        self._spares: Spares
         self._broken: str | None = "it is not running"
 
     async def __aenter__(self) -> Supervisor:
@@ -80,6 +84,7 @@ class Supervisor:
             # Imported while the keeper starts on another processor: this takes some 100 ms.
             from libos import seccomp
             from libos.fs.server import Server
+            from libos.launch import Parts
             from libos.net import link_messages, sysctls
 
             setup = {
@@ -92,35 +97,39 @@ class Supervisor:
                 self._nursery.start_soon(self._watch_keeper)
                 await self._keeper.wait_ready()
                 await self._keeper.set_up(setup, seccomp.program())
-                self._server = Server(self._keeper.fuse_fd, on_fault=self._on_fault)
-                await self._nursery.start(self._watch_server)
-                self._trees = HostTrees(self._keeper.id_map) if serves_root() else None
+                server = Server(self._keeper.fuse_fd, on_fault=self._on_fault)
+                await self._nursery.start(self._watch_server, server)
+                trees = HostTrees(self._keeper.id_map) if serves_root() else None
+                self._parts = Parts(self._keeper, server, self._hub, trees)
+                self._spares = Spares(self._prepare)
                 self._broken = None
                 try:
                     yield
                 finally:
-                    await self._end()
+                    with trio.move_on_after(_END_TIMEOUT, shield=True):
+                        await self._end()
+                    self._nursery.cancel_scope.cancel()
 
     async def _end(self) -> None:
         self._broken = "it is ending"
         for app in self.apps.values():
             app.end("killed")
-        with trio.move_on_after(_END_TIMEOUT, shield=True):
-            for app in list(self.apps.values()):
-                await app.wait()
-        if self._trees is not None:
-            self._trees.close()
+        await self._spares.drop()
+        self._spares.close()
+        for app in list(self.apps.values()):
+            await app.wait()
+        if self._parts.trees is not None:
+            self._parts.trees.close()
         self._hub.close()
-        self._nursery.cancel_scope.cancel()
 
     async def _watch_keeper(self) -> None:
         await self._keeper.run()
         self._break(f"the keeper ended: {self._keeper.last_words()}")
 
-    async def _watch_server(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _watch_server(self, server: Server, task_status: trio.TaskStatus[None]) -> None:
         try:
             async with unwrapped():
-                await self._server.serve(task_status=task_status)
+                await server.serve(task_status=task_status)
         except OSError as error:
             self._break(f"the file server ended: {error}")
 
@@ -160,35 +169,39 @@ class Supervisor:
         """Make a world from a manifest (its file, its value, or a plan) and start its program there.
 
         Gives the app once the program has been exec'd. Streams are subprocess's; with `terminal` (True, or
-        rows and columns) those of None are a pty. Raises ManifestError, CommandNotFoundError, CommandError, HostError, SupervisorError.
+        rows and columns) those of None are a pty. Raises ManifestError, CommandNotFoundError, CommandError,
+        HostError, SupervisorError.
         """
+        plan = self._plan(manifest)
+        start = Start(plan.command, plan.environment, plan.directory, terminal_size(terminal))
+        with self._named(name or plan.name, plan.command) as known_as:
+            launch = await self._spares.take(plan) or await self._prepare(plan)
+            app = await launch.begin(known_as, start, (stdin, stdout, stderr), self.apps)
+        if self._spare and can_be_spare(plan):
+            self._nursery.start_soon(self._spares.replenish, plan, app.ended)
+        return app
+
+    async def _prepare(self, plan: Plan) -> Launch:
         from libos.launch import Launch
 
         if self._broken is not None:
             raise SupervisorError(f"this supervisor cannot start an app: {self._broken}")
-        plan = self._plan(manifest)
-        with self._named(name or plan.name, plan.command) as known_as:
-            launch = Launch(
-                known_as, f"{next(self._numbers)}", plan, self._keeper, self._server, self._hub, self._trees
-            )
-            app: App = await self._nursery.start(
-                self._live, launch, (stdin, stdout, stderr), terminal_size(terminal)
-            )
-            return app
+        launch = Launch(f"{next(self._numbers)}", plan, self._parts)
+        prepared: Launch = await self._nursery.start(self._live, launch)
+        return prepared
 
-    async def _live(
-        self,
-        launch: Any,
-        streams: tuple[Stream, Stream, Stream],
-        terminal: tuple[int, int] | None,
-        task_status: trio.TaskStatus[App],
-    ) -> None:
-        """A world's task, from its first namespace to its last process."""
+    async def _live(self, launch: Launch, task_status: trio.TaskStatus[Launch]) -> None:
+        """A world's task. What fails in a world that was handed out is its own end, and an event."""
         try:
-            await launch.run(streams, terminal, self.apps, task_status)
+            await launch.run(task_status)
+        except (LibosError, OSError) as error:
+            if not launch.prepared:
+                raise
+            self._hub.emit("error", launch.name, reason=str(error))
         finally:
-            self.apps.pop(launch.name, None)
-            self._names.discard(launch.name)
+            if launch.name is not None:
+                self.apps.pop(launch.name, None)
+                self._names.discard(launch.name)
 
     def _plan(self, manifest: Manifest | Plan | Mapping[str, Any] | str | PathLike[str]) -> Plan:
         from libos.manifest import Manifest, from_mapping, load

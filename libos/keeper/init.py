@@ -170,10 +170,8 @@ class Init:
             self._programs.pop(started.pid, None)  # its exit is no news any more
             self._say({"event": "unstarted", "id": started.id} | failure)
         else:
-            pidfd = os.pidfd_open(started.group)
-            self._say({"event": "spawned", "id": started.id}, [pidfd, *started.pty_fds])
-            os.close(pidfd)
-        _close(started.pty_fds)
+            self._say({"event": "spawned", "id": started.id}, [started.pidfd, *started.pty_fds])
+        _close([started.pidfd, *started.pty_fds])
 
     def _report_state(self, started: program.Program) -> None:
         """Tell what the monitor of a terminal saw: the program stopped, or goes on."""

@@ -43,6 +43,8 @@ class Program:
         self.id = number
         self.pid = pid
         self.group = pid
+        # Opened while the child cannot have been waited for yet, so that its number means nobody else.
+        self.pidfd = os.pidfd_open(pid)
         self.report_fd = report_fd
         self.state_fd = state_fd
         self.pty_fds = pty_fds or []
@@ -55,8 +57,19 @@ class Program:
         report: Message = {}
         for line in text.splitlines():
             report |= json.loads(line)
-        self.group = report.pop("group", self.pid)
+        if group := report.pop("group", None):
+            self._follow(group)
         return report or None
+
+    def _follow(self, group: int) -> None:
+        """Mean the program below a monitor from here on, unless it has ended already."""
+        self.group = group
+        try:
+            pidfd = os.pidfd_open(group)
+        except ProcessLookupError:
+            return
+        os.dup2(pidfd, self.pidfd, inheritable=False)
+        os.close(pidfd)
 
     def send_signal(self, number: int) -> None:
         """Signal the process group, as a terminal does it: a shell's children get the signal too."""
