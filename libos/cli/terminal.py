@@ -99,7 +99,14 @@ def same_terminal(one_fd: int, other_fd: int) -> bool:
 
 def reopen(fd: int, mode: int) -> int:
     """Give a non-blocking open file description of its own for the terminal behind `fd`."""
-    return os.open(f"/proc/self/fd/{fd}", mode | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    flags = mode | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        return os.open(f"/proc/self/fd/{fd}", flags)
+    except PermissionError:
+        # After su(1) the terminal is somebody else's file, but it is ours to use: tty(4).
+        if os.tcgetsid(fd) != os.getsid(0):
+            raise
+        return os.open("/dev/tty", flags)
 
 
 @contextlib.contextmanager
