@@ -11,8 +11,8 @@ Rules:
   Started by root, each call is made as the owner, who alone is asked what is allowed and owns what is made.
 - Set-user-id and set-group-id bits of files are neither shown nor made, device files are not made, other
   extended attributes than user.* are not there.
-- Names and attributes are never cached, since the host may change them; content is, as long as size and
-  time of change stay.
+- Names are never cached, since the host may change them; attributes for a tenth of a second where nothing
+  changed lately; content as long as size and time of change stay.
 - Calls run on the trio thread, as the page cache answers them; fsync runs in a worker thread. A tree on a
   slow network file system holds up the server: lower it instead.
 """
@@ -50,7 +50,13 @@ class HostDirectory(HostNode, Directory):
             return self._node(name)
 
     def _node(self, name: bytes) -> HostNode:
-        return self._held(open_path(self.fd(), name), name)
+        """The node of a name: one that is held already costs one call."""
+        found = os.stat(name, dir_fd=self.fd(), follow_symlinks=False)
+        node = self.tree.nodes.get((found.st_dev, found.st_ino))
+        if node is None or node.kind != stat.S_IFMT(found.st_mode):
+            return self._held(open_path(self.fd(), name), name)
+        node.parent, node.name = self, name
+        return node
 
     def _held(self, fd: int, name: bytes) -> HostNode:
         """The node of an O_PATH descriptor found at a name; takes the descriptor."""

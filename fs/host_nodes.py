@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
@@ -25,6 +26,14 @@ RESOLVE = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_MAGICLINKS | mounts.RESOLVE
 PASSED = os.O_ACCMODE | os.O_APPEND | os.O_TRUNC | os.O_SYNC | os.O_DSYNC
 # Set-user-id and set-group-id: a file that an app made must never carry a host user's rights.
 PRIVILEGE = stat.S_ISUID | stat.S_ISGID
+# What the kernel may believe of a file of the host: nothing, unless it is quiet (unchanged for QUIET_AGE);
+# then, for a tenth of a second, the attributes. A program that reads on would otherwise ask for the size at
+# each read(2). Names are asked for each time, and bring new attributes, so only who works by a descriptor
+# sees this delay.
+LIVELY = Cache(content=True)
+QUIET = Cache(attributes=0.1, content=True)
+# Nanoseconds: what git calls racy is a second; file systems with coarse times have two (FAT).
+QUIET_AGE = 2_000_000_000
 
 
 class Tree:
@@ -113,8 +122,15 @@ class HostNode(Node):
         return f"/proc/self/fd/{self.fd()}"
 
     def known(self) -> Attributes:
-        with self.tree as tree:
-            return tree.attributes(os.fstat(self.fd()))
+        with self.tree:
+            return self.show()
+
+    def show(self) -> Attributes:
+        """Its attributes, and how long they may be believed."""
+        found = os.fstat(self.fd())
+        age = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns)
+        self.cache = QUIET if age > QUIET_AGE else LIVELY
+        return self.tree.attributes(found)
 
     async def setattr(self, change: Change) -> Attributes:
         with self.tree as tree:
@@ -129,7 +145,7 @@ class HostNode(Node):
                 atime = found.st_atime_ns if change.atime is None else change.atime
                 mtime = found.st_mtime_ns if change.mtime is None else change.mtime
                 os.utime(self.proc_path(), ns=(atime, mtime))
-            return tree.attributes(os.fstat(self.fd()))
+            return self.show()
 
     def _check_owner(self, change: Change, found: os.stat_result) -> None:
         """The app may give its files to itself alone: chown(2)."""

@@ -222,8 +222,8 @@ class MemoryDirectory(MemoryNode, Directory):
         parent._set(new_name, moved)
         for node in (self, parent):
             node.changed(content=True)
-        for node in (moved, other):
-            node.changed()
+        for swapped in (moved, other):
+            swapped.changed()
 
     def is_below(self, other: MemoryDirectory) -> bool:
         """Whether this is `other` or stands somewhere below it."""

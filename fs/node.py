@@ -86,7 +86,7 @@ class Caller(NamedTuple):
 class Cache:
     """For how long the kernel may believe what it was told of a node. Seconds."""
 
-    entry: float = 0.0  # this name leads to this node
+    entry: float = 0.0  # names in this directory lead where they led
     attributes: float = 0.0
     content: bool = False  # what one open has read serves the next one
     direct: bool = False  # nothing is kept, each read(2) and write(2) arrives as it was made; no shared mmap

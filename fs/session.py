@@ -22,8 +22,10 @@ import trio
 
 from libos.errors import SupervisorError
 from libos.fs.boundary import Boundary
+from libos.fs.eager import eager_trio
 from libos.fs.inodes import ROOT, Inode, Inodes
 from libos.fs.node import (
+    APP,
     NAME_MAX,
     TARGET_MAX,
     Attributes,
@@ -109,18 +111,18 @@ class Operations(pyfuse3.Operations):
         """pyfuse3's form of attributes; None for those that are not known yet."""
         entry = pyfuse3.EntryAttributes()
         node = inode.node
-        cache = node.cache
         entry.st_ino = inode.number
-        entry.entry_timeout = cache.entry
         if attributes is None:
             entry.attr_timeout = 0
             entry.st_mode = node.kind
+            # An owner outside the world's numbering would be EACCES before the kernel asks: inode_permission.
+            entry.st_uid, entry.st_gid = APP
             return entry
         if stat.S_IFMT(attributes.mode) != node.kind or not 0 <= attributes.size < 1 << 63:
             raise ValueError(
                 f"mode {attributes.mode:#o} and size {attributes.size} for a node of kind {node.kind:#o}"
             )
-        entry.attr_timeout = cache.attributes
+        entry.attr_timeout = node.cache.attributes
         entry.st_mode = attributes.mode
         entry.st_nlink = attributes.links
         entry.st_uid = attributes.uid
@@ -141,10 +143,12 @@ class Operations(pyfuse3.Operations):
         world = parent.world if parent.number != ROOT else self.root.attachments[name]
         inode = self.inodes.enter(parent, name, node, world)
         try:
-            return self.entry(inode, node.known())
+            entry = self.entry(inode, node.known())
+            entry.entry_timeout = parent.node.cache.entry
         except BaseException:
             self.inodes.forget(inode.number, 1)
             raise
+        return entry
 
     @_on_inode
     async def lookup(self, parent: AnyInode, name: bytes, ctx: pyfuse3.RequestContext) -> Any:
@@ -407,6 +411,7 @@ class Session:
         Session._current = self
         # The mount is made already: of the options only what libfuse itself needs counts here.
         pyfuse3.init(operations, f"/dev/fd/{fuse_fd}", set())
+        pyfuse3.trio = eager_trio(fuse_fd)  # type: ignore[attr-defined]
 
     async def run(self) -> None:
         """Answers requests until the mount is gone."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from libos.fs.inodes import Inode, Inodes
-from libos.fs.node import CHANGING, Attributes, Cache, Directory, Handle, Node, refusal
+from libos.fs.node import STATIC, Attributes, Directory, Handle, Node, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,8 @@ class Attachment:
 class MountRoot(Directory):
     """The root of the mount: a name for each world."""
 
-    cache: Cache = CHANGING
+    # Nobody looks at its link count, and names that are absent are not cached anyway.
+    cache = STATIC
 
     def __init__(self) -> None:
         self.attachments: dict[bytes, Attachment] = {}

@@ -1,9 +1,9 @@
 """Holds a FUSE mount in namespaces of its own, and starts programs there: the child side of `mounting.Mount`.
 
-Run as `python mounter.py SOCKET_FD MOUNT_POINT`. Makes a user and a mount namespace, mounts, sends the descriptor
-up, then serves requests: one packet of JSON {"argv", "directory", "environment"} with four descriptors, the
-program's stdin, stdout and stderr, and a pipe on which "PID\n" and then "STATUS\n" are written. Ends when its socket
-does. The caller is uid and gid 1000 in there.
+Run as `python mounter.py SOCKET_FD MOUNT_POINT`. Makes a user and a mount namespace, mounts, sends the
+descriptor up, then serves requests: one packet of JSON {"argv", "directory", "environment"} with four
+descriptors, the program's stdin, stdout and stderr, and a pipe on which "PID\n" and then "STATUS\n" are
+written. Ends when its socket does. The caller is uid and gid 1000 in there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     mount_point = sys.argv[2]
     process.die_with_parent()
     uid, gid = os.geteuid(), os.getegid()
-    namespaces.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS if hasattr(os, "CLONE_NEWUSER") else 0x10020000)
+    namespaces.unshare(namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
     write_maps(uid, gid)
     mounts.make_private()
     fuse_fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)

@@ -1,4 +1,5 @@
-"""A FUSE mount for tests without a supervisor: made in a child's namespaces, served here, used by programs there.
+"""A FUSE mount for tests without a supervisor: made in a child's namespaces, served here, used by programs
+there.
 
     async with mounted({"world": tree}) as mount:
         result = await mount.run("cat", "world/file")

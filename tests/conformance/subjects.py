@@ -10,7 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 
 import trio
@@ -24,6 +29,7 @@ from libos.fs.node import Directory
 AGENT = Path(__file__).with_name("agent.py")
 
 Subject = Callable[[], AbstractAsyncContextManager[Calls]]
+Make = Callable[[], AbstractContextManager[Directory]]
 
 
 @contextmanager
@@ -45,23 +51,23 @@ def in_memory() -> Iterator[Directory]:
     yield memory_tree()
 
 
-def called(make: Callable[[], AbstractAsyncContextManager[Directory]] | Callable[[], object]) -> Subject:
+def called(make: Make) -> Subject:
     """A tree whose nodes are called directly."""
 
     @asynccontextmanager
     async def subject() -> AsyncIterator[Calls]:
-        with make() as tree:  # type: ignore[attr-defined,union-attr]
+        with make() as tree:
             yield Calls(NodeFiles(tree))
 
     return subject
 
 
-def served(make: Callable[[], object]) -> Subject:
+def served(make: Make) -> Subject:
     """A tree used through FUSE by a process in the mount's namespaces."""
 
     @asynccontextmanager
     async def subject() -> AsyncIterator[Calls]:
-        with make() as tree:  # type: ignore[attr-defined]
+        with make() as tree:
             async with mounted({"w": tree}) as mount:
                 agent = await mount.start(sys.executable, "-I", "-S", str(AGENT), directory="w")
                 yield Calls(RemoteFiles(agent.stdin, agent.stdout))

@@ -324,7 +324,7 @@ async def test_many_hung_requests_do_not_wedge_the_mount() -> None:
     called = trio.Event()
     code = """
 import threading
-def use(): 
+def use():
     try: open("w/slow")
     except OSError: pass
 for _ in range(300): threading.Thread(target=use, daemon=True).start()
