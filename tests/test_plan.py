@@ -66,10 +66,13 @@ class Table:
     def head(self, path: str) -> bytes:
         return b""
 
+    def mounts_below(self, path: str) -> tuple[str, ...]:
+        return ("/vol/disk",) if path == "/vol" else ()
+
 
 TABLE = Table(
     usr="d", usr__local="d", usr__bin="d", usr__bin__ls="x", bin="-> /usr/bin", file="f", sock="s",
-    lost="-> /gone", src="d", src__sub="d", src__link="-> /usr", src__readme="f",
+    lost="-> /gone", src="d", src__sub="d", src__link="-> /usr", src__readme="f", vol="d", vol__disk="d",
 )  # fmt: skip
 
 
@@ -164,11 +167,19 @@ def test_an_optional_source_that_is_absent_is_left_out_with_a_line() -> None:
 
 def test_sources_that_cannot_be_mounted_come_all_at_once() -> None:
     assert errors(host("/a", "/gone"), host("/b", "/sock"), host("/c", "/file", Mode.COPY_ON_WRITE)) == [
-        'a.toml:1:1: the host has no "/gone": make it, correct the path, or set optional = true',
+        'a.toml:1:1: the host has no "/gone": make it, or correct the path',
         'a.toml:1:1: "/sock" is neither a file nor a directory: only these can be mounted',
         'a.toml:1:1: "/file" is a file, and copy-on-write takes a directory: mount the folder "/", '
         "or this file read-only",
     ]
+
+
+def test_copy_on_write_does_not_reach_over_another_mount() -> None:
+    assert errors(host("/v", "/vol", Mode.COPY_ON_WRITE)) == [
+        'a.toml:1:1: the host mounts "/vol/disk" below "/vol", and copy-on-write cannot reach over it: '
+        'choose a directory without a mount in it, or mount "/vol" read-only'
+    ]
+    assert plan(host("/v", "/vol")).steps == (Bind("/v", "/vol", read_only=True, directory=True),)
 
 
 def test_below_a_host_directory_the_mount_point_must_exist() -> None:
@@ -383,6 +394,8 @@ def test_the_real_host(tmp_path: Path) -> None:
         False,
         False,
     )
+    assert "/proc" in view.mounts_below("/")
+    assert view.mounts_below(at) == ()
     assert (view.head(f"{at}/file"), view.head(at)) == (b"#!/bin/sh\n", b"")
 
 

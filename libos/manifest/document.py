@@ -6,11 +6,12 @@ the package asks it for problems and origins, and so needs not know which one it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from libos.manifest.problems import Problem
+from libos.manifest.problems import Problem, UnreadableError
 
 if TYPE_CHECKING:
     from libos.manifest.positions import Path, Positions
@@ -47,3 +48,24 @@ def dotted(path: Path) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+def mapping_document(mapping: Mapping[str, Any], base: str) -> Document:
+    """The document that a Python mapping says. UnreadableError for one that contains itself, or is none."""
+    if not isinstance(mapping, Mapping):
+        message = f"a manifest is a table, not a {type(mapping).__name__}"
+        raise UnreadableError(Problem("manifest", 0, 0, message))
+    try:
+        return Document("manifest", _plain(mapping), base)
+    except RecursionError:
+        message = "nested without end: a manifest does not contain itself"
+        raise UnreadableError(Problem("manifest", 0, 0, message)) from None
+
+
+def _plain(value: Any) -> Any:
+    """A mapping with only dicts, lists and scalars in it; nodes and functions stay as they are."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

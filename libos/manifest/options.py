@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from libos.manifest import values
 from libos.manifest.build import absolute
+from libos.manifest.conflicts import absent
 from libos.manifest.load import load_under
 from libos.manifest.model import App, Dial, Limits, Listen, Manifest
 from libos.manifest.problems import Problem
@@ -99,8 +100,9 @@ class _Options:
         """A mount as -v says it. ValueError too for a source that is not there: it is never created."""
         source, at, mode = split_mount(text)
         path = absolute(values.host_path(source), self.base)
-        if not os.path.exists(path):
-            raise ValueError(f'the host has no "{path}": make it first, or correct the path')
+        message = absent(path)
+        if message is not None:
+            raise ValueError(message)
         return Mount(values.place(at), HostSource(path), mode, origin=f"-v {text}")
 
 

@@ -6,6 +6,7 @@ the file: `agent.toml:12:9: unknown key "alow", did you mean "allow"?`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -68,3 +69,11 @@ def already_mounted(at: str, origin: str) -> str:
     return (
         f'"{at}" is already mounted by {origin}; remove one of them, or an included one by "-{at}" in include'
     )
+
+
+def at_origin(origin: str, message: str) -> Problem:
+    """A problem where an entry was written, by the entry's origin: "agent.toml:12:1" or "profile base"."""
+    match = re.fullmatch(r"(.+):([0-9]+):([0-9]+)", origin)
+    if match is None:
+        return Problem(origin, 0, 0, message)
+    return Problem(match[1], int(match[2]), int(match[3]), message)

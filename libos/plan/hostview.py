@@ -7,6 +7,7 @@ real one. Every answer is about the moment of asking: what is planned is opened 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from enum import StrEnum
 from typing import Protocol
@@ -38,6 +39,9 @@ class HostView(Protocol):
 
     def head(self, path: str) -> bytes:
         """The first 256 bytes of the file, which execve(2) looks at; empty when unreadable."""
+
+    def mounts_below(self, path: str) -> tuple[str, ...]:
+        """The host's mount points below a real path, without itself; proc_pid_mountinfo(5)."""
 
 
 class Host:
@@ -78,3 +82,14 @@ class Host:
                 return file.read(256)
         except (OSError, ValueError):
             return b""
+
+    def mounts_below(self, path: str) -> tuple[str, ...]:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+            points = [_unescaped(line.split(" ")[4]) for line in table]
+        top = path.rstrip("/") + "/"
+        return tuple(dict.fromkeys(point for point in points if point.startswith(top) and point != top))
+
+
+def _unescaped(field: str) -> str:
+    """A path of mountinfo without its escapes: space, tab, line break and backslash as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -22,23 +22,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from libos.manifest.load import missing, split_origin
 from libos.manifest.model import Manifest
-from libos.manifest.problems import Problem, error
+from libos.manifest.problems import Problem, at_origin, error
 from libos.namespace import (
-    BytesSource,
-    FunctionSource,
     HostSource,
     MemorySource,
     Mode,
     Mount,
     Namespace,
     NodeSource,
-    TextSource,
     WorldSource,
     is_at_or_below,
 )
 from libos.plan.hostview import Host, HostView, Kind
+from libos.plan.lines import INIT_LINES, asked, network_lines, why_served
 from libos.plan.lookup import find
 from libos.plan.model import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
 
@@ -53,10 +50,6 @@ _WORLD_FILES = (
 
 # Permission bits: scratch directories that programs share are sticky, as on every host (hier(7)).
 _SHARED_SCRATCH = frozenset(("/tmp", "/var/tmp"))  # noqa: S108 - paths in the world, not here
-_INIT_LINES = (
-    Line("/proc", "always", "init", "of the world's own pid namespace", "libos"),
-    Line("/dev", "always", "init", "null, zero, full, random, urandom, tty, pts, shm, fd", "libos"),
-)
 
 # Used where neither the manifest nor what it includes says a host name.
 DEFAULT_HOSTNAME = "libos"
@@ -140,7 +133,7 @@ class _Lowering:
             if mount.optional:
                 self.line(mount, "left out", f"optional, and the host has no {path}")
             else:
-                self.problem(mount, missing(path))
+                self.problem(mount, f'the host has no "{path}": make it, or correct the path')
             return None
         kind = self.host.kind(source)
         if kind not in (Kind.FILE, Kind.DIRECTORY):
@@ -151,6 +144,14 @@ class _Lowering:
                 mount,
                 f'"{path}" is a file, and copy-on-write takes a directory: '
                 f'mount the folder "{posixpath.dirname(path)}", or this file read-only',
+            )
+            return None
+        if mount.mode is Mode.COPY_ON_WRITE and (inner := self.host.mounts_below(source)):
+            # overlayfs takes its lower layer without the mounts below it, and in a user namespace not at all.
+            self.problem(
+                mount,
+                f'the host mounts "{inner[0]}" below "{path}", and copy-on-write cannot reach over it: '
+                f'choose a directory without a mount in it, or mount "{path}" read-only',
             )
             return None
         return source
@@ -243,7 +244,7 @@ class _Lowering:
             served = replace(served, slot=slot)
             self.steps.append(BindServed(mount.at, slot, directory, make_point))
         self.served.append(served)
-        reason = _why_served(mount)
+        reason = why_served(mount)
         if self.serve_all and isinstance(mount.source, (HostSource, MemorySource)):
             reason = "lowering is off (--serve-all)"
         self.line(mount, "served", reason)
@@ -272,15 +273,14 @@ class _Lowering:
             hostname=app.hostname or DEFAULT_HOSTNAME,
             name=app.name,
             time=manifest.limits.time,
-            lines=(*self.lines, *_INIT_LINES, *_network_lines(manifest)),
+            lines=(*self.lines, *INIT_LINES, *network_lines(manifest)),
         )
 
     def line(self, mount: Mount, mechanism: str, reason: str) -> None:
         self.lines.append(Line(mount.at, asked(mount), mechanism, reason, mount.origin))
 
     def problem(self, mount: Mount, message: str) -> None:
-        source, line, column = split_origin(mount.origin or mount.at)
-        self.problems.append(Problem(source, line, column, message))
+        self.problems.append(at_origin(mount.origin or mount.at, message))
 
 
 def _absent(parent: _Placed, mount: Mount, directory: bool | None) -> str:
@@ -294,59 +294,8 @@ def _absent(parent: _Placed, mount: Mount, directory: bool | None) -> str:
     )
 
 
-def asked(mount: Mount) -> str:
-    """What a mount asks for, in a few words."""
-    source = mount.source
-    if isinstance(source, HostSource):
-        return f"host {source.path}, {mount.mode}"
-    if isinstance(source, MemorySource):
-        return f"memory, {size_text(source.size)}"
-    if isinstance(source, TextSource):
-        return f"text, {len(source.text.encode())} bytes"
-    if isinstance(source, BytesSource):
-        return f"bytes, {len(source.data)} bytes"
-    if isinstance(source, FunctionSource):
-        return f"function {getattr(source.function, '__qualname__', type(source.function).__name__)}"
-    if isinstance(source, NodeSource):
-        return f"node {type(source.node).__name__}, {mount.mode}"
-    return "always"
-
-
-def size_text(size: int) -> str:
-    """Bytes as a manifest writes them: 67108864 is "64M"."""
-    for unit, power in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
-        if size % (1 << power) == 0:
-            return f"{size >> power}{unit}"
-    return str(size)
-
-
-def _why_served(mount: Mount) -> str:
-    if isinstance(mount.source, FunctionSource):
-        return "a function answers it, anew at each open"
-    if isinstance(mount.source, NodeSource):
-        return "Python code answers it"
-    if isinstance(mount.source, WorldSource):
-        return "the supervisor writes it from what is granted"
-    return "the content stands in the manifest, not on the host"
-
-
 def _addresses(manifest: Manifest) -> Iterable[Address]:
     for dial in manifest.dials:
         from libos.net.address import parse
 
         yield parse(dial.to)
-
-
-def _network_lines(manifest: Manifest) -> Iterable[Line]:
-    for dial in manifest.dials:
-        reason = (
-            "a listener inside at this address; the supervisor connects outside and resolves the name there"
-        )
-        yield Line(dial.to, "dial", "gate", reason, dial.origin)
-    for listen in manifest.listens:
-        reason = f"the supervisor listens at {listen.published} and connects to the port inside"
-        yield Line(listen.name, "listen", "gate", reason, listen.origin)
-    if not manifest.dials:
-        yield Line(
-            "network", "nothing", "gate", "no address is granted: every connect is refused at once", "libos"
-        )

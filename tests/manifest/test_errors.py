@@ -92,7 +92,7 @@ ONE = {
     ),
     "missing_source": (
         '[[mount]]\nat = "/a"\nhost = "no/such"',
-        ['4:8: the host has no "{folder}/no/such": make it, correct the path, or set optional = true'],
+        ['4:8: the host has no "{folder}/no/such": make it, or correct the path, or set optional = true'],
     ),
     "empty_names": (
         'include = [""]\n[[mount]]\nat = "/a"\nhost = ""\n[[mount]]\nat = ""\nmemory = 1',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,21 @@ def test_mounts(text: str, source: str | None, at: str, mode: Mode, tmp_path: Pa
         ("/usr:src", '"src" is a relative path: write an absolute one, as "/src"'),
         ("/usr:/x:wr", '"wr" is no mode: write ro, rw or cow, as SRC:AT:cow'),
         ("/usr:/", 'nothing can be mounted at "/": it shows what is mounted below; name a directory'),
-        ("/no/such:/x", 'the host has no "/no/such": make it first, or correct the path'),
+        ("/no/such:/x", 'the host has no "/no/such": make it, or correct the path'),
         ("/usr:/x/../y", '"/x/../y" is not in its plain form: write "/y"'),
     ],
 )
 def test_wrong_mounts(text: str, message: str) -> None:
     assert errors(mounts=[text]) == [f"-v {text}: {message}"]
+
+
+def test_a_source_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "stat", refuse)  # root may look everywhere
+    message = '-v /root/x:/x: you may not look at "/root/x" on the host: choose what you may read'
+    assert errors(manifest=Manifest(), mounts=["/root/x:/x"]) == [message]
 
 
 def test_a_missing_source_is_not_made(tmp_path: Path) -> None:

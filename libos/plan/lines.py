@@ -1,0 +1,75 @@
+"""The lines of `libos explain`: what was asked for, in a few words, and why it is given as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from libos.manifest.model import Manifest
+from libos.namespace import (
+    BytesSource,
+    FunctionSource,
+    HostSource,
+    MemorySource,
+    Mount,
+    NodeSource,
+    TextSource,
+    WorldSource,
+)
+from libos.plan.model import Line
+
+# What every world has, whatever its manifest says.
+INIT_LINES = (
+    Line("/proc", "always", "init", "of the world's own pid namespace", "libos"),
+    Line("/dev", "always", "init", "null, zero, full, random, urandom, tty, pts, shm, fd", "libos"),
+)
+
+
+def asked(mount: Mount) -> str:
+    """What a mount asks for, in a few words."""
+    source = mount.source
+    if isinstance(source, HostSource):
+        return f"host {source.path}, {mount.mode}"
+    if isinstance(source, MemorySource):
+        return f"memory, {size_text(source.size)}"
+    if isinstance(source, TextSource):
+        return f"text, {len(source.text.encode())} bytes"
+    if isinstance(source, BytesSource):
+        return f"bytes, {len(source.data)} bytes"
+    if isinstance(source, FunctionSource):
+        return f"function {getattr(source.function, '__qualname__', type(source.function).__name__)}"
+    if isinstance(source, NodeSource):
+        return f"node {type(source.node).__name__}, {mount.mode}"
+    return "always"
+
+
+def size_text(size: int) -> str:
+    """Bytes as a manifest writes them: 67108864 is "64M"."""
+    for unit, power in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
+        if size % (1 << power) == 0:
+            return f"{size >> power}{unit}"
+    return str(size)
+
+
+def why_served(mount: Mount) -> str:
+    if isinstance(mount.source, FunctionSource):
+        return "a function answers it, anew at each open"
+    if isinstance(mount.source, NodeSource):
+        return "Python code answers it"
+    if isinstance(mount.source, WorldSource):
+        return "the supervisor writes it from what is granted"
+    return "the content stands in the manifest, not on the host"
+
+
+def network_lines(manifest: Manifest) -> Iterable[Line]:
+    for dial in manifest.dials:
+        reason = (
+            "a listener inside at this address; the supervisor connects outside and resolves the name there"
+        )
+        yield Line(dial.to, "dial", "gate", reason, dial.origin)
+    for listen in manifest.listens:
+        reason = f"the supervisor listens at {listen.published} and connects to the port inside"
+        yield Line(listen.name, "listen", "gate", reason, listen.origin)
+    if not manifest.dials:
+        yield Line(
+            "network", "nothing", "gate", "no address is granted: every connect is refused at once", "libos"
+        )
