@@ -120,7 +120,7 @@ class Keeper:
         channel.send(self._outside, {"keep": [path]})
 
     def end(self) -> None:
-        """Close the channel that ends the keeper, and with it all worlds; wait for it. Blocks some milliseconds."""
+        """Close the channel that ends the keeper and all worlds, and wait: this blocks some milliseconds."""
         self._outside.close()
         try:
             self._process.wait(_GRACE)

@@ -1,9 +1,9 @@
 """A spare world: prepared like the last one that was started, and waiting for a program.
 
-Preparing a world takes several times what is left to do then, and people start the same thing again and again:
-tests, an agent's tools, a build's steps. So after a start the next world of that plan is prepared, and a start
-that asks for the same view takes it. What it shows must be what a new one would show: it is given up when a
-source of its plan has become another file or directory, or when anything was mounted or unmounted on the host.
+Preparing a world takes several times what is left to do then, and people start the same thing again and
+again: tests, an agent's tools, a build's steps. So after a start the next world of that plan is prepared, and
+a start that asks for the same view takes it. What it shows must be what a new one would show: it is given up
+when a source of its plan has become another file or directory, or when anything was mounted on the host.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from libos.launch import Launch
     from libos.plan import Plan
 
-# Seconds after a start until its spare is prepared, so that the two do not compete; sooner where the app ends.
+# Seconds after a start until its spare is prepared, so that the two do not compete; at the app's end at last.
 _PAUSE = 0.05
 
 Identity = tuple[int, int]

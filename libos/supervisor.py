@@ -48,8 +48,8 @@ class Supervisor:
 
     With `serve_all` nothing is lowered to kernel mounts: every file is answered by this process, which is
     slower and shows every access. With `spare` the world of the last plan is prepared anew in the background,
-    so that the next start of it is quicker. Entering raises HostError where the host lacks what is needed, and
-    SupervisorError where another supervisor serves in this process.
+    so that the next start of it is quicker. Entering raises HostError where the host lacks what is needed,
+    and SupervisorError where another supervisor serves in this process.
     """
 
     def __init__(self, *, serve_all: bool = False, spare: bool = True) -> None:

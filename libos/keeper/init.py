@@ -4,12 +4,12 @@ It holds every right in the world and takes orders from the supervisor alone, ov
 reach it: it lives in a user namespace below K, signals from inside have no effect on process 1, and
 /proc/1 is closed to it. It ends when the first program ends, and the kernel ends all that is left.
 
-First it says {"event": "network"} with the sockets that were asked for, so that the supervisor can listen while
-the root is built; a step that fails is {"event": "failed"}, and the world ends. Then it obeys:
+First it says {"event": "network"} with the sockets that were asked for, so that the supervisor can listen
+while the root is built; a step that fails is {"event": "failed"}, and the world ends. Then it obeys:
 
     {"op": "spawn", "id": n, "argv": [...], "environment": {...}, "directory": path, "terminal": ... | null}
-        fds: the standard streams that are no terminal ("terminal": {"size": [rows, columns], "streams": [0, 1, 2]}
-        names those that are)
+        fds: the standard streams that are no terminal; those that are, are named by
+        "terminal": {"size": [rows, columns], "streams": [0, 1, 2]}
         answers {"event": "spawned", "id": n} fds: [pidfd] or [pidfd, pty]
              or {"event": "unstarted", "id": n, "errno": ..., "message": ...}
         then    {"event": "stopped" | "continued", "id": n}, {"event": "exit", "id": n, "status": wait status}
@@ -78,7 +78,7 @@ def _build(supervisor: socket.socket, spec: dict[str, Any], trees: list[int]) ->
 
 
 class Init:
-    """The loop of process 1. Sync on purpose: nothing in it waits for the app or for the supervisor's answer."""
+    """The loop of process 1. Sync on purpose: nothing in it waits for the app or for an answer."""
 
     def __init__(self, supervisor: socket.socket, filter_program: bytes, ahead: program.Ahead) -> None:
         self._supervisor = supervisor

@@ -6,7 +6,8 @@ supervisor that hangs cannot hang it. Requests from the supervisor:
 
     {"op": "setup", "netlink": [[purpose, hex, required] …], "sysctls": [[path, value, required] …]}
                                                fds: [a memfd with the seccomp filter]
-    {"op": "world", "world": id, …}            fds: [init's channel, host trees …]   answer: {"event": "world"}
+    {"op": "world", "world": id, …}            answer: {"event": "world"}
+                                               fds: [init's channel, host trees …]
     {"op": "tree", "source": path, …}          answer: {"event": "tree"} with a detached mount
     {"op": "idmap", "uid": n, "gid": n}        answer: {"event": "idmap"} with a user namespace
 
@@ -66,7 +67,7 @@ def _enter(outside: socket.socket) -> int:
     fuse_fd = _open_fuse()
     os.setresgid(APP_ID, APP_ID, APP_ID)
     os.setresuid(APP_ID, APP_ID, APP_ID)
-    # An id change makes a process undumpable, which gives /proc/self/uid_map to root: an app could not map itself.
+    # An id change makes a process undumpable, and /proc/self/uid_map root's: no app could map itself.
     process.prctl("stay dumpable", process.PR_SET_DUMPABLE, 1)
     process.die_with_parent()
     base.build(fuse_fd)
@@ -92,7 +93,7 @@ class Keeper:
 
     def serve(self) -> None:
         """Serve until the supervisor closes its end. Every init dies with this process."""
-        # A collection would write to every object and so copy every page that a fork shares with this process.
+        # A collection writes to every object, and so copies every page that a fork shares with this process.
         gc.disable()
         gc.freeze()
         while True:

@@ -1,8 +1,8 @@
 """How a program starts in a world: a child goes behind its walls (walls.py) and execs.
 
 What fails is written to a report pipe that closes on exec, and the child ends. The first program's child is
-made ahead (`Ahead`): it goes behind its walls while init still builds the root, and then waits to be told what
-to exec. A program on a terminal has its monitor between itself and init (terminal.py).
+made ahead (`Ahead`): it goes behind its walls while init still builds the root, and then waits to be told
+what to exec. A program on a terminal has its monitor between itself and init (terminal.py).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Program:
 
 
 class Ahead:
-    """A child behind its walls that waits for what to exec. Made before the root is built, hence HOST_PROC."""
+    """A child behind its walls that waits for what to exec. The root is not built yet, hence HOST_PROC."""
 
     def __init__(self, filter_program: bytes) -> None:
         self._channel, theirs = channel.pair()

@@ -3,7 +3,7 @@
 The kernel discards a terminal's stop signals for an orphaned process group: one in which nobody has a parent
 in the same session but another group (setpgid(2); POSIX, "orphaned process group"). So the session's leader
 is a monitor that forks the program into a group of its own, waits for it, and tells init when it stops and
-goes on. The monitor ends as the program ended, and is in K, where the program cannot reach it but by a signal.
+goes on. The monitor ends as the program ended, and is in K, where only a signal of the program reaches it.
 """
 
 from __future__ import annotations

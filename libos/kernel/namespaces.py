@@ -45,8 +45,8 @@ def clone_process(flags: int) -> tuple[int, int]:
 def write_id_maps(process: str, inside: int, uid: int, gid: int) -> None:
     """Map the one id `inside` of a process's user namespace to `uid` and `gid` of the caller's.
 
-    `process` is its folder in a /proc, such as "/proc/self". Supplementary groups are frozen first, which the kernel asks of
-    unprivileged writers. user_namespaces(7). Raises OSError (EPERM where the host forbids it).
+    `process` is its folder in a /proc, such as "/proc/self". Supplementary groups are frozen first, which the
+    kernel asks of unprivileged writers. user_namespaces(7). Raises OSError (EPERM where the host forbids it).
     """
     for name, text in (
         ("setgroups", "deny"),

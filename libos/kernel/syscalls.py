@@ -9,8 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 
-# syscall(2) takes a number and at most six words here. Python's argument objects are expensive, so the types are
-# declared once: a pointer is passed as a word, and what it points to is kept alive by the caller's argument.
+# syscall(2) takes a number and at most six words here. Python's argument objects are expensive, so the types
+# are declared once: a pointer is passed as a word, and what it points to is kept alive by the caller.
 _WORDS = 6
 _releasing = ctypes.CDLL(None, use_errno=True).syscall
 _holding = ctypes.PyDLL(None, use_errno=True).syscall
