@@ -60,7 +60,8 @@ def check(document: Document) -> list[Problem]:
 def _problems(document: Document, model: type[BaseModel], failure: ValidationError) -> Iterator[Problem]:
     wanted: dict[Path, list[str]] = {}  # the members of a union each say what they wanted
     for found in failure.errors(include_url=False):
-        path, kind = _written(document.raw, found["loc"]), found["type"]
+        kind = found["type"]
+        path = _written(document.raw, found["loc"], absent=kind == "missing")
         if kind in _WANTED:
             wanted.setdefault(path, []).append(_WANTED[kind])
             continue
@@ -73,15 +74,15 @@ def _problems(document: Document, model: type[BaseModel], failure: ValidationErr
         yield document.problem(path, message)
 
 
-def _written(raw: Any, location: tuple[int | str, ...]) -> Path:
+def _written(raw: Any, location: tuple[int | str, ...], *, absent: bool) -> Path:
     """The part of pydantic's location that names keys and indices: without the names of union members.
 
-    The last part may name a key that is missing.
+    With `absent` the last part names a key that is not there.
     """
     path: Path = ()
     for index, part in enumerate(location):
         if isinstance(raw, dict):
-            if part not in raw and (part == "[key]" or index < len(location) - 1):
+            if part not in raw and not (absent and index == len(location) - 1):
                 continue
             raw = raw.get(part)
         elif isinstance(raw, list) and isinstance(part, int):

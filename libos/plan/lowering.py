@@ -10,16 +10,14 @@ Pure: all questions about the host go to a `HostView`. The rules, in the order o
 | text, bytes, node, function            | served                                             |
 | anything, with `serve_all`             | served                                             |
 
-A mount below another one needs a mount point there. What ends with the world (memory, copy-on-write) gets
-one made; in a directory of the host it must exist already, since making it would change the host. Its path
-there must hold no symbolic link: before the world's root is in place a link would lead into the host's.
+Where a mount below another one finds its mount point is told in `libos.plan.points`.
 """
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from libos.manifest.model import Manifest
@@ -38,6 +36,7 @@ from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.lines import INIT_LINES, asked, network_lines, why_served
 from libos.plan.lookup import find
 from libos.plan.model import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
+from libos.plan.points import Placed, point_below
 
 if TYPE_CHECKING:
     from libos.net.address import Address
@@ -53,20 +52,6 @@ _SHARED_SCRATCH = frozenset(("/tmp", "/var/tmp"))  # noqa: S108 - paths in the w
 
 # Used where neither the manifest nor what it includes says a host name.
 DEFAULT_HOSTNAME = "libos"
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A mount that found its place: what `lower` needs to know for the mounts below it."""
-
-    mount: Mount
-    directory: bool | None
-    source: str | None  # the host path without links, for host mounts
-
-    @property
-    def ends_with_world(self) -> bool:
-        """Whether a mount point may be made in it without a trace on the host."""
-        return isinstance(self.mount.source, MemorySource) or self.mount.mode is Mode.COPY_ON_WRITE
 
 
 def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve_all: bool = False) -> Plan:
@@ -101,7 +86,7 @@ class _Lowering:
         self.host = host
         self.serve_all = serve_all
         self.problems: list[Problem] = []
-        self.placed: list[_Placed] = []
+        self.placed: list[Placed] = []
         self.steps: list[Step] = []
         self.served: list[Served] = []
         self.points: list[tuple[str, bool]] = []
@@ -116,12 +101,13 @@ class _Lowering:
         parent = next((it for it in reversed(self.placed) if is_at_or_below(mount.at, it.mount.at)), None)
         make_point = False
         if parent is not None:
-            answer = self._mount_point(parent, mount, directory)
-            if answer is None:
+            point = point_below(parent, mount, directory, self.host)
+            if isinstance(point, str):
+                self._refuse(mount, point)
                 return
-            make_point = answer
+            make_point = point
         self._lower(mount, source, directory, below=parent is not None, make_point=make_point)
-        self.placed.append(_Placed(mount, directory, source))
+        self.placed.append(Placed(mount, directory, source))
 
     def _host_source(self, mount: Mount) -> str | None:
         """The host path without links; None when the mount cannot be made, which is then noted."""
@@ -164,41 +150,6 @@ class _Lowering:
 
             return isinstance(mount.source.node, Directory)
         return isinstance(mount.source, MemorySource)
-
-    def _mount_point(self, parent: _Placed, mount: Mount, directory: bool | None) -> bool | None:
-        """Whether the mount point must be made in the parent; None when the mount cannot stand there."""
-        if parent.directory is False:
-            self.problem(mount, f'"{parent.mount.at}" is a file, so nothing can be mounted below it')
-            return None
-        if parent.source is None:
-            return parent.ends_with_world
-        kind, tree = self._walk(parent.source, posixpath.relpath(mount.at, parent.mount.at).split("/"))
-        if kind is None and parent.ends_with_world:
-            return True
-        if kind is None:
-            self._refuse(mount, _absent(parent, mount, directory))
-        elif kind is Kind.LINK:
-            leads = self.host.link(tree)
-            message = f'"{tree}" is a symbolic link on the host, and nothing is mounted through one'
-            self._refuse(mount, f"{message}: mount at the place where it leads ({leads})")
-        elif directory is not None and (kind is Kind.DIRECTORY) != directory:
-            wanted = "a directory" if directory else "a file"
-            self._refuse(
-                mount, f'"{mount.at}" is {wanted}, and on the host "{tree}" is none: mount it elsewhere'
-            )
-        else:
-            return False
-        return None
-
-    def _walk(self, tree: str, names: list[str]) -> tuple[Kind | None, str]:
-        """What stands at the end of the names below a host directory, or at the first link on the way."""
-        kind: Kind | None = Kind.DIRECTORY
-        for name in names:
-            tree = posixpath.join(tree, name)
-            kind = self.host.kind(tree)
-            if kind is None or kind is Kind.LINK:
-                break
-        return kind, tree
 
     def _refuse(self, mount: Mount, message: str) -> None:
         """A problem, unless libos itself asked for the mount: then it is left out."""
@@ -281,17 +232,6 @@ class _Lowering:
 
     def problem(self, mount: Mount, message: str) -> None:
         self.problems.append(at_origin(mount.origin or mount.at, message))
-
-
-def _absent(parent: _Placed, mount: Mount, directory: bool | None) -> str:
-    """The sentence for a mount point that a directory of the host does not have."""
-    assert parent.source is not None
-    point = posixpath.join(parent.source, posixpath.relpath(mount.at, parent.mount.at))
-    make = f"touch {point}" if directory is False else f"mkdir -p {point}"
-    return (
-        f'"{mount.at}" stands in the host\'s "{parent.source}", which has nothing there to mount on: '
-        f'{make}, or mount "{parent.mount.at}" copy-on-write'
-    )
 
 
 def _addresses(manifest: Manifest) -> Iterable[Address]:

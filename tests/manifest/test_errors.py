@@ -244,3 +244,12 @@ def test_a_mapping_that_is_none_of_it() -> None:
     for wrong in ({1: 2}, {"mount": None}, {"app": {"environment": {1: "x"}}}, {"mount": [{"at": b"/x"}]}):
         with pytest.raises(ManifestError):
             from_mapping(wrong)  # type: ignore[arg-type]  # what a caller may get wrong
+
+
+def test_a_table_where_a_text_or_number_belongs() -> None:
+    with pytest.raises(ManifestError) as caught:
+        from_mapping({"limits": {"time": {}}, "mount": [{"at": "/a", "memory": {}}]})
+    assert sorted(str(caught.value).splitlines()) == [
+        'manifest: limits.time: "time" is a whole number or a number or a text, not a table',
+        'manifest: mount[0].memory: "memory" is a whole number or a text, not a table',
+    ]
