@@ -105,6 +105,12 @@ class Keeper:
         _, (namespace_fd,) = await self._messages.request({"op": "idmap", "uid": uid, "gid": gid})
         return namespace_fd
 
+    async def overlay(self, source: str, tree_fd: int | None) -> int:
+        """Give a detached overlay over a path of the host, or over a tree made of it. Raises OSError."""
+        request = {"op": "overlay", "source": source}
+        _, (overlay_fd,) = await self._messages.request(request, [] if tree_fd is None else [tree_fd])
+        return overlay_fd
+
     async def host_tree(self, source: str, *, read_only: bool) -> int:
         """Give a detached copy of the mount at a path of the host. Raises OSError."""
         request = {"op": "tree", "source": source, "read_only": read_only}

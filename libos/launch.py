@@ -84,7 +84,8 @@ class Launch:
 
     async def _live(self, task_status: trio.TaskStatus[Launch]) -> None:
         parts = self._parts
-        with View(parts.server, self._id, self.plan, self._names, self._observe) as view:
+        with View(parts.server, self._id, self.plan, self._observe) as view:
+            await view.serve(self._names, self._make_overlay)
             async with self._forked(view) as nursery:
                 gate = Gate(self._id, self._world.open_sockets, self._names, self._observe)
                 await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
@@ -135,6 +136,15 @@ class Launch:
         }
         try:
             await self._parts.keeper.fork_world(world, message, [init_fd, *trees])
+        finally:
+            close_all(trees)
+
+    async def _make_overlay(self, source: str) -> int:
+        """Give an overlay over a host directory, for nodes to work on."""
+        step = {"source": source, "read_only": True}
+        trees = await self._parts.trees.open_for([step]) if self._parts.trees else []
+        try:
+            return await self._parts.keeper.overlay(source, trees[0] if trees else None)
         finally:
             close_all(trees)
 

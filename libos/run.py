@@ -22,11 +22,11 @@ def run(command: Sequence[str] = (), **options: Any) -> Completed:
 
     The world is that of `manifest` (a file's path, a mapping, a Manifest), or the profile base's;
     `mounts` ("SRC:AT[:ro|rw|cow]"), `dials` ("tcp!host!port"), `publish` ("[IP:]PORT:PORT"), `environment`
-    (a mapping) and `directory` are laid over it. `stdin`, `stdout`, `stderr`, `input`,
-    `capture_output`, `text`, `timeout` and `check` are subprocess.run's, and so are CalledProcessError with `check` and TimeoutExpired after
-    `timeout` seconds, each with what was captured until then. Raises beside them ManifestError,
-    CommandNotFoundError, CommandError, HostError, SupervisorError. May be called from any thread, but it
-    blocks: a trio or asyncio program awaits `arun`.
+    (a mapping) and `directory` are laid over it. `stdin`, `stdout`, `stderr`, `input`, `capture_output`,
+    `text`, `timeout` and `check` are subprocess.run's, and so are CalledProcessError with `check` and
+    TimeoutExpired after `timeout` seconds, each with what was captured until then. Raises beside them
+    ManifestError, CommandNotFoundError, CommandError, HostError, SupervisorError. May be called from any
+    thread, but it blocks: a trio or asyncio program awaits `arun`.
     """
     prepared = _Run(command, **options)
     prepared.call.run()

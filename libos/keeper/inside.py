@@ -9,6 +9,8 @@ supervisor that hangs cannot hang it. Requests from the supervisor:
     {"op": "world", "world": id, …}            answer: {"event": "world"}
                                                fds: [init's channel, host trees …]
     {"op": "tree", "source": path, …}          answer: {"event": "tree"} with a detached mount
+    {"op": "overlay", "source": path}          answer: {"event": "overlay"} with a detached overlay over it
+                                               fds: [a host tree], where the path is out of reach
     {"op": "idmap", "uid": n, "gid": n}        answer: {"event": "idmap"} with a user namespace
 
 When a world is gone (its init reaped, so every process of it) it says {"event": "gone", "world": id}.
@@ -23,7 +25,7 @@ import signal
 import socket
 from typing import Any
 
-from libos.keeper import base, channel, init
+from libos.keeper import base, channel, init, overlay
 from libos.keeper.identity import APP_ID, serves_root
 from libos.kernel import namespaces, process
 
@@ -129,6 +131,11 @@ class Keeper:
             case "tree":
                 tree_fd = base.host_tree(message["source"], read_only=message["read_only"])
                 self._say({"event": "tree", "request": message["request"]}, [tree_fd])
+                os.close(tree_fd)
+            case "overlay":
+                lower_fd = os.dup(fds[0]) if fds else base.host_tree(message["source"], read_only=True)
+                tree_fd = overlay.make(lower_fd, f"{base.STAGE}/keeper")
+                self._say({"event": "overlay", "request": message["request"]}, [tree_fd])
                 os.close(tree_fd)
             case "idmap":
                 namespace_fd = _id_map_namespace(message["uid"], message["gid"])

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from libos.keeper import base, points
+from libos.keeper import base, overlay, points
 from libos.kernel import mounts
 
 Step = dict[str, Any]
@@ -101,7 +101,7 @@ def _make(step: Step, trees: list[int], number: int) -> int:
                 options["size"] = str(step["size"])
             return mounts.new_filesystem("tmpfs", options, _SAFE)
         case "overlay":
-            return _overlay(_host(step, trees, read_only=True), number)
+            return overlay.make(_host(step, trees, read_only=True), _stage(number))
         case "served":
             return _clone_path(f"{base.FUSE}/{step['name']}")
     raise OSError(0, f"unknown step {step['op']}")
@@ -114,29 +114,11 @@ def _host(step: Step, trees: list[int], *, read_only: bool) -> int:
     return base.host_tree(step["source"], read_only=read_only)
 
 
-def _overlay(lower_fd: int, number: int) -> int:
-    """Give an overlay over the tree whose changes live in a tmpfs that ends with the world.
-
-    overlayfs takes paths, so its parts are attached below /stage, on a tmpfs of this mount namespace alone.
-    """
-    stage = f"{base.STAGE}/{number}"
+def _stage(number: int) -> str:
+    """Give a new name below /stage, on a tmpfs of this mount namespace alone: worlds share the base's."""
     if not os.path.ismount(base.STAGE):
         mounts.mount("stage", base.STAGE, "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=700,size=64k")
-    for name in ("", "/lower", "/changes"):
-        os.mkdir(stage + name)
-    mode = os.fstat(lower_fd).st_mode & 0o7777
-    _attach_path(lower_fd, f"{stage}/lower")
-    _attach_path(mounts.new_filesystem("tmpfs", {"mode": "700"}, _SAFE), f"{stage}/changes")
-    os.mkdir(f"{stage}/changes/upper")
-    os.chmod(f"{stage}/changes/upper", mode)  # the merged root shows the upper directory's mode
-    os.mkdir(f"{stage}/changes/work")
-    options = {
-        "lowerdir": f"{stage}/lower",
-        "upperdir": f"{stage}/changes/upper",
-        "workdir": f"{stage}/changes/work",
-        "userxattr": None,
-    }
-    return mounts.new_filesystem("overlay", options, _SAFE)
+    return f"{base.STAGE}/{number}"
 
 
 def _clone_path(path: str) -> int:
@@ -145,15 +127,6 @@ def _clone_path(path: str) -> int:
         return mounts.clone_tree(source_fd)
     finally:
         os.close(source_fd)
-
-
-def _attach_path(tree_fd: int, path: str) -> None:
-    point_fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        mounts.attach_tree(tree_fd, point_fd, path)
-    finally:
-        os.close(point_fd)
-        os.close(tree_fd)
 
 
 def set_up_network(messages: list[tuple[str, bytes, bool]]) -> None:

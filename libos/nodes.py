@@ -1,0 +1,88 @@
+"""The node that answers for each kind of source that a plan serves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from libos.fs import synthetic
+from libos.keeper.identity import APP_ID, host_ids, serves_root
+from libos.namespace import (
+    BytesSource,
+    FunctionSource,
+    HostSource,
+    MemorySource,
+    NodeSource,
+    TextSource,
+    WorldSource,
+)
+
+if TYPE_CHECKING:
+    from libos.fs.node import Node
+    from libos.net.names import Names
+    from libos.plan import Served
+
+MakeOverlay = Callable[[str], Awaitable[int]]
+
+
+async def make_node(served: Served, names: Names, make_overlay: MakeOverlay, stack: ExitStack) -> Node:
+    """Give the node of one served source; what it holds of the host goes with `stack`. Raises OSError."""
+    match served.source:
+        case TextSource(text):
+            return synthetic.text(text)
+        case BytesSource(data):
+            return synthetic.data(data)
+        case FunctionSource(function):
+            return synthetic.function(function)
+        case NodeSource(node):
+            return node
+        case WorldSource(name):
+            return synthetic.text(names.hosts() if name == "hosts" else names.resolv_conf())
+        case MemorySource(size):
+            return _memory(size)
+        case HostSource(path) if served.copy_on_write:
+            # Its files are the app's on the host: what it changes is made in the keeper's user namespace.
+            tree_fd = await make_overlay(path)
+            stack.callback(os.close, tree_fd)
+            return await _host(f"/proc/self/fd/{tree_fd}", stack, writable=True, owner=host_ids())
+        case HostSource(path):
+            return await _host(path, stack, writable=served.writable, owner=_owner(path))
+
+
+def _memory(size: int) -> Node:
+    from libos.fs.memory import memory_tree
+
+    return memory_tree(limit_bytes=size, mode=0o1777, owner=(APP_ID, APP_ID))
+
+
+def _owner(path: str) -> tuple[int, int]:
+    """Give whose files are the app's: the caller's, or, when the caller is root, those of the tree's owner."""
+    if not serves_root():
+        return os.geteuid(), os.getegid()
+    found = os.stat(path)
+    return found.st_uid, found.st_gid
+
+
+def _split(path: str) -> tuple[str, bytes]:
+    """Give the directory to serve, and the one name of it where the path is a file's."""
+    if os.path.isdir(path):
+        return path, b""
+    return os.path.dirname(path), os.fsencode(os.path.basename(path))
+
+
+async def _host(path: str, stack: ExitStack, *, writable: bool, owner: tuple[int, int]) -> Node:
+    """Serve a directory of the host, or one file of a directory."""
+    from libos.fs.host import HostTree
+
+    folder, name = (
+        (path, b"") if os.path.isdir(path) else (os.path.dirname(path), os.path.basename(path).encode())
+    )
+    folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        tree = HostTree(folder_fd, writable=writable, owner=owner)
+    finally:
+        os.close(folder_fd)
+    stack.callback(tree.close)
+    return await tree.walk(name) if name else tree
