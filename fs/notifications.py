@@ -7,11 +7,13 @@ So they are sent from a worker thread, one batch at a time and in order, and nev
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
 import trio
+
+# An inode's number, and a name in it or None for the inode itself.
+Key = tuple[int, bytes | None]
 
 log = logging.getLogger("libos.fs")
 
@@ -20,14 +22,14 @@ class Notifications:
     """A queue of calls that block. `add` and `flushed` on the trio thread only."""
 
     def __init__(self) -> None:
-        self._queue: deque[Callable[[], None]] = deque()
+        self._queue: dict[Key, Callable[[], None]] = {}
         self._arrived = trio.Event()
         self._flushed = trio.Event()
         self._flushed.set()
 
-    def add(self, call: Callable[[], None]) -> None:
-        """Queues a call; returns at once."""
-        self._queue.append(call)
+    def add(self, key: Key, call: Callable[[], None]) -> None:
+        """Queues a call unless one for the same inode and name waits already; returns at once."""
+        self._queue.setdefault(key, call)
         if self._flushed.is_set():
             self._flushed = trio.Event()
         self._arrived.set()
@@ -42,7 +44,7 @@ class Notifications:
         while True:
             await self._arrived.wait()
             self._arrived = trio.Event()
-            batch = list(self._queue)
+            batch = list(self._queue.values())
             self._queue.clear()
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(partial(_run, batch))

@@ -29,7 +29,7 @@ class Server:
     def __init__(self, fuse_fd: int, *, on_fault: OnFault) -> None:
         """`on_fault(Fault)` is called on the trio thread for every fault of a node; it must not wait."""
         self._fuse_fd = fuse_fd
-        self._operations = Operations(on_fault)
+        self._operations = Operations(on_fault, self)
         self._notifications = Notifications()
         self._session: Session | None = None
         self._nursery: trio.Nursery | None = None
@@ -109,12 +109,12 @@ class Server:
     def notify_entry(self, parent: int, name: bytes) -> None:
         """Makes the kernel forget where a name leads."""
         if self._session is not None:
-            self._notifications.add(partial(self._session.notify_entry, parent, name))
+            self._notifications.add((parent, name), partial(self._session.notify_entry, parent, name))
 
     def notify_inode(self, number: int) -> None:
         """Makes the kernel forget attributes and content."""
         if self._session is not None:
-            self._notifications.add(partial(self._session.notify_inode, number))
+            self._notifications.add((number, None), partial(self._session.notify_inode, number))
 
     async def notified(self) -> None:
         """Returns when the kernel has taken all notifications up to now."""

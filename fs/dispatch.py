@@ -1,0 +1,135 @@
+"""From a request's numbers to nodes: what all operations of the server share, without a word of pyfuse3.
+
+- Every operation runs inside the boundary, its checks too.
+- A reply that carries an entry counts as one lookup; a reply that could not be built is taken back.
+- read, write, fsync and readdir come without a caller: whoever opened stands for them.
+- A node that several worlds share is kept coherent: after a change through one, the others' kernel caches
+  are told.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from libos.fs.boundary import Boundary
+from libos.fs.inodes import ROOT, Inode, Inodes
+from libos.fs.node import NAME_MAX, Attributes, Caller, Directory, Handle, Node, refusal
+from libos.fs.worlds import Attachment, MountRoot, Notifier, OnFault, Open, Opens
+
+AnyInode = Inode[Attachment | None]
+Method = Callable[..., Awaitable[Any]]
+
+
+def on_inode(method: Method) -> Any:
+    """A request about an inode: its number first, the caller's context last."""
+    operation = method.__name__
+
+    @functools.wraps(method)
+    async def run(self: Dispatch, number: int, *rest: Any) -> Any:
+        inode = self.inodes.get(number)
+        if inode is None:
+            raise self.refuse(errno.ESTALE)
+        work = functools.partial(method, self, inode, *rest)
+        return await self.guarded(operation, inode, rest[-1].pid, work)
+
+    return run
+
+
+def on_open(method: Method) -> Any:
+    """A request about something open: its number first."""
+    operation = method.__name__
+
+    @functools.wraps(method)
+    async def run(self: Dispatch, number: int, *rest: Any) -> Any:
+        opened = self.opens.get(number)
+        if opened is None:
+            raise self.refuse(errno.ESTALE)
+        work = functools.partial(method, self, opened, *rest)
+        return await self.guarded(operation, opened.inode, opened.thread, work)
+
+    return run
+
+
+class Dispatch(ABC):
+    """The tables of a server, and how an operation goes through them."""
+
+    # The protocol library's exception for an errno.
+    refuse: Callable[[int], Exception]
+
+    def __init__(self, on_fault: OnFault, notifier: Notifier) -> None:
+        super().__init__()
+        self.root = MountRoot()
+        self.inodes: Inodes[Attachment | None] = Inodes(self.root, None)
+        self.opens = Opens()
+        self.boundary = Boundary(on_fault)
+        self.notifier = notifier
+        self.ready = trio.Event()
+
+    async def guarded(
+        self, operation: str, inode: AnyInode, thread: int, work: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """What `work` gives, or the protocol library's exception."""
+        try:
+            return await self.boundary.answer(operation, inode, thread, work)
+        except OSError as error:
+            raise self.refuse(error.errno or errno.EIO) from None
+
+    @abstractmethod
+    def entry(self, inode: AnyInode, attributes: Attributes | None) -> Any:
+        """The protocol library's form of attributes; None for those that are not known yet."""
+
+    def enter(self, parent: AnyInode, name: bytes, node: object) -> Any:
+        """The entry for a node found or made at a name; the kernel holds it once more."""
+        if not isinstance(node, Node):
+            raise TypeError(f"not a node at {name!r}: {type(node).__name__}")
+        world = parent.world if parent.number != ROOT else self.root.attachments[name]
+        inode = self.inodes.enter(parent, name, node, world)
+        try:
+            entry = self.entry(inode, node.known())
+            entry.entry_timeout = parent.node.cache.entry
+        except BaseException:
+            self.inodes.forget(inode.number, 1)
+            raise
+        return entry
+
+    def other(self, number: int) -> AnyInode:
+        """The second inode of a request."""
+        inode = self.inodes.get(number)
+        if inode is None:
+            raise refusal(errno.ESTALE)
+        return inode
+
+    def tell_others(self, inode: AnyInode, *gone: bytes) -> None:
+        """After a change through one world: the other worlds that show the same node ask again. `gone`:
+        names in it that lead elsewhere now."""
+        for twin in self.inodes.elsewhere(inode):
+            for name in gone:
+                self.notifier.notify_entry(twin.number, name)
+            self.notifier.notify_inode(twin.number)
+
+
+def directory_of(inode: AnyInode, name: bytes = b"") -> Directory:
+    """The directory of an inode, for a name that may stand in one."""
+    if not isinstance(inode.node, Directory):
+        raise refusal(errno.ENOTDIR)
+    if len(name) > NAME_MAX:
+        raise refusal(errno.ENAMETOOLONG, name)
+    return inode.node
+
+
+def handle_of(opened: Open) -> Handle:
+    """The handle of something open that is no directory."""
+    if opened.handle is None:
+        raise refusal(errno.EISDIR)
+    return opened.handle
+
+
+def caller_of(ctx: Any) -> Caller:
+    """Who asks."""
+    return Caller(ctx.pid, ctx.uid, ctx.gid)

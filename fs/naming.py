@@ -1,0 +1,83 @@
+"""The requests about names: look up, make, remove, rename, link, list."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from typing import Any
+
+from libos.fs.dispatch import AnyInode, Dispatch, caller_of, directory_of, on_inode
+
+# renameat2(2), linux/fs.h
+RENAME_EXCHANGE = 2
+
+
+class Naming(Dispatch):
+    """FUSE's requests about names; see dispatch for what they share."""
+
+    @on_inode
+    async def lookup(self, parent: AnyInode, name: bytes, ctx: Any) -> Any:
+        return self.enter(parent, name, await directory_of(parent, name).walk(name))
+
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        for number, count in inode_list:
+            self.inodes.forget(number, count)
+
+    @on_inode
+    async def mknod(self, parent: AnyInode, name: bytes, mode: int, rdev: int, ctx: Any) -> Any:
+        return self._made(
+            parent, name, await directory_of(parent, name).mknod(name, mode, rdev, caller_of(ctx))
+        )
+
+    @on_inode
+    async def mkdir(self, parent: AnyInode, name: bytes, mode: int, ctx: Any) -> Any:
+        mode = stat.S_IMODE(mode)
+        return self._made(parent, name, await directory_of(parent, name).mkdir(name, mode, caller_of(ctx)))
+
+    @on_inode
+    async def symlink(self, parent: AnyInode, name: bytes, target: bytes, ctx: Any) -> Any:
+        return self._made(
+            parent, name, await directory_of(parent, name).symlink(name, target, caller_of(ctx))
+        )
+
+    @on_inode
+    async def link(self, inode: AnyInode, new_parent: int, new_name: bytes, ctx: Any) -> Any:
+        parent = self.other(new_parent)
+        await directory_of(parent, new_name).link(new_name, inode.node)
+        self.tell_others(inode)
+        return self._made(parent, new_name, inode.node)
+
+    def _made(self, parent: AnyInode, name: bytes, node: object) -> Any:
+        entry = self.enter(parent, name, node)
+        self.tell_others(parent)
+        return entry
+
+    @on_inode
+    async def unlink(self, parent: AnyInode, name: bytes, ctx: Any) -> None:
+        await self._remove(parent, name, directory=False)
+
+    @on_inode
+    async def rmdir(self, parent: AnyInode, name: bytes, ctx: Any) -> None:
+        await self._remove(parent, name, directory=True)
+
+    async def _remove(self, parent: AnyInode, name: bytes, *, directory: bool) -> None:
+        await directory_of(parent, name).remove(name, directory=directory)
+        removed = parent.names.get(name)
+        self.inodes.displace(parent, name)
+        self.tell_others(parent, name)
+        if removed is not None:
+            self.tell_others(removed)
+
+    @on_inode
+    async def rename(
+        self, parent: AnyInode, name: bytes, new_parent: int, new_name: bytes, flags: int, ctx: Any
+    ) -> None:
+        target = self.other(new_parent)
+        await directory_of(parent, name).rename(name, directory_of(target, new_name), new_name, flags)
+        moved, replaced = parent.names.get(name), target.names.get(new_name)
+        if moved is not None and moved is not replaced:
+            self.inodes.place(moved, target, new_name)
+        if replaced is not None and flags & RENAME_EXCHANGE:
+            self.inodes.place(replaced, parent, name)
+        self.tell_others(parent, name)
+        self.tell_others(target, new_name)
