@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from libos.app import App
-from libos.errors import LibosError, ManifestError, SupervisorError
+from libos.errors import HostError, LibosError, ManifestError, SupervisorError
 from libos.events import Event, Hub
 from libos.hosttrees import HostTrees
 from libos.keeper.identity import serves_root
@@ -95,7 +95,12 @@ class Supervisor:
             }
             async with unwrapped(), trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._watch_keeper)
-                await self._keeper.wait_ready()
+                try:
+                    await self._keeper.wait_ready()
+                except HostError as error:
+                    from libos.doctor.examine import remedy
+
+                    raise HostError(f"{error}{await trio.to_thread.run_sync(remedy)}") from None
                 await self._keeper.set_up(setup, seccomp.program())
                 server = Server(self._keeper.fuse_fd, on_fault=self._on_fault)
                 await self._nursery.start(self._watch_server, server)

@@ -70,6 +70,12 @@ def examine() -> list[Finding]:
     return [_finding(step, results.get(step), facts) for step in steps]
 
 
+def remedy() -> str:
+    """Give cause and remedy of the first failure, as an error's last sentence; empty where nothing failed."""
+    failed = next((finding for finding in examine() if finding.ok is False and finding.required), None)
+    return f". Cause: {failed.cause}. Remedy: {failed.remedy}" if failed else ""
+
+
 def worlds_can_run(findings: list[Finding]) -> bool:
     """Whether every step that a world cannot do without succeeded."""
     return all(finding.ok for finding in findings if finding.required)
