@@ -45,11 +45,14 @@ class Boundary:
         inode: Inode[Attachment | None],
         thread: int,
         work: Callable[[], Awaitable[Answer]],
+        *,
+        known: bool = True,
     ) -> Answer:
-        """What `work` gives, or an OSError whose errno the kernel takes. `thread` is who asks (0: not
-        known)."""
+        """What `work` gives, or an OSError whose errno the kernel takes. `thread` is who asks, or, where that
+        is not `known`, who opened what is used."""
         limit = inode.node.deadline
-        request = Request(inode.world, thread, DEADLINE if limit is None else limit)
+        deadline = DEADLINE if limit is None else limit
+        request = Request(inode.world, inode.number, thread, known, deadline)
         try:
             return await self.requests.answer(request, work)
         except OSError as error:

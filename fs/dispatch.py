@@ -51,7 +51,7 @@ def on_open(method: Method) -> Any:
         if opened is None:
             raise self.refuse(errno.ESTALE)
         work = functools.partial(method, self, opened, *rest)
-        return await self.guarded(operation, opened.inode, opened.thread, work)
+        return await self.guarded(operation, opened.inode, opened.thread, work, known=False)
 
     return run
 
@@ -72,11 +72,17 @@ class Dispatch(ABC):
         self.ready = trio.Event()
 
     async def guarded(
-        self, operation: str, inode: AnyInode, thread: int, work: Callable[[], Awaitable[Any]]
+        self,
+        operation: str,
+        inode: AnyInode,
+        thread: int,
+        work: Callable[[], Awaitable[Any]],
+        *,
+        known: bool = True,
     ) -> Any:
         """What `work` gives, or the protocol library's exception."""
         try:
-            return await self.boundary.answer(operation, inode, thread, work)
+            return await self.boundary.answer(operation, inode, thread, work, known=known)
         except OSError as error:
             raise self.refuse(error.errno or errno.EIO) from None
 

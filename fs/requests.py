@@ -21,6 +21,8 @@ from libos.fs.node import refusal
 
 # Seconds between two looks at the waiting requests: what a person at a terminal does not notice after Ctrl-C.
 TICK = 0.05
+# Ticks between two searches for callers that are not known: each looks at every thread of the machine.
+SEARCH_TICKS = 10
 # Ticks without any request after which the looking stops until the next one.
 IDLE_TICKS = 20
 
@@ -29,13 +31,16 @@ Answer = TypeVar("Answer")
 
 
 class Request(Generic[World]):
-    """One request under way. `thread` is the caller's id on the host, 0 where it is not known."""
+    """One request under way, about the inode `number`. `thread` is the caller's id on the host; `known` is
+    False where it is only the one who opened what the caller uses."""
 
-    __slots__ = ("deadline", "error", "scope", "since", "thread", "world")
+    __slots__ = ("deadline", "error", "known", "number", "scope", "since", "thread", "world")
 
-    def __init__(self, world: World, thread: int, deadline: float) -> None:
+    def __init__(self, world: World, number: int, thread: int, known: bool, deadline: float) -> None:
         self.world = world
+        self.number = number
         self.thread = thread
+        self.known = known
         self.since = trio.current_time()
         self.deadline = self.since + deadline
         self.scope = trio.CancelScope()
@@ -92,13 +97,16 @@ class Requests(Generic[World]):
 
     async def look_after(self) -> None:
         """Runs until it is cancelled: deadlines and signals."""
-        idle = 0
+        idle = ticks = 0
         while True:
             if idle >= IDLE_TICKS:
                 await self._park()
             await trio.sleep(TICK)
             idle = 0 if self._waiting else idle + 1
             self._look()
+            ticks += 1
+            if ticks % SEARCH_TICKS == 0:
+                await self._search()
 
     async def _park(self) -> None:
         """Sleeps until a request arrives."""
@@ -108,6 +116,16 @@ class Requests(Generic[World]):
             await self._arrived.wait()
         finally:
             self._parked = False
+
+    async def _search(self) -> None:
+        """Ends what some thread waits for by a descriptor of another one, when that thread has a signal."""
+        before = trio.current_time() - SEARCH_TICKS * TICK
+        searched = [request for request in self._waiting if not request.known and request.since < before]
+        if searched:
+            stuck = await trio.to_thread.run_sync(signals.stuck)
+            for request in searched:
+                if request.number in stuck:
+                    request.end(errno.EINTR)
 
     def _look(self) -> None:
         now = trio.current_time()
