@@ -74,4 +74,10 @@ def _subject(event: Event) -> str:
     fields = event.fields
     if event.kind == "dial.refused" and "port" in fields:
         return f"{fields.get('network', 'tcp')}!{fields.get('address')}!{fields['port']}"
+    if event.kind == "error":
+        doing = " ".join(
+            str(fields[key]) for key in ("operation", "address", "name", "path") if key in fields
+        )
+        reason = str(fields.get("reason") or fields.get("error") or "?")
+        return f"{doing}: {reason}" if doing else reason
     return str(fields.get(_REFUSALS[event.kind][2], "?"))

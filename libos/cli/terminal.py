@@ -98,14 +98,18 @@ def same_terminal(one_fd: int, other_fd: int) -> bool:
 
 
 def reopen(fd: int, mode: int) -> int:
-    """Give a non-blocking open file description of its own for the terminal behind `fd`."""
+    """Give an open file description of its own for what is behind `fd`, non-blocking.
+
+    Where the caller may use the terminal but not open it (another user's, after sudo -u), /dev/tty does. What
+    cannot be opened at all is only duplicated, and then writing to it may block.
+    """
     flags = mode | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    try:
+    with contextlib.suppress(OSError):
         return os.open(f"/proc/self/fd/{fd}", flags)
-    except PermissionError:
-        # After su(1) the terminal is somebody else's file, but it is ours to use: tty(4).
-        os.tcgetpgrp(fd)  # ENOTTY unless it is this session's own terminal
+    with contextlib.suppress(OSError):
+        os.tcgetpgrp(fd)  # ENOTTY unless it is this process's controlling terminal
         return os.open("/dev/tty", flags)
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,58 @@
+"""The report counts what was refused, each thing once."""
+
+from __future__ import annotations
+
+from libos.cli.report import MOST, SHOWN, Report
+from libos.events import Event, Kind
+
+
+def _report(*events: tuple[Kind, dict[str, object]]) -> list[str]:
+    report = Report()
+    for kind, fields in events:
+        report.note(Event(kind, "w", fields))
+    return report.lines()
+
+
+def test_an_app_that_got_everything_has_one_line() -> None:
+    assert _report(("app.start", {}), ("dial.open", {})) == ["the app got everything that it asked for"]
+
+
+def test_each_thing_stands_once_with_its_count() -> None:
+    lines = _report(
+        ("path.absent", {"path": "/etc/shadow"}),
+        ("path.absent", {"path": "/home"}),
+        ("path.absent", {"path": "/home"}),
+        ("dial.refused", {"network": "tcp", "address": "1.1.1.1", "port": 80}),
+        ("name.absent", {"name": "example.com", "type": "A"}),
+    )
+    assert [line.split() for line in lines[:-1]] == [
+        ["2x", "path", "/home"],
+        ["1x", "path", "/etc/shadow"],
+        ["1x", "name", "example.com"],
+        ["1x", "dial", "tcp!1.1.1.1!80"],
+    ]
+
+
+def test_the_last_line_sums_up_and_says_how_to_give_it() -> None:
+    lines = _report(("path.absent", {"path": "/home"}))
+    assert lines[-1] == "1 thing was asked for and not given; give a path with -v SRC:AT"
+
+
+def test_an_app_cannot_write_on_the_terminal_through_a_name() -> None:
+    lines = _report(("path.absent", {"path": "/\x1b[2J\nlibos: all is well"}))
+    assert r"/\x1b[2J\nlibos: all is well" in lines[0]
+
+
+def test_an_app_that_asks_for_everything_fills_no_memory_and_no_screen() -> None:
+    report = Report()
+    for number in range(MOST + 5):
+        report.note(Event("path.absent", "w", {"path": f"/{number}"}))
+    lines = report.lines()
+    assert len(lines) == SHOWN + 3
+    assert f"and {MOST - SHOWN} more" in lines[SHOWN]
+    assert lines[SHOWN + 1].split()[:2] == ["5", "more,"]
+
+
+def test_a_fault_says_what_was_done_and_why_it_failed() -> None:
+    lines = _report(("error", {"operation": "dial", "address": "tcp!db!5432", "error": "timed out"}))
+    assert "dial tcp!db!5432: timed out" in lines[0]
