@@ -42,6 +42,8 @@ _WORLD = (
 def main(supervisor: socket.socket, outside: socket.socket) -> None:
     """Build K, report {"event": "ready"} with the FUSE descriptor, serve until the supervisor closes."""
     process.set_name("libos keeper K")
+    # Every init is a copy of this process, and apps may read the command line of theirs.
+    process.set_command_line("libos")
     try:
         fuse_fd = _enter(outside)
     except OSError as error:

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import sys
 from contextlib import suppress
 
 from libos.keeper import channel, inside
@@ -50,6 +51,8 @@ def _run_inside(supervisor: socket.socket, outside: socket.socket) -> None:
     try:
         inside.main(supervisor, outside)
         status = 0
+    except Exception:
+        sys.excepthook(*sys.exc_info())  # the supervisor reads it and gives the last line as the reason
     finally:
         os._exit(status)
 

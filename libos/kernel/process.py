@@ -24,6 +24,8 @@ SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 # include/uapi/linux/capability.h has 41 in Linux 6.18; the loop ends earlier where the kernel knows fewer.
 _CAPABILITIES = 64
+# Where arg_start stands in /proc/self/stat behind the command's name: field 48, of which two come before.
+_ARG_START = 48 - 3
 # A sock_filter: code, jump if true, jump if false, operand (linux/filter.h).
 BPF_INSTRUCTION_BYTES = 8
 
@@ -41,6 +43,18 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def set_name(name: str) -> None:
     """Set what ps shows; 15 bytes count. PR_SET_NAME(2const)."""
     prctl("name the process", PR_SET_NAME, name.encode()[:15])
+
+
+def set_command_line(text: str) -> None:
+    """Overwrite this process's arguments as others read them: /proc/<pid>/cmdline, ps.
+
+    Cut to the length that they have. proc_pid_cmdline(5); arg_start and arg_end are in proc_pid_stat(5).
+    """
+    with open("/proc/self/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    start, end = int(fields[_ARG_START]), int(fields[_ARG_START + 1])
+    length = end - start
+    ctypes.memmove(start, text.encode()[: length - 1].ljust(length, b"\0"), length)
 
 
 def set_no_new_privileges() -> None:

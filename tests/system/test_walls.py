@@ -1,0 +1,226 @@
+"""What a program finds when it feels for the walls: no rights, no strangers, nothing of the host."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trio
+from worlds import Worlds
+
+import libos
+
+pytestmark = pytest.mark.system
+pytest_plugins = ["running"]
+
+# Tries each line as an expression and prints its result or the name of its errno.
+TRY = """
+import ctypes, errno, os, signal, socket, stat, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(name, *arguments):
+    if getattr(libc, name)(*arguments) == -1:
+        raise OSError(ctypes.get_errno(), name)
+def write(path, text="1"):
+    with open(path, "w") as file: file.write(text)
+def read(path):
+    with open(path, "rb") as file: return file.read(1)
+for line in sys.argv[1:]:
+    try: print(repr(eval(line)))
+    except OSError as error: print(errno.errorcode[error.errno])
+"""
+
+
+def tried(worlds: Worlds, *lines: str, **options: object) -> dict[str, str]:
+    """What each expression gave in one world."""
+    return dict(zip(lines, worlds.python(TRY, *lines, **options).out.splitlines(), strict=True))
+
+
+def test_no_capability_in_any_set_and_none_to_come(worlds: Worlds) -> None:
+    lines = worlds.run("cat", "/proc/self/status").out.splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    assert {name: int(status[name], 16) for name in status if name.startswith("Cap")} == dict.fromkeys(
+        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"], 0
+    )
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert {int(status[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt")} == {0}
+
+
+def test_everybody_is_app_and_maps_to_nobody_else(worlds: Worlds) -> None:
+    out = worlds.run("sh", "-c", "id; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups").out
+    assert out.split() == [
+        *("uid=1000(app)", "gid=1000(app)", "groups=1000(app)"),
+        *("1000", "1000", "1") * 2,
+        "deny",
+    ]
+
+
+def test_only_the_worlds_own_processes_can_be_seen(worlds: Worlds) -> None:
+    code = "import os; print(*sorted(int(p) for p in os.listdir('/proc') if p.isdecimal()), os.getpid())"
+    first, own, again = worlds.python(code).out.split()
+    assert (first, own) == ("1", again)
+
+
+def test_process_1_cannot_be_read_traced_or_ended(worlds: Worlds) -> None:
+    found = tried(
+        worlds,
+        *("read('/proc/1/mem')", "read('/proc/1/environ')", "read('/proc/1/maps')"),
+        *("os.listdir('/proc/1/root')", "os.readlink('/proc/1/exe')", "open('/proc/1/fd/0')"),
+        *("call('ptrace', 16, 1, 0, 0)", "os.readlink('/proc/1/ns/mnt')"),
+        *("os.kill(1, signal.SIGKILL)", "os.kill(1, signal.SIGTERM)", "os.kill(1, 0)"),
+    )
+    for line in list(found)[:8]:
+        assert found[line] in ("EACCES", "EPERM"), line
+    assert list(found.values())[8:] == ["None"] * 3  # the call is allowed and does nothing: it lives on
+
+
+def test_process_1_does_not_tell_where_the_host_keeps_its_files(worlds: Worlds) -> None:
+    # Its arguments would name the interpreter and the folder of libos.
+    assert (
+        worlds.run("cat", "/proc/1/cmdline", "/proc/1/comm").out.replace("\0", "") == "libos" + "libos init\n"
+    )
+
+
+def test_no_root_link_of_any_process_leads_out(worlds: Worlds) -> None:
+    script = "sleep 60 & ls -di / /proc/*/root/. 2>/dev/null | awk '{print $1}' | sort -u | wc -l; kill $!"
+    assert worlds.run("sh", "-c", script).out.split() == ["1"]
+    walk = "cd /proc/self/root/../../..; ls -d usr proc; ls home root var work 2>&1 | grep -c 'No such'"
+    assert worlds.run("sh", "-c", walk).out.split() == ["proc", "usr", "4"]
+
+
+def test_the_kernels_settings_cannot_be_written(worlds: Worlds) -> None:
+    lines = [
+        f"write('/proc/{name}')"
+        for name in (
+            *("sys/kernel/core_pattern", "sys/kernel/hostname", "sys/kernel/modprobe", "sys/vm/drop_caches"),
+            *("sys/net/ipv4/ip_forward", "sys/user/max_user_namespaces", "sysrq-trigger"),
+        )
+    ]
+    found = tried(worlds, *lines)
+    assert set(found.values()) <= {"EACCES", "EPERM", "ENOENT"}, found  # ENOENT: not every kernel has all
+    assert found[lines[0]] == "EACCES"
+
+
+def test_no_mount_can_be_made_changed_or_removed(worlds: Worlds) -> None:
+    found = tried(
+        worlds,
+        "call('mount', b'x', b'/tmp', b'tmpfs', 0, None)",
+        "call('mount', b'/', b'/tmp', None, 4096, None)",
+        "call('mount', None, b'/usr', None, 0x1020, None)",
+        "call('umount2', b'/usr', 2)",
+        "call('umount2', b'/proc', 2)",
+        "os.chroot('/tmp')",
+        "socket.sethostname('mine')",
+        "call('unshare', 0x10000000)",
+        "call('unshare', 0x20000)",
+    )
+    assert set(found.values()) == {"EPERM"}, found
+
+
+def test_devices_cannot_be_made_and_only_harmless_ones_are_there(worlds: Worlds) -> None:
+    found = tried(
+        worlds,
+        "sorted(os.listdir('/dev'))",
+        "os.mknod('/tmp/disk', stat.S_IFBLK | 0o666, os.makedev(254, 0))",
+        "os.mknod('/tmp/mem', stat.S_IFCHR | 0o666, os.makedev(1, 1))",
+        "os.mkfifo('/tmp/fifo')",
+        "write('/dev/x')",
+        "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
+        "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)",
+    )
+    devices, disk, memory, fifo, new, raw, packet = found.values()
+    assert devices == repr(
+        sorted(
+            ["full", "null", "ptmx", "pts", "random", "shm", "tty", "urandom", "zero"]
+            + ["fd", "stderr", "stdin", "stdout"]
+        )
+    )
+    assert (disk, memory, fifo, new) == ("EPERM", "EPERM", "None", "EROFS")
+    assert raw == packet == "EPERM"
+
+
+def test_set_uid_programs_give_nothing(worlds: Worlds) -> None:
+    result = worlds.run("sh", "-c", "test -u /usr/bin/su && echo there; su -c id </dev/null", check=False)
+    assert result.out == "there\n"
+    assert result.status != 0
+
+
+def test_core_dumps_are_off_and_cannot_be_turned_on(worlds: Worlds) -> None:
+    assert worlds.run("sh", "-c", "ulimit -c; ulimit -Hc; ulimit -c 1 2>&1 || :").out.split()[:2] == [
+        "0",
+        "0",
+    ]
+
+
+def test_the_hosts_abstract_sockets_and_ipc_are_out_of_reach(worlds: Worlds) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0libos-test-{os.getpid()}")
+        listener.listen()
+        line = f"socket.socket(socket.AF_UNIX).connect('\\0libos-test-{os.getpid()}')"
+        assert tried(worlds, line) == {line: "ECONNREFUSED"}
+    assert "0x" not in worlds.run("ipcs").out
+
+
+def test_the_environment_is_the_manifests_alone(worlds: Worlds) -> None:
+    # The supervisor has more, such as XDG_RUNTIME_DIR.
+    assert sorted(worlds.run("env", environment=["A=b"]).out.splitlines()) == [
+        *("A=b", "HOME=/tmp", "LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin")
+    ]
+
+
+async def test_no_descriptor_of_the_caller_is_inherited(supervisor: libos.Supervisor, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    with secret.open() as file:
+        os.set_inheritable(file.fileno(), True)
+        app = await supervisor.start(
+            {"libos": 1, "include": ["base"], "app": {"command": ["ls", "-l", "/proc/self/fd"]}},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert app.stdout is not None
+        out = b"".join([chunk async for chunk in app.stdout]).decode()
+        await app.wait()
+        await app.aclose()
+    links = [line.split()[8:] for line in out.splitlines() if "->" in line]
+    assert [link[0] for link in links] == ["0", "1", "2", "3"]  # 3 is the listing's own
+    assert links[3][2] == "/proc/" + links[3][2].split("/")[2] + "/fd"
+    assert "secret" not in out
+
+
+async def test_the_keepers_hold_nothing_of_the_caller(
+    supervisor: libos.Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = await supervisor.start(
+        {"libos": 1, "include": ["base"], "app": {"command": ["sleep", "60"]}},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    init = parent(app.pid)
+    inside = parent(init)
+    outside = parent(inside)
+    assert parent(outside) == os.getpid()
+    for pid in (init, inside, outside):
+        assert await trio.Path(f"/proc/{pid}/environ").read_bytes() == b""
+        known = ("socket:", "pipe:", "anon_inode:", "/dev/null")
+        assert [target for target in open_files(pid) if not target.startswith(known)] == []
+    await app.kill()
+
+
+def open_files(pid: int) -> list[str]:
+    """What the descriptors of a process lead to."""
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return found
+
+
+def parent(pid: int) -> int:
+    """The parent of a process. proc_pid_stat(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
