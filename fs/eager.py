@@ -2,11 +2,12 @@
 
 pyfuse3 goes through trio's scheduler twice for each request: once for its lock, once to wait until the
 descriptor is readable. This stands in for the trio module inside pyfuse3 (which lets itself be given
-another one: that is how its asyncio mode works) and changes those two alone:
+another one: that is how its asyncio mode works) and changes three things:
 
 - who asks for the lock looks at the descriptor first, for up to SPIN after the last request, and goes on
   without the lock and without the scheduler when a request is there;
-- who sleeps, and is woken, looks again: somebody else may have taken the request, and reading would block.
+- who sleeps, and is woken, looks again: somebody else may have taken the request;
+- reading does not block: the kernel takes a request back when its caller is killed, whoever saw it.
 
 Every BURST requests the other tasks of the process get their turn.
 """
@@ -16,6 +17,8 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
 
@@ -79,6 +82,35 @@ class Gate:
                 await trio.lowlevel.wait_readable(fd)
 
 
+class Nursery:
+    """pyfuse3's nursery, whose workers begin again when the request that they saw was gone when they read.
+
+    The kernel takes a request back when its caller is killed; a descriptor that blocks would then hold the
+    thread. A worker that ends this way leaves its buffer behind: address space, of which little was used.
+    """
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def start_soon(
+        self, worker: Callable[..., Awaitable[None]], _: object, *args: object, name: object
+    ) -> None:
+        self._nursery.start_soon(self._work, worker, args, name=name)
+
+    async def _work(self, worker: Callable[..., Awaitable[None]], args: tuple[object, ...]) -> None:
+        while True:
+            try:
+                return await worker(self, *args)
+            except BlockingIOError:
+                continue
+
+
+@asynccontextmanager
+async def open_nursery() -> AsyncIterator[Nursery]:
+    async with trio.open_nursery() as nursery:
+        yield Nursery(nursery)
+
+
 class Standin:
     """A module with some names replaced."""
 
@@ -93,4 +125,6 @@ class Standin:
 def eager_trio(fd: int) -> Standin:
     """trio, as pyfuse3 should see it while it serves this descriptor."""
     gate = Gate(fd)
-    return Standin(trio, Lock=lambda: gate, lowlevel=Standin(trio.lowlevel, wait_readable=gate.wait_readable))
+    os.set_blocking(fd, False)
+    lowlevel = Standin(trio.lowlevel, wait_readable=gate.wait_readable)
+    return Standin(trio, Lock=lambda: gate, lowlevel=lowlevel, open_nursery=open_nursery)
