@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-from libos.spawn import FIRST_PROGRAM, Start, Terminal, spawn, terminal_size
+from libos.errors import CommandError
+from libos.spawn import FIRST_PROGRAM, Start, Terminal, explained, spawn, terminal_size
 from libos.streams import Stream, Streams, open_streams
 from libos.world import Change, Running, World
 
@@ -151,6 +152,8 @@ class App(Process):
             terminal_size(terminal),
         )
         with open_streams(stdin, stdout, stderr, terminal=start.terminal is not None) as streams:
-            return Process(
-                self._world, await spawn(self._world, next(self._numbers), start, streams), streams
-            )
+            try:
+                running = await spawn(self._world, next(self._numbers), start, streams)
+            except CommandError as error:
+                raise explained(plan, start, error) from None
+            return Process(self._world, running, streams)

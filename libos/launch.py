@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 import trio
 
 from libos.app import App
+from libos.errors import CommandError
 from libos.events import Hub, Kind
 from libos.hosttrees import HostTrees
 from libos.keeper import channel
@@ -27,7 +28,7 @@ from libos.net import dns, watcher
 from libos.net.gate import Gate
 from libos.net.names import Names
 from libos.net.publish import Publication
-from libos.spawn import FIRST_PROGRAM, Start, check_built, spawn
+from libos.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
 from libos.steps import step_message
 from libos.streams import Stream, open_streams
 from libos.unwrap import unwrapped
@@ -161,8 +162,10 @@ class Launch:
             with open_streams(*streams, terminal=start.terminal is not None) as opened:
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
                 app = App(name, self.plan, self._world, running, opened)
-        except BaseException:
+        except BaseException as error:
             await self.cancel()
+            if isinstance(error, CommandError):
+                raise explained(self.plan, start, error) from None
             raise
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
         apps[name] = self._app = app
@@ -172,7 +175,7 @@ class Launch:
     async def cancel(self) -> None:
         """Take the world down and wait until it is."""
         self._scope.cancel()
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(_GONE_TIMEOUT, shield=True):
             await self.ended.wait()
 
     def _observe(self, kind: str, fields: Mapping[str, object]) -> None:

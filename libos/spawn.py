@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from libos.errors import CommandError, CommandNotFoundError, HostError, SupervisorError
 from libos.streams import Streams
@@ -13,6 +14,9 @@ from libos.world import Running, World, failure_text
 # The number of a world's first program; the world ends with it.
 FIRST_PROGRAM = 0
 
+
+if TYPE_CHECKING:
+    from libos.plan import Plan
 
 # Rows and columns of a terminal, or whether there is to be one.
 Terminal = tuple[int, int] | bool
@@ -59,6 +63,15 @@ async def spawn(world: World, number: int, start: Start, streams: Streams) -> Ru
     if running.pidfd < 0:
         raise SupervisorError("the world ended before the program started")
     return running
+
+
+def explained(plan: Plan, start: Start, failure: CommandError) -> CommandError:
+    """Give the error again with what the plan knows: where the command stands on the host, what would bring it."""
+    from libos.plan import explain_failure
+
+    return explain_failure(
+        plan, start.command[0], failure, environment=start.environment, directory=start.directory
+    )
 
 
 def check_built(world: World) -> None:
