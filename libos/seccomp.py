@@ -104,7 +104,9 @@ class _Filter:
             only = seccomp.Arg(1, seccomp.MASKED_EQ, _LOW_32_BITS, request)
             self._filter.add_rule(self._refuse, "ioctl", only)
         for family in _FAMILIES:
-            only = seccomp.Arg(0, seccomp.EQ, family)
+            only = seccomp.Arg(
+                0, seccomp.MASKED_EQ, _LOW_32_BITS, family
+            )  # an int too: its upper half is cut off
             self._filter.add_rule(seccomp.ERRNO(errno.EAFNOSUPPORT), "socket", only)
 
     def keep_set_id_bits_off(self) -> None:
@@ -114,8 +116,9 @@ class _Filter:
                     self._filter.add_rule(self._refuse, name, self._has(position, bit))
             for name, (flags, position) in _OPENS.items():
                 if self._known(name):
-                    creates = self._has(flags, os.O_CREAT)
-                    self._filter.add_rule(self._refuse, name, creates, self._has(position, bit))
+                    for creating in (os.O_CREAT, os.O_TMPFILE):
+                        creates = self._has(flags, creating)
+                        self._filter.add_rule(self._refuse, name, creates, self._has(position, bit))
 
     def export(self) -> bytes:
         with tempfile.TemporaryFile() as file:
