@@ -60,6 +60,8 @@ class Spares:
         self._spare: Spare | None = None
         self._mounts = HostMounts()
         self._turn = 0
+        self._due = 0  # spares on their way
+        self._idle = trio.Event()
 
     async def take(self, plan: Plan) -> Launch | None:
         """Give the spare where it shows what `plan` shows now; it is then the caller's. Waits for one that is
@@ -79,8 +81,24 @@ class Spares:
         self._spare = None
         return spare.launch
 
+    async def settled(self) -> Launch | None:
+        """Give the spare that waits, or None where there is none; waits for one that is on its way."""
+        while self._due:
+            await self._idle.wait()
+        return self._spare.launch if self._spare else None
+
     async def replenish(self, plan: Plan, app_ended: Callable[[], Awaitable[None]]) -> None:
         """Prepare a spare for `plan` in a moment, unless another start comes first."""
+        self._due += 1
+        self._idle = trio.Event() if self._idle.is_set() else self._idle
+        try:
+            await self._replenish(plan, app_ended)
+        finally:
+            self._due -= 1
+            if not self._due:
+                self._idle.set()
+
+    async def _replenish(self, plan: Plan, app_ended: Callable[[], Awaitable[None]]) -> None:
         self._turn += 1
         turn = self._turn
         with trio.move_on_after(_PAUSE):

@@ -186,6 +186,10 @@ class Supervisor:
             self._nursery.start_soon(self._spares.replenish, plan, app.ended)
         return app
 
+    async def spare_ready(self) -> Launch | None:
+        """Wait until the spare of the last start waits, and give it; None where there is none."""
+        return await self._spares.settled()
+
     async def _prepare(self, plan: Plan) -> Launch:
         from libos.launch import Launch
 
