@@ -30,8 +30,10 @@ from typing import NamedTuple
 # waits.
 Changed = Callable[[bytes, bool], None]
 
-# uid and gid of the app inside every world, and of the one who owns all that is not the app's
-# (overflowuid(5) in /proc/sys/fs). FUSE attributes carry these numbers.
+# uid and gid of the app inside every world, and of whoever else may own a file (overflowuid in
+# proc_sys_kernel(5)). FUSE attributes carry these numbers. NOBODY has no number in a world that an ordinary
+# user started: there the kernel refuses to change or remove such a file (EACCES, EOVERFLOW) before it asks,
+# so what libos itself makes belongs to the app and is protected by its mode.
 APP = (1000, 1000)
 NOBODY = (65534, 65534)
 

@@ -42,7 +42,7 @@ class Server:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 serving = trio.CancelScope(shield=True)
-                nursery.start_soon(self._run, session, serving)
+                nursery.start_soon(self._run, session, serving, nursery.cancel_scope)
                 nursery.start_soon(self._operations.boundary.requests.look_after)
                 nursery.start_soon(self._notifications.send)
                 try:
@@ -55,12 +55,13 @@ class Server:
         finally:
             self._session = self._nursery = None
             session.close()
+        raise OSError(errno.ENOTCONN, "the FUSE mount is gone")
 
-    async def _run(self, session: Session, serving: trio.CancelScope) -> None:
-        """Answers requests until `serving` is cancelled."""
+    async def _run(self, session: Session, serving: trio.CancelScope, whole: trio.CancelScope) -> None:
+        """Answers requests until `serving` is cancelled; ends the whole server if the mount dies before."""
         with serving:
             await session.run()
-            raise OSError(errno.ENOTCONN, "the FUSE mount is gone")
+            whole.cancel()
 
     async def _drain(self) -> None:
         """Ends all worlds, and waits until what waited is answered."""

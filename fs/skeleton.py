@@ -16,7 +16,7 @@ import stat
 import time
 from collections.abc import Callable
 
-from libos.fs.node import NOBODY, STATIC, Attributes, Caller, Changed, Directory, File, Handle, Node, refusal
+from libos.fs.node import APP, STATIC, Attributes, Caller, Changed, Directory, File, Handle, Node, refusal
 
 
 class Point(Directory):
@@ -33,7 +33,7 @@ class Point(Directory):
     def known(self) -> Attributes:
         links = 2 + sum(isinstance(child, Directory) for child in self.children.values())
         when = self._changed
-        return Attributes(stat.S_IFDIR | 0o755, 0, links, *NOBODY, atime=when, mtime=when, ctime=when)
+        return Attributes(stat.S_IFDIR | 0o555, 0, links, *APP, atime=when, mtime=when, ctime=when)
 
     async def walk(self, name: bytes) -> Node:
         child = self.children.get(name)
@@ -82,7 +82,7 @@ class Placeholder(File):
 
     def __init__(self) -> None:
         now = time.time_ns()
-        self._attributes = Attributes(stat.S_IFREG, 0, 1, *NOBODY, atime=now, mtime=now, ctime=now)
+        self._attributes = Attributes(stat.S_IFREG, 0, 1, *APP, atime=now, mtime=now, ctime=now)
 
     def known(self) -> Attributes:
         return self._attributes

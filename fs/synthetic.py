@@ -18,7 +18,7 @@ from typing import Any, cast
 import trio
 
 from libos.fs.node import (
-    NOBODY,
+    APP,
     STATIC,
     STREAM,
     TARGET_MAX,
@@ -34,13 +34,13 @@ from libos.fs.node import (
 Content = str | bytes
 
 
-def text(content: str, *, mode: int = 0o444, owner: tuple[int, int] = NOBODY) -> Node:
+def text(content: str, *, mode: int = 0o444, owner: tuple[int, int] = APP) -> Node:
     """A read-only file of this text in UTF-8. `mode` has the permission bits, `owner` is (uid, gid) in the
     world. UnicodeEncodeError for lone surrogates. Opening it for writing is EACCES."""
     return Constant(content.encode(), mode, owner)
 
 
-def data(content: bytes, *, mode: int = 0o444, owner: tuple[int, int] = NOBODY) -> Node:
+def data(content: bytes, *, mode: int = 0o444, owner: tuple[int, int] = APP) -> Node:
     """A read-only file of these bytes; otherwise as `text`."""
     return Constant(bytes(content), mode, owner)
 
@@ -49,7 +49,7 @@ def function(
     produce: Callable[[], Content | Awaitable[Content]],
     *,
     mode: int = 0o444,
-    owner: tuple[int, int] = NOBODY,
+    owner: tuple[int, int] = APP,
     deadline: float | None = None,
 ) -> Node:
     """A read-only file whose content is what `produce()` returns, called anew at each open.
@@ -63,7 +63,7 @@ def function(
     return Computed(produce, mode, owner, deadline)
 
 
-def symlink(target: str | bytes, *, owner: tuple[int, int] = NOBODY) -> Node:
+def symlink(target: str | bytes, *, owner: tuple[int, int] = APP) -> Node:
     """A symbolic link; the target is resolved in the world of who follows it. ValueError if it is empty,
     longer than 4095 bytes or holds NUL."""
     raw = os.fsencode(target)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from libos.fs.inodes import Inode, Inodes
-from libos.fs.node import STATIC, Attributes, Directory, Handle, Node, refusal
+from libos.fs.node import APP, STATIC, Attributes, Directory, Handle, Node, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class MountRoot(Directory):
         self.attachments: dict[bytes, Attachment] = {}
 
     def known(self) -> Attributes:
-        return Attributes(stat.S_IFDIR | 0o755, links=2 + len(self.attachments))
+        return Attributes(stat.S_IFDIR | 0o555, 0, 2 + len(self.attachments), *APP)
 
     async def walk(self, name: bytes) -> Node:
         attachment = self.attachments.get(name)

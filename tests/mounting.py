@@ -79,7 +79,12 @@ class Mount:
     server: Server
     attachments: dict[str, Attachment]
     channel: socket.socket
+    serving: trio.CancelScope
     faults: list[Fault] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """Cancels the server."""
+        self.serving.cancel()
 
     async def start(self, *argv: str, directory: str = "") -> Program:
         """Starts a program there, in `directory` below the mount's root."""
@@ -146,10 +151,16 @@ async def mounted(
         faults: list[Fault] = []
         server = Server(fuse_fd, on_fault=on_fault or faults.append)
         attachments = {name: server.attach(name, tree) for name, tree in trees.items()}
+        serving = trio.CancelScope()
+
+        async def serve(*, task_status: trio.TaskStatus[None]) -> None:
+            with serving:
+                await server.serve(task_status=task_status)
+
         try:
             async with trio.open_nursery() as nursery:
-                await nursery.start(server.serve)
-                yield Mount(mount_point, server, attachments, channel, faults)
+                await nursery.start(serve)
+                yield Mount(mount_point, server, attachments, channel, serving, faults)
                 nursery.cancel_scope.cancel()
         finally:
             channel.close()
