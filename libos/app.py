@@ -19,6 +19,8 @@ from libos.streams import Stream, Streams, open_streams
 from libos.world import Change, Running, World
 
 if TYPE_CHECKING:
+    import trio
+
     from libos.plan import Plan
 
 Reason = Literal["exit", "signal", "time", "killed", "lost"]
@@ -100,8 +102,12 @@ class Process:
 class App(Process):
     """The process tree of one world, from its first program."""
 
-    def __init__(self, name: str, plan: Plan, world: World, running: Running, streams: Streams) -> None:
+    def __init__(
+        self, name: str, plan: Plan, world: World, running: Running, streams: Streams, over: trio.Event
+    ) -> None:
         super().__init__(world, running, streams)
+        # Set when the world's task has ended: its last bytes are carried, its last events told.
+        self._over = over
         self.name = name
         self.plan = plan
         self.world_id = world.id
@@ -112,15 +118,18 @@ class App(Process):
         await self._running.ended.wait()
 
     async def wait(self) -> ExitStatus:
-        """Wait until the program has ended and nothing of its world is left, then give how it ended."""
+        """Wait until the program has ended and nothing of its world is left, then give how it ended.
+
+        All events of the world have been told by then.
+        """
         await self._running.ended.wait()
-        await self._world.gone.wait()
+        await self._over.wait()
         return self._exit_status()
 
     async def kill(self) -> None:
         """End every process of the world at once and wait until it is gone."""
         self.end("killed")
-        await self._world.gone.wait()
+        await self._over.wait()
 
     def end(self, reason: Reason) -> None:
         """End every process of the world, without waiting; `reason` becomes the exit status's."""

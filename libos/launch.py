@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 import trio
 
 from libos.app import App
-from libos.errors import CommandError
+from libos.errors import CommandError, HostError
 from libos.events import Hub, Kind
 from libos.hosttrees import HostTrees
 from libos.keeper import channel
@@ -89,7 +89,10 @@ class Launch:
             await view.serve(self._names, self._make_overlay)
             async with self._forked(view) as nursery:
                 gate = Gate(self._id, self._world.open_sockets, self._names, self._observe)
-                await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
+                try:
+                    await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
+                except OSError as error:
+                    raise HostError(f"the world's network cannot be made: {error.strerror}") from error
                 self.prepared = True
                 task_status.started(self)
                 await self._begun.wait()
@@ -100,6 +103,7 @@ class Launch:
                 await self._app.ended()
                 view.close()
                 await self._world.gone.wait()
+                await gate.finish()
                 self._emit_exit(self._app, time.monotonic() - began)
 
     @asynccontextmanager
@@ -161,7 +165,7 @@ class Launch:
         try:
             with open_streams(*streams, terminal=start.terminal is not None) as opened:
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
-                app = App(name, self.plan, self._world, running, opened)
+                app = App(name, self.plan, self._world, running, opened, self.ended)
         except BaseException as error:
             await self.cancel()
             if isinstance(error, CommandError):

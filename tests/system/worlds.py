@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,8 @@ class Worlds:
         """Ends the supervisor."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        self._server.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended, and a test has failed for it
+            self._server.stdin.close()
         self._server.stdout.close()
         self._server.wait(20)
 
