@@ -66,7 +66,8 @@ class Launch:
         self.ended = trio.Event()
         self._id = world_id
         self._parts = parts
-        self._names = Names(plan.hostname)
+        # /etc/hosts is made before the gate runs, so its names are granted here.
+        self._names = Names(plan.hostname, [each.host for each in plan.dials if each.literal is None])
         self._scope = trio.CancelScope()
         self._world: World
         self._app: App | None = None

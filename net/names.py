@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 
 from libos.net.address import NAME_NETWORK, Literal, check_name
 
@@ -28,13 +29,18 @@ def is_localhost(name: str) -> bool:
 
 
 class Names:
-    """The table of one world. `hostname` is the world's own name."""
+    """The table of one world. `hostname` is the world's own name; `granted` are granted from the start.
 
-    def __init__(self, hostname: str) -> None:
+    Raises ValueError where one of these cannot be the name of a host.
+    """
+
+    def __init__(self, hostname: str, granted: Iterable[str] = ()) -> None:
         self._hostname = hostname
         self._granted: dict[str, ipaddress.IPv4Address] = {}
         self._names: dict[Literal, str] = {}
         self._free = iter(range(2, NAME_NETWORK.num_addresses - 1))
+        for name in granted:
+            self.grant(name)
 
     def grant(self, name: str) -> tuple[Literal, ...]:
         """Make `name` known, if it is not yet, and give the world's addresses for it, always the same ones.

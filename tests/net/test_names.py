@@ -57,8 +57,7 @@ def test_a_grant_of_the_worlds_own_name_wins() -> None:
 
 
 def test_the_texts() -> None:
-    names = Names("world")
-    names.grant("api.example.com")
+    names = Names("world", ["api.example.com", "localhost"])
     assert names.hosts() == (
         "127.0.0.1\tlocalhost\n"
         "::1\tlocalhost ip6-localhost ip6-loopback\n"
