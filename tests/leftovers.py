@@ -118,7 +118,7 @@ def held_namespaces() -> set[str]:
 
 def socket_files() -> set[str]:
     """Socket files in the folders of control sockets behind which nobody listens."""
-    folders = [Path("/tmp").glob("libos-*"), Path("/run/user").glob("*/libos")]
+    folders = [Path("/tmp").glob("libos-[0-9]*"), Path("/run/user").glob("*/libos")]
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         folders.append(Path(runtime).glob("libos"))
     listening = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()}
