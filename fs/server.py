@@ -94,6 +94,10 @@ class Server:
         """Ends all waiting requests of a world with EINTR."""
         self._operations.boundary.requests.end_world(world)
 
+    def detach(self, world: Attachment) -> None:
+        """Takes a closed world's name out of the mount's root."""
+        del self._operations.root.attachments[world.name.encode()]
+
     def close_handles(self, world: Attachment) -> None:
         """Closes all that a world has open, in the background."""
         for opened in self._operations.opens.take_world(world):

@@ -36,6 +36,9 @@ class Notifier(Protocol):
     def close_handles(self, world: Attachment) -> None:
         """Closes all that a world has open."""
 
+    def detach(self, world: Attachment) -> None:
+        """Takes a world's name out of the mount's root."""
+
     def notify_entry(self, parent: int, name: bytes) -> None:
         """Makes the kernel forget where a name leads."""
 
@@ -64,6 +67,7 @@ class Attachment:
         self.closed = True
         self._server.end_requests(self)
         self._server.close_handles(self)
+        self._server.detach(self)
         self._server.notify_entry(self._inodes.root.number, self.name.encode())
         for inode in self._inodes.of_world(self):
             self._inodes.drop(inode)

@@ -46,7 +46,8 @@ class Process:
         self._world = world
         self._running = running
         self._ended_by: Reason | None = None
-        self.pid = running.pid()
+        assert running.pid is not None  # it has started
+        self.pid = running.pid
         self.stdin, self.stdout, self.stderr = streams.take()
         # The pty's master where the program was started with a terminal; belongs to this object.
         self.terminal_fd = running.terminal_fd

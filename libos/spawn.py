@@ -60,7 +60,7 @@ async def spawn(world: World, number: int, start: Start, streams: Streams) -> Ru
     check_built(world)
     if running.failure is not None:
         raise _failed(start, running.failure["errno"], running.failure["message"])
-    if running.pidfd < 0:
+    if running.pid is None:
         raise SupervisorError("the world ended before the program started")
     return running
 

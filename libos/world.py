@@ -30,7 +30,7 @@ class Running:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.pidfd = -1
+        self.pid: int | None = None
         self.terminal_fd: int | None = None
         self.wait_status: int | None = None
         self.failure: channel.Message | None = None
@@ -40,10 +40,11 @@ class Running:
         self.changes: deque[str] = deque(maxlen=64)
         self.changed = trio.Event()
 
-    def pid(self) -> int:
-        """Give the pid as the supervisor's pid namespace has it; -1 when the program has been reaped."""
-        with open(f"/proc/self/fdinfo/{self.pidfd}") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+    def take_pidfd(self, pidfd: int) -> None:
+        """Learn the pid, as the supervisor's pid namespace has it; -1 when the program has been reaped."""
+        with open(f"/proc/self/fdinfo/{pidfd}") as file:
+            self.pid = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+        os.close(pidfd)
 
     def note(self, change: str) -> None:
         """Record a change and wake who waits for one."""
@@ -57,12 +58,6 @@ class Running:
         self.note(Change.EXIT)
         self.started.set()
         self.ended.set()
-
-    def close(self) -> None:
-        """Close the descriptor that names the process."""
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
 
 
 class World:
@@ -124,7 +119,8 @@ class World:
         if running is None:
             close_all(fds)
             return
-        running.pidfd, *rest = fds
+        pidfd, *rest = fds
+        running.take_pidfd(pidfd)
         running.terminal_fd = rest[0] if rest else None
         running.started.set()
 
