@@ -19,6 +19,8 @@ import trio
 from libos.cli.show import say
 from libos.events import Event
 
+# A file is made or emptied; several writers of one file do not overwrite each other.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
 # Seconds that a reader gets for one event before it is given up: long for a pipe's other end, short for a
 # person.
 _PATIENCE_SECONDS = 30.0
@@ -37,7 +39,7 @@ def open_event_file(where: str) -> Iterator[EventFile]:
 def _open(where: str) -> int:
     try:
         if not where.isdigit():
-            return os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            return os.open(where, _FLAGS, 0o666)
         if fcntl.fcntl(int(where), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
             raise click.UsageError(f"--events {where}: the descriptor is open for reading only")
         return fcntl.fcntl(int(where), fcntl.F_DUPFD_CLOEXEC, 3)

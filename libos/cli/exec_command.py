@@ -7,7 +7,7 @@ import click
 from libos.cli.options import WithCommand
 
 
-@click.command("exec", cls=WithCommand)
+@click.command("exec", cls=WithCommand, context_settings={"allow_interspersed_args": False})
 @click.argument("name", metavar="NAME")
 @click.option(
     "-e",

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import trio
 
-from libos.cli.relay import FORWARDED, carry
+from libos.cli.relay import carry
 from libos.cli.runner import open_unwrapped_nursery, output_for
+from libos.cli.signals import FORWARDED
 from libos.cli.status import exit_status
 from libos.cli.terminal import CallerTerminal
 from libos.control.channel import Channel

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from libos.cli.options import WithCommand, take_view, view_options
+from libos.cli.options import ViewOptions, WithCommand, take_view, view_options
 
 
 @click.command("ns", cls=WithCommand)
@@ -18,9 +18,14 @@ def command(ctx: click.Context, /, world: str | None, **parameters: Any) -> None
 
     Takes the options of `libos run`; without a manifest it prints the profile base.
     """
-    click.echo(
-        _of_world(world) if world else take_view(ctx, parameters).manifest().namespace().text(), nl=False
-    )
+    view = take_view(ctx, parameters)
+    click.echo(_of_world(world) if world else _of_manifest(view), nl=False)
+
+
+def _of_manifest(view: ViewOptions) -> str:
+    from libos.plan import lower
+
+    return lower(view.manifest()).namespace.text()
 
 
 def _of_world(name: str) -> str:

@@ -21,6 +21,7 @@ from typing import Protocol
 
 import trio
 
+from libos.cli.signals import FORWARDED
 from libos.cli.terminal import CallerTerminal, by_default, set_size
 
 # Bytes carried at a time: what a pty holds, several times over.
@@ -29,8 +30,6 @@ _CHUNK = 64 * 1024
 _BACKGROUND_SECONDS = 0.2
 # Seconds that output left in the pty after the app's end may take; a terminal may be stopped with Ctrl-S.
 _DRAIN_SECONDS = 1.0
-# What another process may send to libos and means for the app.
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Job(Protocol):

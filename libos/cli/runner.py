@@ -17,9 +17,9 @@ from libos.cli.eventfile import EventFile, open_event_file
 from libos.cli.relay import carry
 from libos.cli.report import Report
 from libos.cli.show import complain, say
-from libos.cli.signals import forward
+from libos.cli.signals import Forwarder
 from libos.cli.status import exit_status
-from libos.cli.terminal import CallerTerminal, reopen, same_terminal
+from libos.cli.terminal import CallerTerminal, reopen, same_terminal, terminal_size
 from libos.control.folder import ControlError, check_name, open_folder
 from libos.control.server import serve
 from libos.events import Event
@@ -87,23 +87,36 @@ async def _observe(events: AsyncIterator[Event], report: Report | None, file: Ev
 
 
 async def _run_app(supervisor: Supervisor, request: Request) -> ExitStatus:
-    name = request.manifest.app.name or _own_name(request.manifest)
-    with _take_name(supervisor, name, asked=request.manifest.app.name is not None) as listener:
-        manifest = _with_terminal_type(request.manifest) if request.terminal else request.manifest
-        app = await supervisor.start(manifest, terminal=request.terminal, name=name)
-        async with open_unwrapped_nursery() as nursery:
-            if listener is not None:
-                await nursery.start(serve, app, listener, _describe(app))
-            status = await (_attend_terminal(app) if request.terminal else _attend(app))
-            nursery.cancel_scope.cancel()
-        return status
-
-
-async def _attend(app: App) -> ExitStatus:
-    """Wait for an app that has the caller's own streams."""
+    asked = request.manifest.app.name
+    name = asked or _own_name(request.manifest)
     async with open_unwrapped_nursery() as nursery:
-        await nursery.start(forward, app)
-        status = await app.wait()
+        forwarder = Forwarder()
+        await nursery.start(forwarder.run)
+        with _take_name(supervisor, name, asked=asked is not None) as listener:
+            with forwarder.start:
+                app = await _start(supervisor, request, name)
+            if forwarder.start.cancelled_caught:
+                status = ExitStatus(-forwarder.early[0], "signal")
+            else:
+                await forwarder.attach(app)
+                status = await _attend(app, listener, terminal=request.terminal)
+        nursery.cancel_scope.cancel()
+    return status
+
+
+async def _start(supervisor: Supervisor, request: Request, name: str) -> App:
+    if not request.terminal:
+        return await supervisor.start(request.manifest, name=name)
+    manifest = _with_terminal_type(request.manifest)
+    return await supervisor.start(manifest, terminal=terminal_size(0), name=name)
+
+
+async def _attend(app: App, listener: socket.socket | None, *, terminal: bool) -> ExitStatus:
+    """Answer on the control socket, and carry the terminal if there is one, until the app ends."""
+    async with open_unwrapped_nursery() as nursery:
+        if listener is not None:
+            await nursery.start(serve, app, listener, _describe(app))
+        status = await (_attend_terminal(app) if terminal else app.wait())
         nursery.cancel_scope.cancel()
     return status
 

@@ -7,10 +7,14 @@ Rules: data goes to stdout, everything else to stderr; the most important line c
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+# "agent.toml:12:9: ", as compilers write it.
+_PLACE = re.compile(r"\S+:\d+:\d+: ")
+# Select Graphic Rendition codes, ECMA-48 section 8.3.117.
 _BOLD = "1"
 _RED = "31"
 _GREEN = "32"
@@ -55,19 +59,24 @@ def doubtful(text: str, stream: TextIO) -> str:
 
 def say(text: str) -> None:
     """Say something to the person, on stderr, each line after "libos: ". Never fails."""
-    lines = text.splitlines() or [""]
-    try:
-        print(*(f"libos: {line}" for line in lines), sep="\n", file=sys.stderr, flush=True)
-    except OSError:
-        pass  # nobody listens
+    _write(_prefixed(line, "libos:") for line in text.splitlines())
 
 
 def complain(text: str) -> None:
-    """Say an error, its last line being the important one."""
+    """Say an error, its last line being the important one. Never fails."""
     *before, last = text.splitlines() or [""]
-    head = "".join(f"libos: {line}\n" for line in before)
+    mark = coloured("libos:", f"{_BOLD};{_RED}", sys.stderr)
+    _write([*(_prefixed(line, "libos:") for line in before), _prefixed(last, mark)])
+
+
+def _prefixed(line: str, mark: str) -> str:
+    # What names a place in a file stands alone, so that editors find it.
+    return line if _PLACE.match(line) else f"{mark} {line}"
+
+
+def _write(lines: Iterable[str]) -> None:
     try:
-        sys.stderr.write(f"{head}{coloured('libos:', _BOLD + ';' + _RED, sys.stderr)} {last}\n")
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
         sys.stderr.flush()
     except OSError:
         pass  # nobody listens

@@ -1,7 +1,8 @@
 """Signals and job control where the app has no terminal of its own.
 
-Rules: what is sent to libos goes to the app. A second Ctrl-C ends the app, for it may not listen to the
-first. When libos is stopped the app is stopped with it, and continued with it.
+Rules: what is sent to libos goes to the app, from the first moment: what comes while the app starts waits
+for it, and ends a start that takes longer than START_SECONDS from there. A second Ctrl-C ends the app, for
+it may not listen to the first. When libos is stopped the app is stopped with it, and continued with it.
 """
 
 from __future__ import annotations
@@ -14,26 +15,54 @@ import trio
 from libos.app import App
 from libos.cli.terminal import by_default
 
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+# What another process may send to libos and means for the app.
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+# Seconds that a start may still take after a signal; it takes some 20 ms.
+START_SECONDS = 2.0
+_JOB_CONTROL = (signal.SIGTSTP, signal.SIGCONT)
 
 
-async def forward(app: App, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Forward signals to the app until cancelled."""
-    interrupts = 0
-    with trio.open_signal_receiver(*_FORWARDED, signal.SIGTSTP, signal.SIGCONT) as signals:
-        task_status.started()
-        async for number in signals:
-            interrupts += number == signal.SIGINT
-            if number == signal.SIGINT and interrupts > 1:
-                app.end("killed")
-            elif number == signal.SIGTSTP:
-                await _stop_with(app)
-            else:
-                await app.send_signal(number)
+class Forwarder:
+    """Forwards signals to an app; `start` is the scope in which it is started."""
+
+    def __init__(self) -> None:
+        self.start = trio.CancelScope()
+        self.early: list[int] = []
+        self._app: App | None = None
+        self._interrupts = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Forward until cancelled."""
+        with trio.open_signal_receiver(*FORWARDED, *_JOB_CONTROL) as signals:
+            task_status.started()
+            async for number in signals:
+                if self._app is not None:
+                    await self._forward(self._app, number)
+                elif number in FORWARDED:
+                    self.early.append(number)
+                    self.start.deadline = min(self.start.deadline, trio.current_time() + START_SECONDS)
+                elif number == signal.SIGTSTP:
+                    _stop_here()
+
+    async def attach(self, app: App) -> None:
+        """Forward to this app from here on, beginning with what came early."""
+        self._app = app
+        for number in self.early:
+            await self._forward(app, number)
+
+    async def _forward(self, app: App, number: int) -> None:
+        self._interrupts += number == signal.SIGINT
+        if number == signal.SIGINT and self._interrupts > 1:
+            app.end("killed")
+        elif number == signal.SIGTSTP:
+            await app.send_signal(signal.SIGSTOP)
+            _stop_here()
+            await app.send_signal(signal.SIGCONT)
+        else:
+            await app.send_signal(number)
 
 
-async def _stop_with(app: App) -> None:
-    await app.send_signal(signal.SIGSTOP)
+def _stop_here() -> None:
+    """Stop this process until it is continued."""
     with by_default(signal.SIGTSTP):
         os.kill(os.getpid(), signal.SIGTSTP)
-    await app.send_signal(signal.SIGCONT)

@@ -65,14 +65,17 @@ class CallerTerminal:
             termios.tcsetattr(self.fd, termios.TCSANOW, self._found)
 
     def size(self) -> tuple[int, int]:
-        """Give (rows, columns). TIOCGWINSZ(2const)."""
-        with contextlib.suppress(OSError):
-            rows, columns, _, _ = _WINSIZE.unpack(
-                fcntl.ioctl(self.fd, termios.TIOCGWINSZ, bytes(_WINSIZE.size))
-            )
-            if rows and columns:
-                return rows, columns
-        return _DEFAULT_SIZE
+        """Give (rows, columns) as they are now."""
+        return terminal_size(self.fd)
+
+
+def terminal_size(fd: int) -> tuple[int, int]:
+    """Give (rows, columns) of a terminal, or a VT100's where it does not know them. TIOCGWINSZ(2const)."""
+    with contextlib.suppress(OSError):
+        rows, columns, _, _ = _WINSIZE.unpack(fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(_WINSIZE.size)))
+        if rows and columns:
+            return rows, columns
+    return _DEFAULT_SIZE
 
 
 def set_size(fd: int, size: tuple[int, int]) -> None:

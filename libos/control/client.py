@@ -25,7 +25,7 @@ def ask(folder: Folder, name: str, message: Message) -> Message:
         try:
             sock.sendall(encode(message))
             answer = _read_answer(sock)
-        except OSError as error:
+        except (OSError, ProtocolError) as error:
             raise ControlError(
                 f'the world "{name}" does not answer ({error}); its supervisor may be stopped'
             ) from error

@@ -8,7 +8,6 @@ supervisor.
 from __future__ import annotations
 
 import signal
-import termios
 from typing import Any
 
 import trio
@@ -42,8 +41,6 @@ async def execute(channel: Channel, app: App, message: Message, descriptors: lis
     """
     process = await app.exec(_command(message), **_options(app, message, descriptors))
     try:
-        if process.terminal_fd is not None:
-            termios.tcsetwinsize(process.terminal_fd, _size(message["terminal"]))
         async with trio.open_nursery() as nursery:
             await _tell_start(channel, process)
             nursery.start_soon(_tell_stops, channel, process)
@@ -73,8 +70,7 @@ def _options(app: App, message: Message, descriptors: list[int]) -> dict[str, An
     whole = None if environment is None else {**app.plan.environment, **environment}
     common = {"environment": whole, "directory": directory}
     if terminal is not None:
-        _size(terminal)
-        return common | {"terminal": True}
+        return common | {"terminal": _size(terminal)}
     if len(descriptors) != _STREAMS:
         raise ProtocolError(f"exec without a terminal needs {_STREAMS} descriptors, not {len(descriptors)}")
     return common | dict(zip(("stdin", "stdout", "stderr"), descriptors, strict=True))

@@ -42,6 +42,8 @@ MAX_CLIENTS = 64
 REQUEST_SECONDS = 10.0
 # Seconds to wait when no descriptor is left to accept with, so that the loop does not spin.
 _ACCEPT_PAUSE_SECONDS = 0.1
+# Seconds for a killed world to be gone and the answer to be taken.
+_KILL_SECONDS = 10.0
 # struct ucred: pid, uid, gid (unix(7))
 _UCRED = struct.Struct("3i")
 
@@ -117,8 +119,10 @@ async def _answer(
             await app.send_signal(wanted_signal(message))
             await channel.send({"answer": "done"})
         case "kill":
-            await app.kill()
-            await channel.send({"answer": "done"})
+            # The world's end cancels this conversation, whose client still waits for the answer.
+            with trio.move_on_after(_KILL_SECONDS, shield=True):
+                await app.kill()
+                await channel.send({"answer": "done"})
         case "exec":
             await execute(channel, app, message, descriptors)
         case other:

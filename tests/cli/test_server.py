@@ -1,4 +1,5 @@
-"""The control server towards clients without manners. The app is a stand-in; test_control.py has real ones."""
+"""The control server towards clients without manners; the app is a stand-in (test_control.py has real
+ones)."""
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ class _Served:
             return received[0]
 
     async def still_answers(self) -> bool:
-        return (await self.ask({"request": "status"}))["name"] == "w"
+        return bool((await self.ask({"request": "status"}))["name"] == "w")
 
 
 @pytest.fixture
