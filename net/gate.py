@@ -130,7 +130,7 @@ class Gate:
                         for grant in grants:
                             nursery.start_soon(grant.serve, self._acceptor, self._carrier)
                         for each in published:
-                            nursery.start_soon(self._publish, each, watching, nursery)
+                            nursery.start_soon(self._publish, each, watching, nursery, stack)
                         task_status.started([each.publication for each in published])
                 finally:
                     self._nursery = self._watcher = None
@@ -190,9 +190,15 @@ class Gate:
         self._granted[address] = grant = Dialed(address, listeners)
         return grant
 
-    async def _publish(self, published: Published, watching: watcher.Watcher, nursery: trio.Nursery) -> None:
+    async def _publish(
+        self,
+        published: Published,
+        watching: watcher.Watcher,
+        nursery: trio.Nursery,
+        stack: contextlib.ExitStack,
+    ) -> None:
         publication = published.publication
-        app = AppPort(publication.port, self._open_sockets, watching)
+        app = stack.enter_context(contextlib.closing(AppPort(publication.port, self._open_sockets, watching)))
         address = f"tcp!{publication.host}!{publication.outside_port}"
 
         async def carry(outer: socket.socket) -> None:

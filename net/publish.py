@@ -13,8 +13,6 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from libos.errors import HostError
@@ -26,6 +24,8 @@ from libos.net.watcher import Watcher
 
 # Seconds for the app to take a connection whose place in its backlog is not free.
 _INSIDE_SECONDS = 30.0
+# Sockets that are asked for at once.
+_SPARE = 8
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -129,6 +129,12 @@ class AppPort:
         self._open_sockets = open_sockets
         self._watcher = watcher
         self._hosts = list(_LOOPBACK)
+        self._spare: list[socket.socket] = []
+
+    def close(self) -> None:
+        """Close the spare sockets, once nobody connects any more."""
+        while self._spare:
+            self._spare.pop().close()
 
     async def connect(self) -> socket.socket:
         """A tuned connection to the app. Raises OSError: ECONNREFUSED where it does not listen, EPIPE, …"""
@@ -144,31 +150,33 @@ class AppPort:
                 raise
             if host != self._hosts[0]:
                 self._hosts.reverse()
+                self.close()
             return connection
         raise refused
 
     async def _connect(self, host: str) -> socket.socket:
-        (connection,) = await self._open_sockets([(family_of(host), socket.SOCK_STREAM, 0)])
+        connection = await self._socket(family_of(host))
         try:
-            with self._unseen(connection, host):
-                await connect_socket(connection, host, self._port, _INSIDE_SECONDS)
+            await connect_socket(connection, host, self._port, _INSIDE_SECONDS)
             tune(connection)
+        except ConnectionRefusedError:
+            # On loopback a refusal is there before connect(2) returns, and the watcher has not run since.
+            self._watcher.own_ports.add(connection.getsockname()[1])
+            connection.close()
+            raise
         except BaseException:
             connection.close()
             raise
         return connection
 
-    @contextmanager
-    def _unseen(self, connection: socket.socket, host: str) -> Iterator[None]:
-        """Keep the watcher from telling our own attempt, known by its port, which is bound first for that."""
-        connection.bind((host, 0))
-        port: int = connection.getsockname()[1]
-        self._watcher.own_ports.add(port)
-        try:
-            yield
-        except ConnectionRefusedError:
-            raise  # the watcher takes the port out when it sees the refusal
-        except BaseException:
-            self._watcher.own_ports.discard(port)
-            raise
-        self._watcher.own_ports.discard(port)
+    async def _socket(self, family: int) -> socket.socket:
+        """A socket made inside: a spare one, since asking init takes longer than all the rest."""
+        if self._spare and family == self._spare[-1].family:
+            return self._spare.pop()
+        count = _SPARE if family == family_of(self._hosts[0]) else 1
+        made = await self._open_sockets([(family, socket.SOCK_STREAM, 0)] * count)
+        connection = made.pop()
+        if self._spare and self._spare[-1].family != family:  # found elsewhere in the meantime
+            self.close()
+        self._spare += made
+        return connection

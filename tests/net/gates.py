@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -27,6 +28,15 @@ def inside() -> Iterator[Inside]:
         yield Inside(ours)
         ours.shutdown(socket.SHUT_RDWR)
         assert child.wait(10) == 0
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """As many descriptors as this process may have: a shell's usual limit of 1024 is raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

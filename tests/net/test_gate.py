@@ -252,6 +252,7 @@ async def test_the_end_does_not_wait_where_nothing_is_open_nor_for_ever(
     await gate.finish()
 
 
+@pytest.mark.usefixtures("many_descriptors")
 async def test_five_hundred_connections_at_once(inside: Inside, events: Events) -> None:
     """All are open before the first one is used, and each gets its own bytes back."""
     trio.socket.set_custom_hostname_resolver(Resolver())

@@ -102,7 +102,7 @@ class World:
 
 
 async def published(nursery: trio.Nursery, inside: Inside, events: Events) -> World:
-    gate = Gate("w", inside.open_sockets, Names("world"), events)
+    gate = Gate("w", inside.open_sockets, Names("world"), events, connection_limit=300)
     (publication,) = await nursery.start(partial(gate.run, [], [Publication(8000)]))
     return World(inside, events, publication.outside_port)
 
@@ -177,3 +177,44 @@ async def test_a_world_that_has_ended_is_a_reset(inside: Inside, events: Events)
         await World(inside, events, publication.outside_port).is_reset()
         assert "EPIPE" in str((await events.take("error"))["error"])
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("many_descriptors")
+async def test_two_hundred_connections_at_once_are_all_served(inside: Inside, events: Events) -> None:
+    """Sockets that were asked for ahead are used and closed, also when the app moves from IPv4 to IPv6."""
+    async with nothing_left_open(), trio.open_nursery() as nursery:
+        world = await published(nursery, inside, events)
+
+        async def client() -> None:
+            with await world.connect() as connection:
+                await connection.send(b"x")
+                assert await connection.recv(1) == b"x"
+
+        async def serve(listener: trio.socket.SocketType) -> None:
+            async def one(accepted: trio.socket.SocketType) -> None:
+                with accepted:
+                    await accepted.send(await accepted.recv(1))
+
+            async with trio.open_nursery() as serving:
+                while True:
+                    accepted, _ = await listener.accept()
+                    serving.start_soon(one, accepted)
+
+        for family, host in (
+            (socket.AF_INET, "127.0.0.1"),
+            (socket.AF_INET6, "::1"),
+            (socket.AF_INET, "0.0.0.0"),
+        ):
+            with inside.tcp(family) as app:
+                app.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                await app.bind((host, 8000))
+                app.listen(500)
+                async with trio.open_nursery() as both:
+                    both.start_soon(serve, app)
+                    async with trio.open_nursery() as clients:
+                        for _ in range(200):
+                            clients.start_soon(client)
+                    both.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
+    assert events.kinds().count("listen.close") == 600
+    assert set(events.kinds()) == {"listen.open", "listen.close"}
