@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import socket
 import subprocess
@@ -113,13 +114,26 @@ def test_web_answers_on_the_loopback_address_alone(as_user: Account) -> None:
         fetch(port)
 
 
+def fetch_ten_times(port: int) -> list[bytes]:
+    """Ten requests over one connection. The server's backlog is 5: connecting may take several SYNs."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=40)
+    try:
+        bodies = []
+        for _ in range(10):
+            connection.request("GET", "/")
+            bodies.append(connection.getresponse().read())
+        return bodies
+    finally:
+        connection.close()
+
+
 def test_web_serves_fifty_connections_at_once(as_user: Account) -> None:
     port = free_port()
     with web(as_user, port):
         fetch_when_ready(port)
         with ThreadPoolExecutor(50) as pool:
-            bodies = list(pool.map(lambda _: fetch(port), range(500)))
-    assert bodies == [PAGE] * 500
+            bodies = list(pool.map(fetch_ten_times, [port] * 50))
+    assert bodies == [[PAGE] * 10] * 50
 
 
 def test_shell_is_a_terminal_with_a_scratch_home(as_user: Account) -> None:
