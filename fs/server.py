@@ -65,7 +65,7 @@ class Server:
 
     async def _drain(self) -> None:
         """Ends all worlds, and waits until what waited is answered."""
-        for attachment in self._operations.root.attachments.values():
+        for attachment in list(self._operations.root.attachments.values()):
             attachment.close()
         requests = self._operations.boundary.requests
         requests.end_world()
