@@ -137,9 +137,9 @@ class Computed(File):
 
     async def _call(self) -> object:
         """The function's result, wherever it has to run."""
-        if any(map(inspect.iscoroutinefunction, (self._produce, type(self._produce).__call__))):
-            return await self._produce()
         produce = cast("Callable[[], Any]", self._produce)
+        if any(map(inspect.iscoroutinefunction, (produce, type(produce).__call__))):
+            return await produce()
         # In a tuple, since trio lets no coroutine out of a thread, and a lambda may give one.
         (result,) = await trio.to_thread.run_sync(lambda: (produce(),), abandon_on_cancel=True)
         return await result if inspect.isawaitable(result) else result
