@@ -26,6 +26,8 @@ from libos.cli.terminal import CallerTerminal, by_default, set_size
 
 # Bytes carried at a time: what a pty holds, several times over.
 _CHUNK = 64 * 1024
+# Ctrl-D, which a terminal that is not raw gives as a read of nothing.
+_END_OF_FILE = b"\x04"
 # Seconds between two looks whether the shell gave the terminal back.
 _BACKGROUND_SECONDS = 0.2
 # Seconds that output left in the pty after the app's end may take; a terminal may be stopped with Ctrl-S.
@@ -111,12 +113,17 @@ class _Relay:
             if not self._terminal.in_foreground():
                 await self._wait_for_foreground()
                 continue
+            if not self._terminal.is_raw:
+                self.take_terminal()  # the shell gave it back, and the first key came before the next look
             try:
-                return os.read(self._terminal.fd, _CHUNK)
+                keys = os.read(self._terminal.fd, _CHUNK)
             except BlockingIOError:
                 continue
             except OSError:
                 return b""
+            if keys or self._terminal.is_gone():
+                return keys
+            return _END_OF_FILE  # typed before the terminal was raw
 
     async def carry_output(self) -> None:
         """Carry what the app writes, until nobody holds the pty's other side."""

@@ -29,7 +29,7 @@ class CallerTerminal:
 
     def __init__(self, fd: int) -> None:
         self._found = termios.tcgetattr(fd)
-        self._raw = False
+        self.is_raw = False
         self.fd = reopen(fd, os.O_RDWR)
 
     def __enter__(self) -> CallerTerminal:
@@ -50,19 +50,27 @@ class CallerTerminal:
         """Make the terminal raw, so that each key goes to the app. Nothing happens in the background."""
         if not self.in_foreground():
             return
-        if not self._raw:
+        if not self.is_raw:
             self._found = termios.tcgetattr(self.fd)
         tty.setraw(self.fd, termios.TCSANOW)
-        self._raw = True
+        self.is_raw = True
 
     def restore(self) -> None:
         """Make the terminal what it was found as. Never fails and never stops this process."""
-        if not self._raw:
+        if not self.is_raw:
             return
-        self._raw = False
+        self.is_raw = False
         # Setting modes from the background stops the caller with SIGTTOU unless it is blocked: tcsetattr(3).
         with blocked(signal.SIGTTOU), contextlib.suppress(termios.error, OSError):
             termios.tcsetattr(self.fd, termios.TCSANOW, self._found)
+
+    def is_gone(self) -> bool:
+        """Whether the terminal was hung up: nothing can be asked of it any more."""
+        try:
+            termios.tcgetattr(self.fd)
+        except termios.error:
+            return True
+        return False
 
     def size(self) -> tuple[int, int]:
         """Give (rows, columns) as they are now."""

@@ -1,0 +1,169 @@
+"""`libos check`, `explain`, `ns` and `schema`, and the entry that finds them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOOD = """\
+libos = 1
+include = ["base"]
+[app]
+command = ["true"]
+[[mount]]
+at = "/note"
+text = "hello"
+[[dial]]
+to = "tcp!api.example.com!443"
+[[listen]]
+port = 8000
+publish = "127.0.0.1:8000"
+"""
+BAD = """\
+libos = 1
+[app]
+comand = ["true"]
+[[mount]]
+at = "relative"
+host = "/no/such"
+"""
+
+Libos = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def libos(tmp_path: Path) -> Libos:
+    (tmp_path / "good.toml").write_text(GOOD)
+    (tmp_path / "bad.toml").write_text(BAD)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        program = [str(Path(sys.executable).parent / "libos"), *words]
+        return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    return run
+
+
+def test_check_says_what_is_good(libos: Libos) -> None:
+    done = libos("check", "good.toml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("good.toml: good (")
+    found = json.loads(libos("check", "--json", "good.toml").stdout)
+    assert (found["version"], found["ok"], found["errors"], found["dials"], found["listens"]) == (
+        1,
+        True,
+        [],
+        1,
+        1,
+    )
+
+
+def test_check_says_every_error_at_its_place(libos: Libos) -> None:
+    done = libos("check", "bad.toml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.split()[0] for line in done.stderr.splitlines()] == ["bad.toml:3:1:", "bad.toml:5:6:"]
+    found = json.loads(libos("check", "--json", "bad.toml").stdout)
+    assert (found["ok"], found["errors"]) == (False, done.stderr.splitlines())
+
+
+def test_explain_gives_a_mechanism_and_a_reason_for_each_resource(libos: Libos) -> None:
+    table = libos("explain", "good.toml", "-v", "/usr/share:/share:cow").stdout.splitlines()
+    assert table[0].split()[:3] == ["AT", "WHAT", "MECHANISM"]
+    rows = {line.split()[0]: line for line in table[1:]}
+    assert "served" in rows["/note"]
+    assert "good.toml:5:" in rows["/note"]
+    assert "overlay" in rows["/share"]
+    assert "bind" in rows["/usr"]
+    assert "profile base" in rows["/usr"]
+
+
+def test_explain_as_json_is_the_plan(libos: Libos) -> None:
+    plan = json.loads(libos("explain", "--json", "good.toml").stdout)
+    assert plan["version"] == 1
+    assert {line["at"] for line in plan["lines"]} >= {"/usr", "/note"}
+
+
+def test_explain_of_serve_all_binds_nothing(libos: Libos) -> None:
+    table = libos("explain", "--serve-all", "good.toml").stdout
+    assert " bind " not in table
+
+
+def test_ns_prints_a_namespace_with_the_options_of_run(libos: Libos) -> None:
+    text = libos("ns", "good.toml", "-v", "/usr/share:/share").stdout.splitlines()
+    assert "bind /usr /usr" in text
+    assert "bind /usr/share /share" in text
+
+
+def test_schema_is_a_json_schema_that_knows_the_keys(libos: Libos) -> None:
+    schema = json.loads(libos("schema").stdout)
+    assert "$schema" in schema
+    assert {"app", "mount", "dial", "listen", "include", "limits"} <= set(schema["properties"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("frobnicate",),
+        ("check",),
+        ("check", "--what"),
+        ("kill",),
+        ("exec",),
+        ("ps", "extra"),
+        ("schema", "x"),
+    ],
+)
+def test_usage_errors_are_2_and_the_last_line_says_what(libos: Libos, words: tuple[str, ...]) -> None:
+    done = libos(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("libos: ")
+
+
+def test_help_names_every_command(libos: Libos) -> None:
+    text = libos("--help").stdout
+    for name in ("run", "check", "explain", "ns", "doctor", "schema", "ps", "exec", "kill"):
+        assert f"\n  {name} " in text
+
+
+def test_the_version_is_the_packages(libos: Libos) -> None:
+    from importlib.metadata import version
+
+    assert libos("--version").stdout == f"libos {version('libos')}\n"
+
+
+def test_a_reader_that_leaves_is_no_fault(libos: Libos) -> None:
+    program = str(Path(sys.executable).parent / "libos")
+    done = subprocess.run(
+        ["sh", "-c", f"{program} schema | head -1; {program} schema > /dev/full"], capture_output=True
+    )
+    assert done.stdout == b"{\n"
+    assert b"Traceback" not in done.stderr
+
+
+_SLOW = ("trio", "pyfuse3", "pydantic", "rich", "pyroute2", "dns", "pyseccomp", "asyncio")
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (("ps",), set()),
+        (("kill", "ghost"), set()),
+        (("explain",), set()),
+        (("run", "--", "true"), {"trio", "pyfuse3", "pyseccomp"}),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(
+    words: tuple[str, ...], allowed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    program = (
+        "import os, sys; end = os._exit\n"
+        f"os._exit = lambda status: (print(*({_SLOW} & sys.modules.keys()), file=sys.stderr, flush=True), end(status))\n"
+        f"sys.argv = ['libos', *{words}]\n"
+        "from libos.cli.main import main; main()"
+    ).replace(f"{_SLOW}", f"set({_SLOW})")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert set(done.stderr.splitlines()[-1].split()) <= allowed
