@@ -81,6 +81,8 @@ class Messages:
         """Send one message that has no answer; the descriptors stay the caller's. Raises SupervisorError."""
         async with self._turn:
             while True:
+                if self._closed:
+                    raise SupervisorError(f"the {self._who} ended")
                 try:
                     channel.send(self._end, message, fds)
                     return
@@ -106,6 +108,7 @@ class Messages:
 
     def close(self) -> None:
         """Close our end; the other side sees the end of the channel. Close only after `run` has ended."""
+        self._closed = True
         self._end.close()
 
 

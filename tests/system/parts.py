@@ -38,7 +38,6 @@ class Victim:
         self.process = subprocess.Popen(
             ["prlimit", limit, *command],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             env=account.environment,
             cwd="/",
         )
