@@ -64,7 +64,7 @@ class Boundary:
             if not _is_ours(error):
                 raise
             self.report(operation, inode, error)
-            raise refusal(errno.EIO) from error
+            raise refusal(errno.EIO) from error  # noqa: ASYNC104 - Cancelled is raised again above
 
     def report(self, operation: str, inode: Inode[Attachment | None], error: BaseException) -> None:
         """Reports what a node did wrong; never raises."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from libos.events import Event
     from libos.manifest import Manifest, from_mapping, load
-    from libos.run import arun, run
+    from libos.oneshot import arun, run
     from libos.supervisor import Supervisor
 
 _HOMES = {
@@ -37,10 +37,10 @@ _HOMES = {
     "Process": "libos.app",
     "Supervisor": "libos.supervisor",
     "SupervisorError": "libos.errors",
-    "arun": "libos.run",
+    "arun": "libos.oneshot",
     "from_mapping": "libos.manifest",
     "load": "libos.manifest",
-    "run": "libos.run",
+    "run": "libos.oneshot",
 }
 
 __all__ = [

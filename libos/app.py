@@ -14,9 +14,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from libos.errors import CommandError
-from libos.spawn import FIRST_PROGRAM, Start, Terminal, explained, spawn, terminal_size
-from libos.streams import Stream, Streams, open_streams
-from libos.world import Change, Running, World
+from libos.worlds.spawn import FIRST_PROGRAM, Start, Terminal, explained, spawn, terminal_size
+from libos.worlds.streams import Stream, Streams, open_streams
+from libos.worlds.world import Change, Running, World
 
 if TYPE_CHECKING:
     import trio

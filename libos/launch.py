@@ -21,24 +21,24 @@ import trio
 from libos.app import App
 from libos.errors import CommandError, HostError
 from libos.events import Hub, Kind
-from libos.hosttrees import HostTrees
 from libos.keeper import channel
-from libos.messages import close_all
 from libos.net import dns, watcher
 from libos.net.gate import Gate
 from libos.net.names import Names
 from libos.net.publish import Publication
-from libos.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
-from libos.steps import step_message
-from libos.streams import Stream, open_streams
 from libos.unwrap import unwrapped
-from libos.view import View
-from libos.world import World
+from libos.worlds.hosttrees import HostTrees
+from libos.worlds.messages import close_all
+from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
+from libos.worlds.steps import step_message
+from libos.worlds.streams import Stream, open_streams
+from libos.worlds.view import View
+from libos.worlds.world import World
 
 if TYPE_CHECKING:
     from libos.fs.server import Server
-    from libos.keeping import Keeper
     from libos.plan import Plan
+    from libos.worlds.keeping import Keeper
 
 # What every world's gate needs: init opens them at once, without being asked.
 _SOCKETS = [*watcher.SPECS, *dns.SPECS]
@@ -168,9 +168,9 @@ class Launch:
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
                 app = App(name, self.plan, self._world, running, opened, self.ended)
         except BaseException as error:
-            await self.cancel()
+            await self.cancel()  # noqa: ASYNC102 - shields itself, with a limit
             if isinstance(error, CommandError):
-                raise explained(self.plan, start, error) from None
+                raise explained(self.plan, start, error) from None  # noqa: ASYNC104 - not Cancelled
             raise
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
         apps[name] = self._app = app

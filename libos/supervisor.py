@@ -23,13 +23,13 @@ import trio
 from libos.app import App
 from libos.errors import HostError, LibosError, ManifestError, SupervisorError
 from libos.events import Event, Hub
-from libos.hosttrees import HostTrees
 from libos.keeper.identity import serves_root
-from libos.keeping import Keeper, start_keeper
 from libos.spares import Spares, can_be_spare
-from libos.spawn import Start, Terminal, terminal_size
-from libos.streams import Stream
 from libos.unwrap import unwrapped
+from libos.worlds.hosttrees import HostTrees
+from libos.worlds.keeping import Keeper, start_keeper
+from libos.worlds.spawn import Start, Terminal, terminal_size
+from libos.worlds.streams import Stream
 
 if TYPE_CHECKING:
     from libos.fs.server import Server
@@ -76,7 +76,7 @@ class Supervisor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        return await self._stack.__aexit__(kind, error, traceback)
+        return await self._stack.__aexit__(kind, error, traceback)  # noqa: ASYNC102 - `_run` shields its end
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:

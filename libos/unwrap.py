@@ -19,4 +19,4 @@ async def unwrapped() -> AsyncIterator[None]:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
-        raise error from None
+        raise error from None  # noqa: ASYNC123 - the group adds nothing to the error that it was

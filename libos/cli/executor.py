@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import trio
 
 from libos.cli.relay import carry
-from libos.cli.runner import open_unwrapped_nursery, output_for
+from libos.cli.runner import output_for
 from libos.cli.signals import FORWARDED
 from libos.cli.status import exit_status
 from libos.cli.terminal import CallerTerminal
@@ -18,6 +18,7 @@ from libos.control.channel import Channel
 from libos.control.folder import ControlError, open_folder
 from libos.control.wire import Message
 from libos.errors import CommandError, CommandNotFoundError, ManifestError
+from libos.unwrap import unwrapped
 
 
 def execute(
@@ -51,7 +52,7 @@ async def _execute(channel: Channel, message: Message, terminal: bool) -> int:
             with CallerTerminal(0) as caller, output_for(caller) as out_fd:
                 return await _carry(channel, message, caller, out_fd)
         job, _ = await _start(channel, message, [0, 1, 2])
-        async with open_unwrapped_nursery() as nursery:
+        async with unwrapped(), trio.open_nursery() as nursery:
             nursery.start_soon(_forward, job)
             nursery.start_soon(job.follow)
             await job.ended.wait()
@@ -65,7 +66,7 @@ async def _carry(channel: Channel, message: Message, caller: CallerTerminal, out
     job, descriptors = await _start(channel, message, [])
     (master_fd,) = descriptors
     try:
-        async with open_unwrapped_nursery() as nursery:
+        async with unwrapped(), trio.open_nursery() as nursery:
             nursery.start_soon(job.follow)
             await carry(caller, out_fd, master_fd, job, job.ended.wait)
             nursery.cancel_scope.cancel()

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -25,7 +25,8 @@ from libos.control.server import serve
 from libos.events import Event
 from libos.manifest import Manifest
 from libos.supervisor import Supervisor
-from libos.world import Change
+from libos.unwrap import unwrapped
+from libos.worlds.world import Change
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,15 @@ async def _run(request: Request, report: Report | None, file: EventFile | None) 
     # The reader outlives the supervisor, so that the last events are read; the nursery waits until they are.
     async with (
         AsyncExitStack() as readers,
-        open_unwrapped_nursery() as nursery,
+        unwrapped(),
+        trio.open_nursery() as nursery,
         Supervisor(serve_all=request.serve_all) as supervisor,
     ):
         if report is not None or file is not None:
             events = await readers.enter_async_context(supervisor.events())
             nursery.start_soon(_observe, events, report, file)
-        return await _run_app(supervisor, request)
+        status = await _run_app(supervisor, request)
+    return status
 
 
 async def _observe(events: AsyncIterator[Event], report: Report | None, file: EventFile | None) -> None:
@@ -89,7 +92,7 @@ async def _observe(events: AsyncIterator[Event], report: Report | None, file: Ev
 async def _run_app(supervisor: Supervisor, request: Request) -> ExitStatus:
     asked = request.manifest.app.name
     name = asked or _own_name(request.manifest)
-    async with open_unwrapped_nursery() as nursery:
+    async with unwrapped(), trio.open_nursery() as nursery:
         forwarder = Forwarder()
         await nursery.start(forwarder.run)
         with _take_name(supervisor, name, asked=asked is not None) as listener:
@@ -113,7 +116,7 @@ async def _start(supervisor: Supervisor, request: Request, name: str) -> App:
 
 async def _attend(app: App, listener: socket.socket | None, *, terminal: bool) -> ExitStatus:
     """Answer on the control socket, and carry the terminal if there is one, until the app ends."""
-    async with open_unwrapped_nursery() as nursery:
+    async with unwrapped(), trio.open_nursery() as nursery:
         if listener is not None:
             await nursery.start(serve, app, listener, _describe(app))
         status = await (_attend_terminal(app) if terminal else app.wait())
@@ -207,16 +210,3 @@ def _describe(app: App) -> dict[str, object]:
         "listens": [{"inside": listen.port, "outside": listen.published} for listen in plan.listens],
         "dials": [str(address) for address in plan.dials],
     }
-
-
-@asynccontextmanager
-async def open_unwrapped_nursery() -> AsyncIterator[trio.Nursery]:
-    """Give a nursery whose single error comes out as itself, so that the edge can tell whose fault it is."""
-    try:
-        async with trio.open_nursery() as nursery:
-            yield nursery
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        raise error from None

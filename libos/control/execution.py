@@ -15,7 +15,7 @@ import trio
 from libos.app import App, Process
 from libos.control.channel import Channel
 from libos.control.wire import Message, ProtocolError
-from libos.world import Change
+from libos.worlds.world import Change
 
 # Standard input, output and error.
 _STREAMS = 3

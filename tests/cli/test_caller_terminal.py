@@ -21,9 +21,16 @@ class _Job:
 
     def __init__(self) -> None:
         self.signals: list[int] = []
+        self._came, self._arrivals = trio.open_memory_channel[int](8)
 
     async def send_signal(self, number: int) -> None:
         self.signals.append(number)
+        await self._came.send(number)
+
+    async def wait_for(self, count: int) -> None:
+        """Return when so many more signals have come."""
+        for _ in range(count):
+            await self._arrivals.receive()
 
     async def stops(self) -> AsyncIterator[None]:
         await trio.sleep_forever()
@@ -129,7 +136,7 @@ async def test_an_exception_restores_the_terminal(outer: _Pty, inner: _Pty) -> N
         assert outer.modes() != before
         raise OSError("the world is lost")
 
-    with CallerTerminal(outer.slave_fd) as terminal, pytest.raises(ExceptionGroup):
+    with CallerTerminal(outer.slave_fd) as terminal, pytest.RaisesGroup(OSError):
         await carry(terminal, terminal.fd, inner.master_fd, _Job(), fail)
     assert outer.modes() == before
 
@@ -151,8 +158,7 @@ async def test_a_terminal_that_hangs_up_is_a_hangup_for_the_app(inner: _Pty) -> 
         nursery.start_soon(_carry, outer, inner, job, ended)
         await trio.testing.wait_all_tasks_blocked()
         os.close(outer.master_fd)
-        while not job.signals:
-            await trio.lowlevel.checkpoint()
+        await job.wait_for(1)
         ended.set()
     os.close(outer.slave_fd)
     assert job.signals == [signal.SIGHUP]
@@ -165,7 +171,6 @@ async def test_signals_from_elsewhere_reach_the_app(outer: _Pty, inner: _Pty) ->
         await trio.testing.wait_all_tasks_blocked()
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
-        while len(job.signals) < 2:
-            await trio.lowlevel.checkpoint()
+        await job.wait_for(2)
         ended.set()
     assert sorted(job.signals) == [signal.SIGINT, signal.SIGTERM]

@@ -161,7 +161,10 @@ def test_a_command_imports_only_what_it_needs(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     program = (
         "import os, sys; end = os._exit\n"
-        f"os._exit = lambda status: (print(*({_SLOW} & sys.modules.keys()), file=sys.stderr, flush=True), end(status))\n"
+        "def tell(status):\n"
+        f"    print(*({_SLOW} & sys.modules.keys()), file=sys.stderr, flush=True)\n"
+        "    end(status)\n"
+        "os._exit = tell\n"
         f"sys.argv = ['libos', *{words}]\n"
         "from libos.cli.main import main; main()"
     ).replace(f"{_SLOW}", f"set({_SLOW})")

@@ -111,7 +111,8 @@ def test_options_after_the_dashes_are_the_commands(as_user: Account) -> None:
 
 def test_a_manifest_runs_and_its_command_can_be_replaced(as_user: Account) -> None:
     (as_user.folder / "m.toml").write_text(
-        'libos = 1\ninclude = ["base"]\n[app]\ncommand = ["echo", "one"]\n[[mount]]\nat = "/note"\ntext = "two"\n'
+        'libos = 1\ninclude = ["base"]\n[app]\ncommand = ["echo", "one"]\n'
+        '[[mount]]\nat = "/note"\ntext = "two"\n'
     )
     assert run(as_user, "m.toml").stdout == "one\n"
     assert run(as_user, "m.toml", "--", "cat", "/note").stdout == "two"

@@ -19,8 +19,8 @@ import trio
 import libos.keeper
 from libos.errors import HostError, SupervisorError
 from libos.keeper import channel
-from libos.messages import Messages, close_all
-from libos.world import World, failure_text
+from libos.worlds.messages import Messages, close_all
+from libos.worlds.world import World, failure_text
 
 _ENTRY = str(Path(libos.keeper.__file__).parent / "__main__.py")
 # Seconds until a keeper that does not end by itself is killed.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from libos.app import App, ExitStatus
-from libos.streams import Stream
+from libos.worlds.streams import Stream
 
 if TYPE_CHECKING:
     from libos.manifest import Manifest

@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from libos.keeper import channel
-from libos.messages import Messages, close_all
+from libos.worlds.messages import Messages, close_all
 
 SocketKind = tuple[int, int, int]
 

@@ -1,66 +1,42 @@
-"""`libos.run` and `libos.arun`: one program in one world, for callers without a supervisor of their own."""
+"""What one call of `libos.run` asks for, checked, and what it gives back."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from libos.background import Call
-from libos.streams import Stream
+from libos.oneshot.background import Call
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from libos.manifest import Manifest
+    from libos.worlds.streams import Stream
 
 Completed = subprocess.CompletedProcess[Any]
 
 
-def run(command: Sequence[str] = (), **options: Any) -> Completed:
-    """Run a program in a world of its own, wait for it, and give what `subprocess.run` gives.
+class Options(TypedDict, total=False):
+    """The keyword arguments of `libos.run`; a key that is left out is as None, empty or False."""
 
-    The world is that of `manifest` (a file's path, a mapping, a Manifest), or the profile base's;
-    `mounts` ("SRC:AT[:ro|rw|cow]"), `dials` ("tcp!host!port"), `publish` ("[IP:]PORT:PORT"), `environment`
-    (a mapping) and `directory` are laid over it. `stdin`, `stdout`, `stderr`, `input`, `capture_output`,
-    `text`, `timeout` and `check` are subprocess.run's, and so are CalledProcessError with `check` and
-    TimeoutExpired after `timeout` seconds, each with what was captured until then. Raises beside them
-    ManifestError, CommandNotFoundError, CommandError, HostError, SupervisorError. May be called from any
-    thread, but it blocks: a trio or asyncio program awaits `arun`.
-    """
-    prepared = _Run(command, **options)
-    prepared.call.run()
-    return prepared.result()
-
-
-async def arun(command: Sequence[str] = (), **options: Any) -> Completed:
-    """As `run`, with the same arguments, awaited from a trio or an asyncio program.
-
-    Cancelling it ends the world before the cancellation goes on.
-    """
-    import anyio
-    import anyio.to_thread
-
-    prepared = _Run(command, **options)
-    ended = anyio.Event()
-
-    async def work() -> None:
-        # A thread of its own, and one that is always waited for: when it ends, the world has ended.
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(prepared.call.run, limiter=anyio.CapacityLimiter(1))
-        ended.set()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(work)
-        try:
-            await ended.wait()
-        except anyio.get_cancelled_exc_class():
-            prepared.call.cancel()
-            raise
-    return prepared.result()
+    manifest: Manifest | Mapping[str, Any] | str | PathLike[str] | None
+    mounts: Iterable[str]
+    dials: Iterable[str]
+    publish: Iterable[str]
+    environment: Mapping[str, str] | None
+    directory: str | None
+    stdin: Stream
+    stdout: Stream
+    stderr: Stream
+    input: str | bytes | None
+    capture_output: bool
+    text: bool
+    timeout: float | None
+    check: bool
 
 
-class _Run:
+class Oneshot:
     """One run: its arguments checked, its call ready to be made, its result as subprocess would give it."""
 
     def __init__(

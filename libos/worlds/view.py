@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from libos.fs.node import Node
 from libos.fs.skeleton import Skeleton
-from libos.nodes import make_node
-from libos.steps import slot_name
+from libos.worlds.nodes import make_node
+from libos.worlds.steps import slot_name
 
 if TYPE_CHECKING:
     from libos.fs.server import Server

@@ -30,7 +30,7 @@ class HostTrees:
         self._maps: dict[Owner, int] = {}
 
     async def open_for(self, steps: list[dict[str, Any]]) -> list[int]:
-        """Give the trees that steps (see `libos.steps`) ask for and note in each step which one is its own.
+        """Give the trees that steps (see `worlds.steps`) ask for and note in each step which one is its own.
 
         The caller owns the descriptors. Raises OSError, and then gives none.
         """

@@ -58,7 +58,7 @@ def _memory(size: int) -> Node:
 
 
 def _owner(path: str) -> tuple[int, int]:
-    """Give whose files are the app's: the caller's, or, when the caller is root, those of the tree's owner."""
+    """Give whose files are the app's: the caller's, or, where that is root, those of the tree's owner."""
     if not serves_root():
         return os.geteuid(), os.getegid()
     found = os.stat(path)
@@ -76,9 +76,7 @@ async def _host(path: str, stack: ExitStack, *, writable: bool, owner: tuple[int
     """Serve a directory of the host, or one file of a directory."""
     from libos.fs.host import HostTree
 
-    folder, name = (
-        (path, b"") if os.path.isdir(path) else (os.path.dirname(path), os.path.basename(path).encode())
-    )
+    folder, name = _split(path)
     folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         tree = HostTree(folder_fd, writable=writable, owner=owner)

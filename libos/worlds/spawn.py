@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from libos.errors import CommandError, CommandNotFoundError, HostError, SupervisorError
-from libos.streams import Streams
-from libos.world import Running, World, failure_text
+from libos.worlds.streams import Streams
+from libos.worlds.world import Running, World, failure_text
 
 # The number of a world's first program; the world ends with it.
 FIRST_PROGRAM = 0
@@ -66,7 +66,7 @@ async def spawn(world: World, number: int, start: Start, streams: Streams) -> Ru
 
 
 def explained(plan: Plan, start: Start, failure: CommandError) -> CommandError:
-    """Give the error again with what the plan knows: where the command stands on the host, what would bring it."""
+    """Give the error again with what the plan knows: where the command stands on the host, what brings it."""
     from libos.plan import explain_failure
 
     return explain_failure(

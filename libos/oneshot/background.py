@@ -12,9 +12,9 @@ from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from libos.captured import Captured, capture
 from libos.errors import SupervisorError
-from libos.streams import Stream
+from libos.oneshot.captured import Captured, capture
+from libos.worlds.streams import Stream
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -55,7 +55,7 @@ class Call:
                     self.cancel()
                     self._ended.wait(_END_TIMEOUT)
                     raise
-        except CancelledError:
+        except CancelledError:  # noqa: ASYNC103 - of concurrent.futures: a result here, no cancellation
             self._error = SupervisorError("the run was cancelled")
         except Exception as error:
             self._error = error
