@@ -403,3 +403,15 @@ def test_a_plan_can_be_compared() -> None:
     one: Any = plan(memory("/m"))
     assert one == plan(memory("/m"))
     assert one != replace(one, directory="/m")
+
+
+def test_a_published_port_that_is_dialed_too_is_an_error() -> None:
+    manifest = from_mapping(
+        {
+            "app": {"command": ["true"]},
+            "dial": [{"to": "tcp!127.0.0.1!8000"}],
+            "listen": [{"port": 8000}],
+        }
+    )
+    with pytest.raises(ManifestError, match="go round in circles; let the app listen on another port"):
+        lower(manifest, Table())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
@@ -74,11 +75,22 @@ async def _run(request: Request, report: Report | None, file: EventFile | None) 
         trio.open_nursery() as nursery,
         Supervisor(serve_all=request.serve_all) as supervisor,
     ):
+        _allow_descriptors()
         if report is not None or file is not None:
             events = await readers.enter_async_context(supervisor.events())
             nursery.start_soon(_observe, events, report, file)
         status = await _run_app(supervisor, request)
     return status
+
+
+def _allow_descriptors() -> None:
+    """Raise our soft limit of descriptors, of which files and connections of the world take their part.
+
+    Only here: a library leaves its caller's limits alone. The keeper was started before, so apps get the
+    caller's own; programs that use select(2) rely on that, getrlimit(2).
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _observe(events: AsyncIterator[Event], report: Report | None, file: EventFile | None) -> None:

@@ -16,9 +16,7 @@ Where a mount below another one finds its mount point is told in `libos.plan.poi
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from libos.manifest.model import Manifest
 from libos.manifest.problems import Problem, at_origin, error
@@ -36,10 +34,8 @@ from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.lines import INIT_LINES, asked, network_lines, why_served
 from libos.plan.lookup import find
 from libos.plan.model import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
+from libos.plan.network import addresses, network_problems
 from libos.plan.points import Placed, point_below
-
-if TYPE_CHECKING:
-    from libos.net.address import Address
 
 # What the supervisor writes into every world unless the manifest mounts something there.
 _WORLD_FILES = (
@@ -59,7 +55,7 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
 
     Optional mounts whose source is absent are left out, with a line. ManifestError with every error found:
     sources that are absent or neither file nor directory, mount points that do not exist, a working directory
-    that is not in the namespace.
+    that is not in the namespace, a published port that is dialed too.
     """
     if isinstance(manifest, Namespace):
         manifest = Manifest(mounts=manifest.mounts, source="namespace")
@@ -69,6 +65,7 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
         lowering.place(mount)
     directory = manifest.app.directory or "/"
     lowering.check_directory(directory, manifest.source)
+    lowering.problems.extend(network_problems(manifest))
     if lowering.problems:
         raise error(lowering.problems)
     return lowering.plan(manifest, directory)
@@ -216,7 +213,7 @@ class _Lowering:
             steps=tuple(self.steps),
             served=tuple(self.served),
             points=(*self.points, ("/proc", True), ("/dev", True)),
-            dials=tuple(_addresses(manifest)),
+            dials=addresses(manifest),
             listens=manifest.listens,
             command=app.command or (),
             directory=directory,
@@ -232,10 +229,3 @@ class _Lowering:
 
     def problem(self, mount: Mount, message: str) -> None:
         self.problems.append(at_origin(mount.origin or mount.at, message))
-
-
-def _addresses(manifest: Manifest) -> Iterable[Address]:
-    for dial in manifest.dials:
-        from libos.net.address import parse
-
-        yield parse(dial.to)
