@@ -28,6 +28,7 @@ class HostTrees:
     def __init__(self, id_map: Callable[[int, int], Awaitable[int]]) -> None:
         self._id_map = id_map
         self._maps: dict[Owner, int] = {}
+        self._making = trio.Lock()  # worlds that start at once ask for the same owner
 
     async def open_for(self, steps: list[dict[str, Any]]) -> list[int]:
         """Give the trees that steps (see `worlds.steps`) ask for and note in each step which one is its own.
@@ -36,8 +37,9 @@ class HostTrees:
         """
         wanting = [step for step in steps if "source" in step]
         owners = await trio.to_thread.run_sync(lambda: [owner_of(step["source"]) for step in wanting])
-        for owner in set(owners) - self._maps.keys():
-            self._maps[owner] = await self._id_map(*owner)
+        async with self._making:
+            for owner in set(owners) - self._maps.keys():
+                self._maps[owner] = await self._id_map(*owner)
         wanted = [
             (step["source"], step["read_only"], self._maps[owner])
             for step, owner in zip(wanting, owners, strict=True)
