@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ import trio
 
 from libos.cli.relay import carry
 from libos.cli.runner import output_for
-from libos.cli.signals import FORWARDED
+from libos.cli.signals import Forwarder
 from libos.cli.status import exit_status
 from libos.cli.terminal import CallerTerminal
 from libos.control.channel import Channel
@@ -51,13 +50,24 @@ async def _execute(channel: Channel, message: Message, terminal: bool) -> int:
         if terminal:
             with CallerTerminal(0) as caller, output_for(caller) as out_fd:
                 return await _carry(channel, message, caller, out_fd)
-        job, _ = await _start(channel, message, [0, 1, 2])
-        async with unwrapped(), trio.open_nursery() as nursery:
-            nursery.start_soon(_forward, job)
-            nursery.start_soon(job.follow)
-            await job.ended.wait()
+        return await _pass_streams(channel, message)
+
+
+async def _pass_streams(channel: Channel, message: Message) -> int:
+    async with unwrapped(), trio.open_nursery() as nursery:
+        # First of all: the process may be heard of, and this one be signalled, before the answer is here.
+        forwarder = Forwarder()
+        await nursery.start(forwarder.run)
+        with forwarder.start:
+            job, _ = await _start(channel, message, [0, 1, 2])
+        if forwarder.start.cancelled_caught:
             nursery.cancel_scope.cancel()
-        return job.status
+            return exit_status(-forwarder.early[0], "signal")
+        nursery.start_soon(job.follow)
+        await forwarder.attach(job)
+        await job.ended.wait()
+        nursery.cancel_scope.cancel()
+    return job.status
 
 
 async def _carry(channel: Channel, message: Message, caller: CallerTerminal, out_fd: int) -> int:
@@ -121,12 +131,3 @@ async def _start(channel: Channel, message: Message, descriptors: list[int]) -> 
 def _error_of(answer: Message) -> Exception:
     kinds = {kind.exit_status: kind for kind in (CommandError, CommandNotFoundError)}
     return kinds.get(answer.get("exit_status", 0), ControlError)(str(answer.get("text")))
-
-
-async def _forward(job: _RemoteJob) -> None:
-    """Forward signals; a second Ctrl-C kills the process."""
-    interrupts = 0
-    with trio.open_signal_receiver(*FORWARDED) as signals:
-        async for number in signals:
-            interrupts += number == signal.SIGINT
-            await job.send_signal(signal.SIGKILL if interrupts > 1 and number == signal.SIGINT else number)

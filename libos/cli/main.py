@@ -11,10 +11,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 import click
 
+from libos.cli import streams
 from libos.cli.show import complain
 from libos.cli.status import LIBOS_FAILED
 from libos.errors import LibosError
@@ -47,20 +49,22 @@ def libos() -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process; ends the process."""
-    status = _status()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            status = status or _BROKEN_PIPE
+    streams.open_all()
+    status = _status(_run)
+    status = status or _status(sys.stdout.flush)
     # No interpreter teardown: with everything ended and flushed it would only take 20 ms of the caller's
     # time.
     os._exit(status)
 
 
-def _status() -> int:
+def _run() -> object:
+    return libos.main(prog_name="libos", standalone_mode=False)
+
+
+def _status(work: Callable[[], object]) -> int:
+    """Do the work and give the exit status; what it raises is told."""
     try:
-        result = libos.main(prog_name="libos", standalone_mode=False)
+        result = work()
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:

@@ -113,7 +113,7 @@ async def _run_app(supervisor: Supervisor, request: Request) -> ExitStatus:
             if forwarder.start.cancelled_caught:
                 status = ExitStatus(-forwarder.early[0], "signal")
             else:
-                await forwarder.attach(app)
+                await forwarder.attach(app, lambda: app.end("killed"))
                 status = await _attend(app, listener, terminal=request.terminal)
         nursery.cancel_scope.cancel()
     return status

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
-from libos.app import App
 from libos.cli.terminal import by_default
 
 # What another process may send to libos and means for the app.
@@ -22,13 +23,25 @@ START_SECONDS = 2.0
 _JOB_CONTROL = (signal.SIGTSTP, signal.SIGCONT)
 
 
+class Target(Protocol):
+    """A process that is running, wherever."""
+
+    async def send_signal(self, number: int) -> None:
+        """Send a signal to its process group."""
+        ...
+
+
 class Forwarder:
-    """Forwards signals to an app; `start` is the scope in which it is started."""
+    """Forwards signals to a process; `start` is the scope in which it is started.
+
+    A second Ctrl-C calls `end` where it is given, else it kills the process.
+    """
 
     def __init__(self) -> None:
         self.start = trio.CancelScope()
         self.early: list[int] = []
-        self._app: App | None = None
+        self._target: Target | None = None
+        self._end: Callable[[], None] | None = None
         self._interrupts = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -36,30 +49,33 @@ class Forwarder:
         with trio.open_signal_receiver(*FORWARDED, *_JOB_CONTROL) as signals:
             task_status.started()
             async for number in signals:
-                if self._app is not None:
-                    await self._forward(self._app, number)
+                if self._target is not None:
+                    await self._forward(self._target, number)
                 elif number in FORWARDED:
                     self.early.append(number)
                     self.start.deadline = min(self.start.deadline, trio.current_time() + START_SECONDS)
                 elif number == signal.SIGTSTP:
                     _stop_here()
 
-    async def attach(self, app: App) -> None:
-        """Forward to this app from here on, beginning with what came early."""
-        self._app = app
+    async def attach(self, target: Target, end: Callable[[], None] | None = None) -> None:
+        """Forward to this process from here on, beginning with what came early."""
+        self._target, self._end = target, end
         for number in self.early:
-            await self._forward(app, number)
+            await self._forward(target, number)
 
-    async def _forward(self, app: App, number: int) -> None:
+    async def _forward(self, target: Target, number: int) -> None:
         self._interrupts += number == signal.SIGINT
         if number == signal.SIGINT and self._interrupts > 1:
-            app.end("killed")
+            if self._end is not None:
+                self._end()
+            else:
+                await target.send_signal(signal.SIGKILL)
         elif number == signal.SIGTSTP:
-            await app.send_signal(signal.SIGSTOP)
+            await target.send_signal(signal.SIGSTOP)
             _stop_here()
-            await app.send_signal(signal.SIGCONT)
+            await target.send_signal(signal.SIGCONT)
         else:
-            await app.send_signal(number)
+            await target.send_signal(number)
 
 
 def _stop_here() -> None:

@@ -123,7 +123,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
+            input="",  # a pipe: /dev/null itself may be missing
             capture_output=True,
             text=True,
             timeout=_TIMEOUT,

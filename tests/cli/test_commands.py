@@ -65,7 +65,8 @@ def test_check_says_what_is_good(libos: Libos) -> None:
 def test_check_says_every_error_at_its_place(libos: Libos) -> None:
     done = libos("check", "bad.toml")
     assert (done.returncode, done.stdout) == (2, "")
-    assert [line.split()[0] for line in done.stderr.splitlines()] == ["bad.toml:3:1:", "bad.toml:5:6:"]
+    places = [line.split()[0] for line in done.stderr.splitlines()]
+    assert places == ["bad.toml:3:1:", "bad.toml:5:6:", "bad.toml:6:8:"]
     found = json.loads(libos("check", "--json", "bad.toml").stdout)
     assert (found["ok"], found["errors"]) == (False, done.stderr.splitlines())
 
@@ -84,7 +85,9 @@ def test_explain_gives_a_mechanism_and_a_reason_for_each_resource(libos: Libos) 
 def test_explain_as_json_is_the_plan(libos: Libos) -> None:
     plan = json.loads(libos("explain", "--json", "good.toml").stdout)
     assert plan["version"] == 1
-    assert {line["at"] for line in plan["lines"]} >= {"/usr", "/note"}
+    resources = {line["at"]: line for line in plan["resources"]}
+    assert (resources["/usr"]["mechanism"], resources["/note"]["mechanism"]) == ("bind", "served")
+    assert all(line["reason"] and line["origin"] for line in plan["resources"])
 
 
 def test_explain_of_serve_all_binds_nothing(libos: Libos) -> None:
@@ -140,7 +143,17 @@ def test_a_reader_that_leaves_is_no_fault(libos: Libos) -> None:
         ["sh", "-c", f"{program} schema | head -1; {program} schema > /dev/full"], capture_output=True
     )
     assert done.stdout == b"{\n"
-    assert b"Traceback" not in done.stderr
+    assert done.stderr == b"libos: standard output: No space left on device\n"
+    assert done.returncode == 125
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_caller_closed_is_no_fault(libos: Libos, closed: str, tmp_path: Path) -> None:
+    program = str(Path(sys.executable).parent / "libos")
+    script = f"{program} check good.toml {closed}; echo $?; {program} frobnicate {closed}; echo $?"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert [line for line in done.stdout.splitlines() if line.isdigit()] == ["0", "2"]
+    assert "Traceback" not in done.stderr
 
 
 _SLOW = ("trio", "pyfuse3", "pydantic", "rich", "pyroute2", "dns", "pyseccomp", "asyncio")

@@ -158,6 +158,28 @@ def test_exec_forwards_signals(world: World) -> None:
         assert client.wait(20) == 3
 
 
+def test_exec_in_a_world_that_is_stopped_can_be_interrupted(world: World) -> None:
+    os.kill(world.process.pid, signal.SIGSTOP)
+    client = subprocess.Popen(
+        world.account.command(*world.account.libos("exec", "w", "true")), env=world.account.environment
+    )
+    try:
+        # Its signals are taken by trio before it asks: /proc tells when.
+        caught = f"/proc/{client.pid}/status"
+        while not _catches(Path(caught).read_text(), signal.SIGUSR1):
+            os.sched_yield()
+        client.send_signal(signal.SIGINT)
+        assert client.wait(20) == 130
+    finally:
+        os.kill(world.process.pid, signal.SIGCONT)
+
+
+def _catches(status: str, number: signal.Signals) -> bool:
+    """Whether SigCgt in /proc/PID/status (proc_pid_status(5)) has the signal."""
+    mask = next(line for line in status.splitlines() if line.startswith("SigCgt:")).split()[1]
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 def test_exec_ends_when_the_world_ends(world: World) -> None:
     client = subprocess.Popen(
         world.account.command(*world.account.libos("exec", "w", "--", "sh", "-c", "echo up; exec sleep 100")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -47,6 +48,14 @@ def events_of(path: Path) -> list[dict[str, object]]:
 def test_streams_are_the_callers_own(as_user: Account) -> None:
     done = run(as_user, "--", "sh", "-c", "cat; echo err >&2; exit 3", stdin=None, input="in\n")
     assert (done.returncode, done.stdout, done.stderr) == (3, "in\n", "err\n")
+
+
+def test_no_file_of_ours_takes_the_place_of_a_closed_stream(as_user: Account) -> None:
+    words = as_user.libos("run", "--events", "events", "--", "sh", "-c", "cat; echo data; echo data >&2")
+    done = as_user.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words])
+    assert done.returncode == 0
+    assert events_of(as_user.folder / "events")[-1]["kind"] == "app.exit"
+    assert "data" not in (as_user.folder / "events").read_text().replace("echo data", "")
 
 
 @pytest.mark.parametrize(
@@ -136,11 +145,26 @@ def test_the_callers_variables_stay_outside(as_user: Account) -> None:
 
 def test_copy_on_write_leaves_the_host_as_it_was(as_user: Account) -> None:
     (as_user.folder / "file").write_text("old")
-    os.chown(as_user.folder / "file", as_user.uid, -1)
+    os.chown(as_user.folder / "file", as_user.uid, as_user.uid)
     done = run(as_user, "-v", ".:/w:cow", "-w", "/w", "--", "sh", "-c", "echo new > file; touch b; cat file")
     assert done.stdout == "new\n"
     assert (as_user.folder / "file").read_text() == "old"
     assert not (as_user.folder / "b").exists()
+
+
+def test_a_file_of_a_foreign_group_is_not_copied_on_write_and_stays(as_user: Account) -> None:
+    # overlayfs copies a file with its owner and group; those that the world's user namespace does not map
+    # are EOVERFLOW (fs/overlayfs/copy_up.c, ovl_copy_up_one).
+    if os.geteuid() != 0:
+        pytest.skip("only root makes files of a foreign group")
+    file = as_user.folder / "file"
+    file.write_text("old")
+    os.chown(file, as_user.uid, 4321)
+    done = run(as_user, "-v", ".:/w:cow", "--", "sh", "-c", "echo new > /w/file; cat /w/file")
+    assert done.stdout == "old"
+    # Root's files come through an id-mapped mount, which gives nobody a right over them (EACCES).
+    assert os.strerror(errno.EACCES if as_user.uid == 0 else errno.EOVERFLOW) in done.stderr
+    assert file.read_text() == "old"
 
 
 def test_read_write_changes_the_host(as_user: Account) -> None:
