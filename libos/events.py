@@ -87,7 +87,7 @@ class _Reader(AsyncIterator[Event]):
     def put(self, event: Event) -> None:
         try:
             if self._lost:
-                lost = {"reason": f"{self._lost} events were lost: the reader was {BACKLOG} behind"}
+                lost = {"reason": f"events were lost: the reader was {BACKLOG} behind", "lost": self._lost}
                 self._send.send_nowait(Event("error", None, lost))
                 self._lost = 0
             self._send.send_nowait(event)

@@ -2,7 +2,8 @@
 
 It answers the question that every sandbox is asked: why was it denied? A path that is absent from the
 namespace, a name that no grant covers and an address that nothing listens on are counted; what a mounted
-tree itself does not hold is the tree's own affair and is not.
+tree itself does not hold is the tree's own affair and is not. What libraries look for by themselves
+(habits.py) comes last, in one line.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from libos.cli.habits import ALONE, SHARED
 from libos.cli.show import harmless
 from libos.events import Event
 
-# Different things counted; an app that asks for more is counted as a whole from there on. About 1 MB.
+# Different things counted; an app that asks for more is counted as a whole from there on. With LONGEST
+# this is some 5 MB at the most.
 MOST = 10_000
+# Characters kept of a thing's name: more than a file name has (255 bytes), less than a path may (4096).
+LONGEST = 400
 # Lines printed a kind of thing; the events have the rest.
 SHOWN = 40
 
@@ -38,7 +43,7 @@ class Report:
         """Count the event if it is a refusal."""
         if event.kind not in _REFUSALS:
             return
-        key = (event.kind, _subject(event))
+        key = (event.kind, _shortened(_subject(event)))
         if key in self._counts or len(self._counts) < MOST:
             self._counts[key] += 1
         else:
@@ -49,24 +54,54 @@ class Report:
         if not self._counts:
             return ["the app got everything that it asked for"]
         found = [line for kind in _REFUSALS for line in self._section(kind)]
+        found += [
+            f"{count:>7}x path  {path}  (libraries look there by themselves too)"
+            for (kind, path), count in self._counts.most_common()
+            if kind == "path.absent" and path in SHARED
+        ]
         if self._beyond:
             found.append(f"{self._beyond:>7}  more, of things not counted singly")
-        return [*found, self._summary()]
+        return [*found, *self._habits(), self._summary()]
 
     def _section(self, kind: str) -> Iterator[str]:
         word = _REFUSALS[kind][0]
-        counted = [(subject, count) for (of, subject), count in self._counts.most_common() if of == kind]
+        counted = [
+            (subject, count)
+            for (of, subject), count in self._counts.most_common()
+            if of == kind and not _by_habit(of, subject)
+        ]
         for subject, count in counted[:SHOWN]:
             yield f"{count:>7}x {word:<5} {harmless(subject)}"
         if len(counted) > SHOWN:
             yield f"{'':>8} {word:<5} … and {len(counted) - SHOWN} more; --events FILE has them all"
 
+    def _habits(self) -> Iterator[str]:
+        if files := sum(_asked_by_libraries_alone(*key) for key in self._counts):
+            named = "a file that libraries look for by themselves" if files == 1 else ""
+            named = named or f"{files} files that libraries look for by themselves"
+            yield f"         and {named}; --events shows {'it' if files == 1 else 'them'}"
+
     def _summary(self) -> str:
-        things = len(self._counts)
-        remedies = [_REFUSALS[kind] for kind in _REFUSALS if any(of == kind for of, _ in self._counts)]
+        asked = [key for key in self._counts if not _asked_by_libraries_alone(*key)]
+        things = len(asked)
+        if not things:
+            return "the app got everything else that it asked for"
+        remedies = [_REFUSALS[kind] for kind in _REFUSALS if any(of == kind for of, _ in asked)]
         granted = ", ".join(f"a {word} with {remedy}" for word, remedy, _ in remedies if remedy)
         told = f"{things} {'thing was' if things == 1 else 'things were'} asked for and not given"
         return f"{told}; give {granted}" if granted else told
+
+
+def _asked_by_libraries_alone(kind: str, subject: str) -> bool:
+    return kind == "path.absent" and subject in ALONE
+
+
+def _by_habit(kind: str, subject: str) -> bool:
+    return kind == "path.absent" and (subject in ALONE or subject in SHARED)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _subject(event: Event) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libos.cli.report import MOST, SHOWN, Report
+from libos.cli.report import LONGEST, MOST, SHOWN, Report
 from libos.events import Event, Kind
 
 
@@ -51,6 +51,40 @@ def test_an_app_that_asks_for_everything_fills_no_memory_and_no_screen() -> None
     assert len(lines) == SHOWN + 3
     assert f"and {MOST - SHOWN} more" in lines[SHOWN]
     assert lines[SHOWN + 1].split()[:2] == ["5", "more,"]
+
+
+def test_what_libraries_look_for_is_one_line_and_comes_last() -> None:
+    lines = _report(
+        *[("path.absent", {"path": path}) for path in ("/etc/ld.so.preload", "/etc/locale.alias", "/var")] * 3,
+        ("path.absent", {"path": "/etc/shadow"}),
+        ("dial.refused", {"network": "tcp", "address": "1.1.1.1", "port": 80}),
+    )
+    assert [line.split()[:3] for line in lines[:3]] == [
+        ["1x", "path", "/etc/shadow"],
+        ["1x", "dial", "tcp!1.1.1.1!80"],
+        ["3x", "path", "/var"],
+    ]
+    assert lines[3].strip() == "and 2 files that libraries look for by themselves; --events shows them"
+    assert lines[4].startswith("3 things were asked for")
+
+
+def test_an_app_whose_libraries_alone_were_refused_got_everything_else() -> None:
+    assert _report(("path.absent", {"path": "/etc/ld.so.preload"})) == [
+        "         and a file that libraries look for by themselves; --events shows it",
+        "the app got everything else that it asked for",
+    ]
+
+
+def test_a_long_name_is_cut() -> None:
+    (line, _) = _report(("path.absent", {"path": "/" + "x" * 4000}))
+    assert line.endswith("x…")
+    assert len(line) < LONGEST + 20
+
+
+def test_lost_events_are_one_line_whatever_their_number() -> None:
+    lost = "events were lost: the reader was 10000 behind"
+    lines = _report(*[("error", {"reason": lost, "lost": number}) for number in range(50)])
+    assert [line.split()[0] for line in lines[:-1]] == ["50x"]
 
 
 def test_a_fault_says_what_was_done_and_why_it_failed() -> None:
