@@ -56,6 +56,12 @@ class Descriptors:
         if fd is not None:
             self._pinned[key] = fd
 
+    def move(self, key: Key, new_key: Key) -> None:
+        """Keeps a descriptor under another number from now on."""
+        for kept in (self._open, self._pinned):
+            if key in kept:
+                kept[new_key] = kept.pop(key)
+
     def drop(self, key: Key) -> None:
         """Closes the descriptor of an inode."""
         fd = self._open.pop(key, None)

@@ -53,6 +53,8 @@ class HostDirectory(HostNode, Directory):
         """The node of a name: one that is held already costs one call."""
         found = os.stat(name, dir_fd=self.fd(), follow_symlinks=False)
         node = self.tree.nodes.get((found.st_dev, found.st_ino))
+        if node is not None and found.st_nlink > 1 and node.kind != stat.S_IFDIR:
+            node = node.unless_parted()
         if node is None or node.kind != stat.S_IFMT(found.st_mode):
             return self._held(open_path(self.fd(), name), name)
         node.parent, node.name = self, name

@@ -117,6 +117,21 @@ class HostNode(Node):
             raise refusal(errno.ESTALE)
         return self.tree.descriptors.put(self.key, fd)
 
+    def unless_parted(self) -> HostNode | None:
+        """Itself, or None when its file has another number now: an overlay parts a file from its other hard
+        links when it is changed. Kernel: filesystems/overlayfs.rst."""
+        found = os.fstat(self.fd())
+        key = (found.st_dev, found.st_ino)
+        if key == self.key:
+            return self
+        tree = self.tree
+        if tree.nodes.get(self.key) is self:
+            del tree.nodes[self.key]
+        tree.descriptors.move(self.key, key)
+        self.key = key
+        tree.nodes[key] = self
+        return None
+
     def proc_path(self) -> str:
         """A path to exactly this inode; proc_pid_fd(5)."""
         return f"/proc/self/fd/{self.fd()}"

@@ -57,7 +57,29 @@ def mmap_read(path: bytes) -> bytes:
         os.close(fd)
 
 
+def write_below_a_mapping(path: bytes, data: bytes) -> bytes:
+    """What a mapping for reading shows after a write at the file's start that came later."""
+    reader_fd = os.open(path, os.O_RDONLY)
+    with mmap.mmap(reader_fd, 0, prot=mmap.PROT_READ) as area:
+        writer_fd = os.open(path, os.O_WRONLY)
+        os.pwrite(writer_fd, data, 0)
+        os.close(writer_fd)
+        os.close(reader_fd)
+        return bytes(area)
+
+
+def begin(path: bytes) -> None:
+    """Goes to a directory, made if it is absent, and lets go of all that the case before left open."""
+    os.closerange(3, 256)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        pass
+    os.chdir(path)
+
+
 OPERATIONS = {
+    "begin": begin,
     "open": os.open,
     "close": os.close,
     "read": os.read,
@@ -89,6 +111,7 @@ OPERATIONS = {
     "removexattr": os.removexattr,
     "mmap_write": mmap_write,
     "mmap_read": mmap_read,
+    "write_below_a_mapping": write_below_a_mapping,
     "statvfs": lambda path: os.statvfs(path).f_namemax,
 }
 

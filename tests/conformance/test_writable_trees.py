@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conformance.cases import CASES, KERNEL_CASES, Case
+from conformance.cases import CASES, KERNEL_CASES, SEEDED_CASES, Case, seed
 from conformance.subjects import CALLED, KERNEL, Subject
 
 
@@ -23,4 +23,12 @@ async def test_case(subject: Subject, case: Case) -> None:
 @pytest.mark.parametrize("subject", named(KERNEL))
 async def test_kernel_case(subject: Subject, case: Case) -> None:
     async with subject() as files:
+        await case(files)
+
+
+@pytest.mark.parametrize("case", SEEDED_CASES, ids=lambda case: case.__name__)
+@pytest.mark.parametrize("subject", named(CALLED | KERNEL))
+async def test_seeded_case(subject: Subject, case: Case) -> None:
+    async with subject() as files:
+        await seed(files)
         await case(files)

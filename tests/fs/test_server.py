@@ -99,8 +99,9 @@ async def test_a_server_that_is_cancelled_frees_waiting_programs() -> None:
         mount.stop()
         with trio.fail_after(5):
             assert await program.wait() == 1
-        # cat asks again after EINTR, and finds its world closed.
-        assert b"Stale file handle" in await program.stderr.receive_some()
+        # cat asks again after EINTR, and finds its world closed, or the server gone already.
+        said = await program.stderr.receive_some()
+        assert b"Stale file handle" in said or b"not connected" in said
         await program.close()
     assert stalled.closed
 
