@@ -178,6 +178,8 @@ class Supervisor:
         HostError, SupervisorError.
         """
         plan = self._plan(manifest)
+        if not plan.command:
+            raise ManifestError("no command is given: write one after --, or as command in [app]")
         start = Start(plan.command, plan.environment, plan.directory, terminal_size(terminal))
         with self._named(name or plan.name, plan.command) as known_as:
             launch = await self._spares.take(plan) or await self._prepare(plan)

@@ -37,6 +37,8 @@ def open_event_file(where: str) -> Iterator[EventFile]:
 
 
 def _open(where: str) -> int:
+    if where in ("", "-"):
+        raise click.UsageError(f"--events {where}: name a file, or a descriptor by its number, such as 2")
     try:
         if not where.isdigit():
             return os.open(where, _FLAGS, 0o666)

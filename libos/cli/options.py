@@ -54,6 +54,9 @@ class ViewOptions:
         )
 
 
+_EXAMPLE = "libos run -v .:/work -- ls -l /work"
+
+
 class WithCommand(click.Command):
     """A click command whose arguments after the first `--` are the app's command."""
 
@@ -64,7 +67,15 @@ class WithCommand(click.Command):
             if not rest:
                 raise click.UsageError("a command must follow --", ctx)
             ctx.meta["libos.command"] = tuple(rest)
-        return super().parse_args(ctx, args)
+            return super().parse_args(ctx, args)
+        words = [word for word in args if not word.startswith("-")]  # click empties args
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            mistyped = isinstance(error, click.NoSuchOption) and error.possibilities
+            if ctx.allow_interspersed_args and words and not mistyped:
+                error.message = f"{error.message} A command stands after --, as in: {_EXAMPLE}"
+            raise
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- COMMAND ...]"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import Any
 
 import click
@@ -44,6 +46,7 @@ def command(
     view = take_view(ctx, parameters)
     if view.manifest_path is None and not view.command:
         raise click.UsageError("nothing to run: name a manifest, or a command after --", ctx)
+    _refuse_program_as_manifest(view.manifest_path, ctx)
     wants_terminal = choose_terminal(terminal)
     manifest = view.manifest()
 
@@ -56,6 +59,13 @@ def command(
 
         explain_failure()
         raise
+
+
+def _refuse_program_as_manifest(path: str | None, ctx: click.Context) -> None:
+    """Tell who forgets the dashes: `libos run ls`."""
+    if path and "/" not in path and not os.path.exists(path) and shutil.which(path):
+        told = f'"{path}" is no manifest but a program; a command stands after --: libos run -- {path}'
+        raise click.UsageError(told, ctx)
 
 
 def choose_terminal(asked: bool | None) -> bool:

@@ -45,7 +45,7 @@ def run(request: Request) -> int:
     """Run the app to its end and give the exit status. Raises LibosError."""
     report = Report() if request.report else None
     with ExitStack() as stack:
-        file = stack.enter_context(open_event_file(request.events)) if request.events else None
+        file = stack.enter_context(open_event_file(request.events)) if request.events is not None else None
         try:
             status = trio.run(_run, request, report, file)
         finally:

@@ -64,8 +64,13 @@ def open_folder() -> Iterator[Folder]:
     Raises ControlError when it is not a private directory of this user.
     """
     path = folder_path()
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700)
+    try:
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+    except OSError as error:
+        raise ControlError(
+            f"{path} cannot be made: {error.strerror}; set XDG_RUNTIME_DIR to a folder of yours"
+        ) from error
     try:
         folder_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

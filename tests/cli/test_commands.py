@@ -125,6 +125,12 @@ def test_usage_errors_are_2_and_the_last_line_says_what(libos: Libos, words: tup
     assert done.stderr.splitlines()[-1].startswith("libos: ")
 
 
+def test_libos_alone_prints_its_help_on_stderr(libos: Libos) -> None:
+    done = libos()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == libos("--help").stdout
+
+
 def test_help_names_every_command(libos: Libos) -> None:
     text = libos("--help").stdout
     for name in ("run", "check", "explain", "ns", "doctor", "schema", "ps", "exec", "kill"):

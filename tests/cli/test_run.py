@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,6 +114,46 @@ def test_usage_errors_are_2(as_user: Account, words: tuple[str, ...]) -> None:
     done = run(as_user, *words)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("libos: ")
+
+
+def test_a_manifest_without_a_command_is_an_error(as_user: Account) -> None:
+    (as_user.folder / "m.toml").write_text("libos = 1\n")
+    done = run(as_user, "m.toml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("libos: no command is given: write one after --")
+
+
+@pytest.mark.parametrize("words", [("ls",), ("ls", "-l"), ("ls", "/"), ("-v", "/usr:/u", "ls", "/u")])
+def test_who_forgets_the_dashes_is_told(as_user: Account, words: tuple[str, ...]) -> None:
+    done = run(as_user, *words)
+    assert done.returncode == 2
+    assert "command stands after --" in done.stderr.splitlines()[-1].lower()
+
+
+def test_a_name_taken_by_two_at_once_is_one_worlds(as_user: Account) -> None:
+    words = as_user.command(*as_user.libos("run", "--name", "w", "--", "cat"))
+    settings = {"env": as_user.environment, "cwd": as_user.folder, "stdin": subprocess.PIPE}
+    pair = [subprocess.Popen(words, stderr=subprocess.PIPE, **settings) for _ in range(2)]  # type: ignore[call-overload]
+    # The one that was refused ends by itself; the other at the end of its input.
+    loser = next(process for process in _as_they_end(pair))
+    winner = next(process for process in pair if process is not loser)
+    assert b'a world named "w" is running' in loser.communicate(timeout=20)[1]
+    assert winner.communicate(timeout=20) == (None, b"")
+    assert [process.returncode for process in (loser, winner)] == [125, 0]
+
+
+def _as_they_end(processes: list[subprocess.Popen[bytes]]) -> Iterator[subprocess.Popen[bytes]]:
+    """Give each process once it has ended."""
+    by_fd = {os.pidfd_open(process.pid): process for process in processes}
+    try:
+        with select.epoll() as poll:
+            for fd in by_fd:
+                poll.register(fd, select.EPOLLIN)
+            for fd, _ in poll.poll(20, 1):
+                yield by_fd[fd]
+    finally:
+        for fd in by_fd:
+            os.close(fd)
 
 
 def test_options_after_the_dashes_are_the_commands(as_user: Account) -> None:
@@ -233,7 +275,7 @@ def test_a_disk_that_is_full_of_events_does_not_hurt_the_app(as_user: Account) -
     assert "No space left" in done.stderr
 
 
-@pytest.mark.parametrize("where", ["77", "99999999999999999999", "/no/such/folder/file"])
+@pytest.mark.parametrize("where", ["77", "99999999999999999999", "/no/such/folder/file", "", "-", "."])
 def test_events_that_can_go_nowhere_are_a_usage_error(as_user: Account, where: str) -> None:
     done = run(as_user, "--events", where, "--", "echo", "started")
     assert (done.returncode, done.stdout) == (2, "")
@@ -296,13 +338,34 @@ def test_a_control_folder_that_cannot_be_used_stops_only_what_was_named(as_user:
     assert (named.returncode, named.stdout) == (125, "")
 
 
+def test_a_control_folder_that_cannot_be_made_stops_only_what_was_named(as_user: Account) -> None:
+    script = 'mount -t tmpfs -o ro none "$XDG_RUNTIME_DIR"; exec "$@"'
+
+    def read_only(*words: str) -> subprocess.CompletedProcess[str]:
+        return as_user.run(["unshare", "-Urm", "sh", "-c", script, "sh", *as_user.libos(*words)])
+
+    unnamed = read_only("run", "--", "echo", "ran")
+    assert (unnamed.returncode, unnamed.stdout) == (0, "ran\n")
+    assert "set XDG_RUNTIME_DIR" in unnamed.stderr
+    for words in (("run", "--name", "w", "--", "echo", "ran"), ("ps",)):
+        done = read_only(*words)
+        assert (done.returncode, done.stdout) == (125, "")
+        assert "Traceback" not in done.stderr
+
+
+def test_a_published_port_that_is_taken_is_told_and_nothing_starts(as_user: Account) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run(as_user, "-p", f"{port}:80", "--", "echo", "started")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert f"127.0.0.1:{port}: something listens there already" in done.stderr.splitlines()[-1]
+
+
 def test_a_port_is_published_on_loopback(as_user: Account) -> None:
     script = (
         "import socket as s; l = s.create_server(('', 8000)); print('ready', flush=True); "
         "c, _ = l.accept(); c.sendall(b'hello'); c.close()"
     )
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
