@@ -8,6 +8,7 @@ The run fails when a mount, a namespace, a process or a socket file that it made
 from __future__ import annotations
 
 import functools
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ _left = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_before] = Before()
+    # A suite in a shell's background starts with these ignored, and so would what the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def _rank(item: pytest.Item) -> tuple[bool, int]:
@@ -50,7 +54,10 @@ def _why_not(name: str) -> str | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "as_user" in metafunc.fixturenames:
-        metafunc.parametrize("as_user", accounts.names(), indirect=True)
+        marker = metafunc.definition.get_closest_marker("accounts")
+        wanted = marker.args if marker else accounts.names()
+        names = [name for name in accounts.names() if name in wanted]
+        metafunc.parametrize("as_user", names, indirect=True)
 
 
 @pytest.fixture

@@ -22,10 +22,14 @@ from libos.kernel import namespaces, process
 
 # Milliseconds that the inside half gets to end by itself when its own channel closes.
 _GRACE = 500
+# Signals that cannot be set, and the one that Python needs ignored: a closed channel is an error there.
+_FIXED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}
 
 
 def main(outside_fd: int, inside_fd: int) -> None:
     """Run the keeper with its two channels to the supervisor; never returns."""
+    for number in signal.valid_signals() - _FIXED:
+        signal.signal(number, signal.SIG_DFL)  # what the caller ignored, as under nohup, is not for apps
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the supervisor's end ends the keeper
     supervisor = socket.socket(fileno=outside_fd)

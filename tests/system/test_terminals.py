@@ -106,7 +106,8 @@ async def test_control_c_interrupts_the_foreground_and_not_the_shell(supervisor:
     screen = Screen(app)
     await screen.write("PS1=ready-$((40+2)); stty -echo\n")
     await screen.until("ready-42")
-    await screen.write("echo up-$((1+1)); sleep 100\n")
+    # The job itself says that it is up: then the shell has put it in the foreground.
+    await screen.write("sh -c 'echo up-$((1+1)); exec sleep 100'\n")
     await screen.until("up-2")
     await screen.write("\x03")
     await screen.until("ready-42")
@@ -185,8 +186,9 @@ async def test_a_new_size_is_seen_with_sigwinch(supervisor: libos.Supervisor) ->
 async def test_a_closed_terminal_hangs_up(supervisor: libos.Supervisor) -> None:
     app = await supervisor.start(world("cat"), terminal=True)
     app.close_terminal()
+    # Which comes first is the kernel's choice: the session's hangup, or what cat's read gives, end of file or EIO.
     with trio.fail_after(10):
-        assert (await app.wait()).returncode in (-signal.SIGHUP, 0)
+        assert (await app.wait()).returncode in (-signal.SIGHUP, 0, 1)
 
 
 async def test_a_further_program_gets_a_terminal_of_its_own(supervisor: libos.Supervisor) -> None:

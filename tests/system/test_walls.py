@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from accounts import Account
 from worlds import Worlds
 
 import libos
@@ -37,6 +38,12 @@ for line in sys.argv[1:]:
 def tried(worlds: Worlds, *lines: str, **options: object) -> dict[str, str]:
     """What each expression gave in one world."""
     return dict(zip(lines, worlds.python(TRY, *lines, **options).out.splitlines(), strict=True))
+
+
+def test_what_the_caller_ignored_is_not_ignored_by_the_app(as_user: Account) -> None:
+    ignoring = ["sh", "-c", "trap '' HUP INT QUIT USR1 PIPE; exec \"$@\"", "sh"]
+    done = as_user.run([*ignoring, *as_user.libos("run", "--", "grep", "SigIgn", "/proc/self/status")])
+    assert done.stdout.split() == ["SigIgn:", "0" * 16], done.stderr
 
 
 def test_no_capability_in_any_set_and_none_to_come(worlds: Worlds) -> None:
