@@ -80,6 +80,12 @@ def _library(failure: Failure, facts: Facts) -> Diagnosis | None:
     return Diagnosis(f"{library} cannot be loaded: {failure.message}", remedy)
 
 
+def _in_a_world(failure: Failure, facts: Facts) -> Diagnosis | None:
+    if not facts.in_world:
+        return None
+    return Diagnosis("this is a world of libos, and its walls forbid a world within", "start it outside")
+
+
 def _no_fuse_device(failure: Failure, facts: Facts) -> Diagnosis | None:
     if failure.step != "/dev/fuse" or failure.number not in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return None
@@ -191,6 +197,7 @@ def _closed_userns(failure: Failure, facts: Facts) -> Diagnosis | None:
 
 _RULES: tuple[Rule, ...] = (
     _library,
+    _in_a_world,
     _no_fuse_device,
     _closed_fuse_device,
     _fuse_too_old,

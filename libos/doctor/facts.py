@@ -32,6 +32,7 @@ class Facts:
     fuse_known: bool = True  # whether the kernel has the file system now
     seccomp_filtered: bool = False  # whether this process itself runs under a filter
     proc_masked: bool = False  # whether parts of /proc are covered
+    in_world: bool = False  # whether this is a world of libos itself
 
     def limit(self, kind: str) -> int | None:
         """Give user.max_<kind>_namespaces."""
@@ -53,6 +54,7 @@ def read_facts() -> Facts:
         fuse_known="fuse" in _read("/proc/filesystems").split(),
         seccomp_filtered=_status("Seccomp") not in ("", _NO_SECCOMP),
         proc_masked=any(point.startswith("/proc/") for point in _mount_points()),
+        in_world=_root_is_served_by_libos(),
     )
 
 
@@ -74,6 +76,12 @@ def _status(key: str) -> str:
 
 def _mount_points() -> list[str]:
     return [line.split()[4] for line in _read("/proc/self/mountinfo").splitlines()]
+
+
+def _root_is_served_by_libos() -> bool:
+    """Whether "/" is a FUSE file system named libos: "... / ... - fuse libos ..." (proc_pid_mountinfo(5))."""
+    lines = (line.partition(" - ") for line in _read("/proc/self/mountinfo").splitlines())
+    return any(head.split()[4] == "/" and tail.startswith("fuse libos ") for head, _, tail in lines)
 
 
 def _container() -> str | None:

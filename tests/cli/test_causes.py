@@ -27,6 +27,7 @@ _DOCKER = Facts(uid=0, container="docker", fuse_device="absent", seccomp_filtere
         ("network namespace", errno.ENOSPC, Facts(limits=(("net", 0),)), "is 0", "user.max_net_namespaces="),
         ("a world's namespaces", errno.ENOSPC, Facts(limits=(("pid", 0), ("net", 9))), "pid", "max_pid"),
         ("/dev/fuse", errno.ENOENT, Facts(), "not loaded", "modprobe fuse"),
+        ("/dev/fuse", errno.ENOENT, Facts(in_world=True), "a world of libos", "outside"),
         ("/dev/fuse", errno.EACCES, Facts(uid=1000), "closed", "chmod 0666 /dev/fuse"),
         ("/dev/fuse", errno.ENOENT, _DOCKER, "no /dev/fuse", "--device /dev/fuse"),
         ("/dev/fuse", errno.EPERM, _DOCKER, "may not use", "--device /dev/fuse"),

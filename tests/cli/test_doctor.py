@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from accounts import Account
 
+import libos
 from libos.doctor.examine import STEPS
 
 pytestmark = pytest.mark.system
@@ -105,6 +108,16 @@ def test_a_run_without_fuse_says_why_and_what_to_do(as_user: Account) -> None:
     done = _worse(as_user, "mount -t tmpfs none /dev", "run", "--", "echo", "started")
     assert (done.returncode, done.stdout) == (125, "")
     assert "modprobe fuse" in done.stderr
+
+
+def test_a_world_within_a_world_is_told_apart_from_a_machine_that_lacks_something(as_user: Account) -> None:
+    project = Path(libos.__file__).parents[1]
+    mounts = [word for folder in {project, Path(sys.prefix)} for word in ("-v", f"{folder}:{folder}")]
+    inner = as_user.libos("run", "--", "echo", "started")
+    done = as_user.run(as_user.libos("run", *mounts, "--", *inner))
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "this is a world of libos" in done.stderr
+    assert "modprobe" not in done.stderr
 
 
 def test_the_doctor_leaves_the_machine_as_it_was(as_user: Account) -> None:
