@@ -24,6 +24,7 @@ SUPERVISED: dict[str, Callable[[libos.Supervisor, Path], Awaitable[list[Figure]]
     "relay": relay.measure,
 }
 ALONE: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
+    "first": launch.first,
     "command": command.measure,
     "memory": memory.measure,
 }
