@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -82,43 +84,44 @@ def tree(folder: Path) -> Iterator[host.HostTree]:
         os.close(root_fd)
 
 
-def below_bindfs(folder: Path, point: Path) -> list[str]:
-    """The command that mounts bindfs (C, libfuse) in namespaces of its own and runs a worker there."""
+def below_bindfs(folder: Path, point: Path, processor: int | None = None) -> list[str]:
+    """The command that mounts bindfs (C, libfuse) in namespaces of its own and runs a worker there; bindfs
+    stays on `processor`."""
     point.mkdir(exist_ok=True)
-    script = 'point=$2; bindfs --no-allow-other "$1" "$2" || exit; shift 2; "$@"; umount "$point"'
-    return [
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "--mount",
-        "sh",
-        "-c",
-        script,
-        "sh",
-        str(folder),
-        str(point),
-    ]
+    mount = "bindfs" if processor is None else f"taskset -c {processor} bindfs"
+    script = f'point=$2; {mount} --no-allow-other "$1" "$2" || exit; shift 2; "$@"; umount "$point"'
+    namespaces = ["unshare", "--user", "--map-root-user", "--mount"]
+    return [*namespaces, "sh", "-c", script, "sh", str(folder), str(point)]
+
+
+@asynccontextmanager
+async def bindfs_worker(
+    folder: Path, point: Path, processor: int | None = None
+) -> AsyncIterator[Worker | None]:
+    """A worker that sees the folder through bindfs; None, and a line that says so, where there is none."""
+    if shutil.which("bindfs") is None:
+        print("skipped: comparison with bindfs, which is not installed", file=sys.stderr)
+        yield None
+        return
+    async with outside(below_bindfs(folder, point, processor)) as worker:
+        yield worker
 
 
 async def served(supervisor: libos.Supervisor, scratch: Path) -> list[Figure]:
     """A tree that Python answers: stats that nothing has cached, and reads that the kernel has cached."""
     folder = make_files(scratch)
     large = str(folder / "large")
-    point = scratch / "bindfs"
     with tree(folder) as node:
         async with (
             in_world(supervisor, mount=[{"at": "/data", "node": node}]) as inside,
             outside() as peer,
-            outside(below_bindfs(folder, point)) as bindfs,
+            bindfs_worker(folder, scratch / "bindfs") as bindfs,
         ):
-            stats = await interleaved(
-                {
-                    "world, served": _fresh_stats(inside, "/data"),
-                    "bindfs": _fresh_stats(bindfs, str(point)),
-                    "outside": _fresh_stats(peer, str(folder)),
-                },
-                STAT_SAMPLES,
-            )
+            subjects = {"world, served": _fresh_stats(inside, "/data")}
+            if bindfs is not None:
+                subjects["bindfs"] = _fresh_stats(bindfs, str(scratch / "bindfs"))
+            subjects["outside"] = _fresh_stats(peer, str(folder))
+            stats = await interleaved(subjects, STAT_SAMPLES)
             reads = await interleaved(
                 {
                     "world, served": lambda: inside.ask("read", "/data/large"),
@@ -130,7 +133,58 @@ async def served(supervisor: libos.Supervisor, scratch: Path) -> list[Figure]:
     return [
         Figure("uncached stats, served", "/s", stats, Goal(5000, "at least", "median")),
         Figure("warm reads, served", "GB/s", reads, Goal(0.8, "at least", "ratio")),
+        *await pinned(supervisor, scratch),
     ]
+
+
+async def pinned(supervisor: libos.Supervisor, scratch: Path) -> list[Figure]:
+    """Uncached stats and cached reads against bindfs, both servers on one processor; the clients on another
+    one, or on the same."""
+    processors = sorted(os.sched_getaffinity(0))
+    server = processors[0]
+    places = {"one processor": server}
+    if len(processors) > 1:
+        places = {"two processors": processors[1], **places}
+    figures: list[Figure] = []
+    os.sched_setaffinity(0, {server})
+    try:
+        for place, client in places.items():
+            figures += await _against_bindfs(supervisor, scratch, place, server, client)
+    finally:
+        os.sched_setaffinity(0, processors)
+    return figures
+
+
+async def _against_bindfs(
+    supervisor: libos.Supervisor, scratch: Path, place: str, server: int, client: int
+) -> list[Figure]:
+    folder, point = make_files(scratch), scratch / "bindfs"
+    with tree(folder) as node:
+        async with (
+            in_world(supervisor, mount=[{"at": "/data", "node": node}]) as inside,
+            bindfs_worker(folder, point, server) as bindfs,
+        ):
+            if bindfs is None:
+                return []
+            workers = {"world, served": (inside, "/data"), "bindfs": (bindfs, str(point))}
+            for worker, _ in workers.values():
+                await worker.ask("pin", client)
+            stats = await interleaved({name: _fresh_stats(*at) for name, at in workers.items()}, STAT_SAMPLES)
+            reads = await interleaved(
+                {name: _large_reads(*at) for name, at in workers.items()}, STAT_SAMPLES, 1e-9
+            )
+    goal = Goal(0.9 if server != client else 0.5, "at least", "ratio")
+    return [
+        Figure(f"uncached stats, {place}", "/s", stats, goal),
+        Figure(f"cached reads, {place}", "GB/s", reads, Goal(1.0, "at least", "ratio")),
+    ]
+
+
+def _large_reads(worker: Worker, folder: str) -> Sample:
+    async def sample() -> float:
+        return await worker.ask("read", f"{folder}/large")
+
+    return sample
 
 
 def _fresh_stats(worker: Worker, folder: str) -> Sample:

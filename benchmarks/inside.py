@@ -27,6 +27,12 @@ def start(command: list[str]) -> float:
     return took
 
 
+def pin(processor: int) -> float:
+    """Run on this processor alone from now on."""
+    os.sched_setaffinity(0, {processor})
+    return 0.0
+
+
 def stat_all(folder: str, times: int) -> float:
     """stat(2) each entry of a folder; seconds for one stat."""
     paths = [os.path.join(folder, name) for name in os.listdir(folder)]

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import trio
 
 from libos.fs.inodes import Inode
-from libos.fs.node import refusal
 from libos.fs.requests import Request, Requests
 from libos.fs.worlds import Attachment, Fault, OnFault
 
@@ -35,36 +35,38 @@ Answer = TypeVar("Answer")
 class Boundary:
     """Runs operations of nodes for one server."""
 
-    def __init__(self, on_fault: OnFault) -> None:
+    def __init__(self, on_fault: OnFault, refuse: Callable[[int], Exception]) -> None:
+        """`refuse` makes the protocol library's exception for an errno."""
         self.requests: Requests[Attachment | None] = Requests()
         self._on_fault = on_fault
+        self._refuse = refuse
 
     async def answer(
         self,
         operation: str,
         inode: Inode[Attachment | None],
         thread: int,
-        work: Callable[[], Awaitable[Answer]],
-        *,
-        known: bool = True,
+        known: bool,
+        method: Callable[..., Awaitable[Answer]],
+        *arguments: object,
     ) -> Answer:
-        """What `work` gives, or an OSError whose errno the kernel takes. `thread` is who asks, or, where that
-        is not `known`, who opened what is used."""
+        """What the method gives, or the exception of an errno that the kernel takes. `thread` is who asks,
+        or, where that is not `known`, who opened what is used."""
         limit = inode.node.deadline
         deadline = DEADLINE if limit is None else limit
         request = Request(inode.world, inode.number, thread, known, deadline)
         try:
-            return await self.requests.answer(request, work)
+            return await self.requests.answer(request, method(*arguments))
         except OSError as error:
             if request.timed_out:
-                waited = trio.current_time() - request.since
+                waited = time.monotonic() - request.since
                 self.report(operation, inode, TimeoutError(f"no answer in {waited:.1f} s"))
-            raise refusal(_sendable(error.errno)) from error
+            raise self._refuse(_sendable(error.errno)) from None
         except BaseException as error:
             if not _is_ours(error):
                 raise
             self.report(operation, inode, error)
-            raise refusal(errno.EIO) from error  # noqa: ASYNC104 - Cancelled is raised again above
+            raise self._refuse(errno.EIO) from None  # noqa: ASYNC104 - Cancelled is raised again above
 
     def report(self, operation: str, inode: Inode[Attachment | None], error: BaseException) -> None:
         """Reports what a node did wrong; never raises."""

@@ -31,12 +31,11 @@ def on_inode(method: Method) -> Any:
     operation = method.__name__
 
     @functools.wraps(method)
-    async def run(self: Dispatch, number: int, *rest: Any) -> Any:
+    def run(self: Dispatch, number: int, *rest: Any) -> Awaitable[Any]:
         inode = self.inodes.get(number)
         if inode is None:
             raise self.refuse(errno.ESTALE)
-        work = functools.partial(method, self, inode, *rest)
-        return await self.guarded(operation, inode, rest[-1].pid, work)
+        return self.boundary.answer(operation, inode, rest[-1].pid, True, method, self, inode, *rest)
 
     return run
 
@@ -46,12 +45,13 @@ def on_open(method: Method) -> Any:
     operation = method.__name__
 
     @functools.wraps(method)
-    async def run(self: Dispatch, number: int, *rest: Any) -> Any:
+    def run(self: Dispatch, number: int, *rest: Any) -> Awaitable[Any]:
         opened = self.opens.get(number)
         if opened is None:
             raise self.refuse(errno.ESTALE)
-        work = functools.partial(method, self, opened, *rest)
-        return await self.guarded(operation, opened.inode, opened.thread, work, known=False)
+        return self.boundary.answer(
+            operation, opened.inode, opened.thread, False, method, self, opened, *rest
+        )
 
     return run
 
@@ -67,24 +67,9 @@ class Dispatch(ABC):
         self.root = MountRoot()
         self.inodes: Inodes[Attachment | None] = Inodes(self.root, None)
         self.opens = Opens()
-        self.boundary = Boundary(on_fault)
+        self.boundary = Boundary(on_fault, self.refuse)
         self.notifier = notifier
         self.ready = trio.Event()
-
-    async def guarded(
-        self,
-        operation: str,
-        inode: AnyInode,
-        thread: int,
-        work: Callable[[], Awaitable[Any]],
-        *,
-        known: bool = True,
-    ) -> Any:
-        """What `work` gives, or the protocol library's exception."""
-        try:
-            return await self.boundary.answer(operation, inode, thread, work, known=known)
-        except OSError as error:
-            raise self.refuse(error.errno or errno.EIO) from None
 
     @abstractmethod
     def entry(self, inode: AnyInode, attributes: Attributes | None) -> Any:

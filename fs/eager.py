@@ -24,10 +24,15 @@ from typing import Any
 
 import trio
 
+from libos.fs.requests import WorkerScope
+
 # Seconds to look for the next request before sleeping: a program that uses files one after another asks
-# again within this, and waking a sleeping thread costs as much. Not where the program needs our processor
-# to go on.
-SPIN = 25e-6 if len(os.sched_getaffinity(0)) > 1 else 0.0
+# again within this, and waking a sleeping thread costs as much. Each look gives way to whoever needs our
+# processor: where there is one alone, that is the program.
+SPIN = 25e-6
+# After this many sleeps that no look could spare, only each of RARE sleeps begins with looking.
+PATIENCE = 4
+RARE = 16
 # Requests answered in a row before other tasks run.
 BURST = 16
 
@@ -41,25 +46,36 @@ class Gate:
         self._lock = trio.Lock()
         self._sleeper: trio.lowlevel.Task | None = None
         self._in_a_row = 0
+        self._in_vain = 0
+        self._seen = False
 
     def readable(self) -> bool:
         """Whether reading gives something at once (a request, or the end)."""
         return bool(self._poll.poll(0))
 
     def soon_readable(self) -> bool:
-        """As `readable`, but looks for up to SPIN."""
+        """As `readable`, but looks for up to SPIN while that has been worth it lately."""
+        if self.readable():
+            return True
+        if self._in_vain >= PATIENCE and self._in_vain % RARE:
+            self._in_vain += 1
+            return False
         until = time.perf_counter() + SPIN
-        while not self.readable():
-            if time.perf_counter() >= until:
-                return False
-        return True
+        while time.perf_counter() < until:
+            os.sched_yield()
+            if self.readable():
+                self._in_vain = 0
+                return True
+        self._in_vain += 1
+        return False
 
     async def __aenter__(self) -> None:
         self._in_a_row += 1
         if self._in_a_row >= BURST:
             self._in_a_row = 0
             await trio.lowlevel.checkpoint()
-        if not self.soon_readable():
+        self._seen = self.soon_readable()
+        if not self._seen:
             self._in_a_row = 0
             await self._become_sleeper()
 
@@ -75,6 +91,9 @@ class Gate:
     async def wait_readable(self, fd: int) -> None:
         """Returns when reading will not block. Whoever saw a request that is gone again takes the lock
         first."""
+        if self._seen:
+            self._seen = False  # by this task just now: no checkpoint is between
+            return
         while not self.readable():
             if self._sleeper is not trio.lowlevel.current_task():
                 await self._become_sleeper()
@@ -98,11 +117,12 @@ class Nursery:
         self._nursery.start_soon(self._work, worker, args, name=name)
 
     async def _work(self, worker: Callable[..., Awaitable[None]], args: tuple[object, ...]) -> None:
-        while True:
-            try:
-                return await worker(self, *args)
-            except BlockingIOError:
-                continue
+        with WorkerScope():
+            while True:
+                try:
+                    return await worker(self, *args)
+                except BlockingIOError:
+                    continue
 
 
 @asynccontextmanager

@@ -52,12 +52,13 @@ class HostDirectory(HostNode, Directory):
     def _node(self, name: bytes) -> HostNode:
         """The node of a name: one that is held already costs one call."""
         found = os.stat(name, dir_fd=self.fd(), follow_symlinks=False)
-        node = self.tree.nodes.get((found.st_dev, found.st_ino))
+        node = self.tree.held((found.st_dev, found.st_ino))
         if node is not None and found.st_nlink > 1 and node.kind != stat.S_IFDIR:
             node = node.unless_parted()
         if node is None or node.kind != stat.S_IFMT(found.st_mode):
             return self._held(open_path(self.fd(), name), name)
         node.parent, node.name = self, name
+        node.looked_at(found)
         return node
 
     def _held(self, fd: int, name: bytes) -> HostNode:
@@ -65,13 +66,14 @@ class HostDirectory(HostNode, Directory):
         found = os.fstat(fd)
         key = (found.st_dev, found.st_ino)
         kind = stat.S_IFMT(found.st_mode)
-        node = self.tree.nodes.get(key)
+        node = self.tree.held(key)
         if node is None or node.kind != kind:
             node = KINDS.get(kind, HostNode)(self.tree, key, self, name, kind)
-            self.tree.nodes[key] = node
+            self.tree.hold(node)
         else:
             node.parent, node.name = self, name
         self.tree.descriptors.put(key, fd)
+        node.looked_at(found)
         return node
 
     async def readdir(self) -> list[bytes]:
@@ -95,6 +97,7 @@ class HostDirectory(HostNode, Directory):
             tree.require_writable()
             os.mkdir(name, mode & 0o777, dir_fd=self.fd())
             node = self._node(name)
+            node.found = None
             os.chmod(node.proc_path(), mode & 0o1777 | os.stat(node.proc_path()).st_mode & stat.S_ISGID)
             return node
 
@@ -111,6 +114,7 @@ class HostDirectory(HostNode, Directory):
                 raise refusal(errno.EPERM, name)
             os.mknod(name, mode & ~0o7000, dir_fd=self.fd())
             node = self._node(name)
+            node.found = None
             os.chmod(node.proc_path(), mode & 0o777)
             return node
 
@@ -141,7 +145,7 @@ class HostDirectory(HostNode, Directory):
             found = os.stat(name, dir_fd=self.fd(), follow_symlinks=False)
         except FileNotFoundError:
             return None
-        node = self.tree.nodes.get((found.st_dev, found.st_ino))
+        node = self.tree.held((found.st_dev, found.st_ino))
         if node is not None:
             node.fd()
             self.tree.descriptors.pin(node.key)
@@ -197,7 +201,7 @@ class HostTree(HostDirectory):
         found = os.fstat(own_fd)
         key = (found.st_dev, found.st_ino)
         super().__init__(Tree(writable, owner, capacity), key, None, b"", stat.S_IFDIR)
-        self.tree.nodes[key] = self
+        self.tree.hold(self)
         self.tree.descriptors.put(key, own_fd)
         self.tree.descriptors.pin(key)
 

@@ -45,12 +45,16 @@ class Tree:
         self.descriptors = Descriptors(default_capacity() if capacity is None else capacity)
         self.most_open = default_capacity() * 4
         self.open_files = 0
-        self.nodes: weakref.WeakValueDictionary[Key, HostNode] = weakref.WeakValueDictionary()
+        # Operations so far: what was seen in one is not believed in the next.
+        self.turns = 0
+        # Entries are taken out by __del__: half the price of a WeakValueDictionary.
+        self._nodes: dict[Key, weakref.ref[HostNode]] = {}
         # Root takes the owner's identity for each operation, so that it can do no more than the owner may.
         self._switch = os.geteuid() == 0 and owner[0] != 0
 
     def __enter__(self) -> Tree:
         """The identity of the owner, for calls that do not wait."""
+        self.turns += 1
         self.descriptors.trim()
         if self._switch:
             files.set_file_owner(*self.owner)
@@ -59,6 +63,22 @@ class Tree:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._switch:
             files.set_file_owner(0, os.getegid())
+
+    def held(self, key: Key) -> HostNode | None:
+        """The node of a file that somebody holds."""
+        reference = self._nodes.get(key)
+        return None if reference is None else reference()
+
+    def hold(self, node: HostNode) -> None:
+        """Makes a node the one of its file."""
+        self._nodes[node.key] = weakref.ref(node)
+
+    def let_go(self, node: HostNode) -> bool:
+        """Takes a node out; False where another one has become its file's."""
+        if self.held(node.key) not in (None, node):
+            return False
+        self._nodes.pop(node.key, None)
+        return True
 
     def require_writable(self) -> None:
         """EROFS for a tree that is read-only."""
@@ -96,9 +116,11 @@ class HostNode(Node):
         self.parent = parent
         self.name = name
         self.kind = kind
+        self.found: os.stat_result | None = None
+        self.turn = 0
 
     def __del__(self) -> None:
-        if self.tree.nodes.get(self.key) in (None, self):
+        if self.tree.let_go(self):
             self.tree.descriptors.drop(self.key)
 
     def fd(self) -> int:
@@ -125,11 +147,10 @@ class HostNode(Node):
         if key == self.key:
             return self
         tree = self.tree
-        if tree.nodes.get(self.key) is self:
-            del tree.nodes[self.key]
-        tree.descriptors.move(self.key, key)
+        if tree.let_go(self):
+            tree.descriptors.move(self.key, key)
         self.key = key
-        tree.nodes[key] = self
+        tree.hold(self)
         return None
 
     def proc_path(self) -> str:
@@ -137,12 +158,22 @@ class HostNode(Node):
         return f"/proc/self/fd/{self.fd()}"
 
     def known(self) -> Attributes:
+        found, self.found = self.found, None
+        if found is not None and self.tree.turns == self.turn:
+            return self.show(found)
         with self.tree:
-            return self.show()
+            return self.show(os.fstat(self.fd()))
 
-    def show(self) -> Attributes:
+    async def stat(self) -> Attributes:
+        with self.tree:
+            return self.show(os.fstat(self.fd()))
+
+    def looked_at(self, found: os.stat_result) -> None:
+        """Keeps what was seen of it just now for `known`, which the server asks before anything else."""
+        self.found, self.turn = found, self.tree.turns
+
+    def show(self, found: os.stat_result) -> Attributes:
         """Its attributes, and how long they may be believed."""
-        found = os.fstat(self.fd())
         age = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns)
         self.cache = QUIET if age > QUIET_AGE else LIVELY
         return self.tree.attributes(found)
@@ -160,7 +191,7 @@ class HostNode(Node):
                 atime = found.st_atime_ns if change.atime is None else change.atime
                 mtime = found.st_mtime_ns if change.mtime is None else change.mtime
                 os.utime(self.proc_path(), ns=(atime, mtime))
-            return self.show()
+            return self.show(os.fstat(self.fd()))
 
     def _check_owner(self, change: Change, found: os.stat_result) -> None:
         """The app may give its files to itself alone: chown(2)."""
@@ -208,8 +239,11 @@ def _check_xattr(name: bytes) -> None:
 
 
 def open_path(directory_fd: int, name: bytes) -> int:
-    """An O_PATH descriptor of one name in a directory, never of what a link leads to."""
-    return mounts.open_beneath(directory_fd, name, os.O_PATH | os.O_NOFOLLOW, RESOLVE)
+    """An O_PATH descriptor of one name in a directory, never of what a link leads to. One name needs none of
+    openat2's rules: there is nothing on the way, and O_NOFOLLOW holds for links of every kind; open(2)."""
+    if b"/" in name or name in (b"", b".", b".."):
+        raise refusal(errno.EINVAL, name)
+    return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
 
 
 class HostFile(HostNode, File):

@@ -3,7 +3,7 @@
 Rules:
 - pyfuse3 has one session a process, held in its module; `Session` says so instead of leaving a mount hanging.
 - Nothing but FUSEError may leave a request handler, or pyfuse3 ends the mount for everybody:
-  `Dispatch.guarded`.
+  `Boundary.answer`.
 - `flush` is not served (ENOSYS): close(2) then needs no request, and no node has anything that waits for it.
 """
 
@@ -126,7 +126,7 @@ class Operations(Naming, Describing, pyfuse3.Operations):
     async def release(self, fh: int) -> None:
         opened = self.opens.take(fh)
         if opened is not None and opened.handle is not None:
-            await self.guarded("release", opened.inode, opened.thread, opened.handle.close)
+            await self.boundary.answer("release", opened.inode, opened.thread, True, opened.handle.close)
 
     # --- open directories
 
