@@ -21,6 +21,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from libos.control.peers import is_own
 from libos.errors import LibosError, ManifestError
 
 # A name is a file name and a host name at once: 63 bytes is the limit of a label (RFC 1035, section 2.3.4).
@@ -134,6 +135,10 @@ class Folder:
                 raise ControlError(f'no world named "{name}" is running; see: libos ps') from error
             except OSError as error:
                 raise ControlError(f'the world "{name}" does not answer: {error}') from error
+            if not is_own(sock):
+                raise ControlError(
+                    f"{self.socket_path(name)} is answered by no supervisor of yours; remove it"
+                )
             return sock.dup()
 
     def sweep(self) -> None:

@@ -1,8 +1,8 @@
 """Answering on a world's control socket.
 
 Rules:
-- Only the user who runs the supervisor is answered: the socket stands in a private folder, and the kernel's
-  word on who connected (SO_PEERCRED, unix(7)) is checked as well.
+- Only the user who runs the supervisor is answered, and no app: the socket stands in a private folder, and
+  the kernel's word on who connected is checked as well (`peers`).
 - A client can do no harm beyond what its requests mean: lines and descriptors have bounds (`wire`), a
   client that says nothing for REQUEST_SECONDS is dropped, MAX_CLIENTS are served at once and further ones
   are turned away, and no fault in one conversation reaches another or the supervisor.
@@ -22,7 +22,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import struct
 import time
 from collections.abc import Mapping
 
@@ -31,6 +30,7 @@ import trio
 from libos.app import App
 from libos.control.channel import Channel
 from libos.control.execution import execute, wanted_signal
+from libos.control.peers import is_own
 from libos.control.wire import Message, ProtocolError, close_all
 from libos.errors import LibosError
 
@@ -44,8 +44,6 @@ REQUEST_SECONDS = 10.0
 _ACCEPT_PAUSE_SECONDS = 0.1
 # Seconds for a killed world to be gone and the answer to be taken.
 _KILL_SECONDS = 10.0
-# struct ucred: pid, uid, gid (unix(7))
-_UCRED = struct.Struct("3i")
 
 
 async def serve(
@@ -70,15 +68,10 @@ async def serve(
                 await trio.sleep(_ACCEPT_PAUSE_SECONDS)
                 continue
             connection = socket.socket(fileno=accepted.detach())
-            if len(clients.child_tasks) >= MAX_CLIENTS or _peer_uid(connection) != os.geteuid():
+            if len(clients.child_tasks) >= MAX_CLIENTS or not is_own(connection):
                 connection.close()
                 continue
             clients.start_soon(_converse, Channel(connection), app, details)
-
-
-def _peer_uid(connection: socket.socket) -> int:
-    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    return int(_UCRED.unpack(data)[1])
 
 
 async def _converse(channel: Channel, app: App, details: Mapping[str, object]) -> None:

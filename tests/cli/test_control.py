@@ -224,6 +224,53 @@ def test_the_namespace_of_a_running_world(world: World) -> None:
     assert world.libos("ns", "--world", "w").stdout == world.libos("ns").stdout
 
 
+_ASK = """
+import json, os, socket, sys
+folder = sys.argv[1]
+mine = socket.socket(socket.AF_UNIX)
+mine.connect(folder + "/w.sock")
+mine.sendall(json.dumps({"version": 1, "request": "kill"}).encode() + b"\\n")
+print("answer", mine.recv(1000))
+"""
+_POSE = """
+import socket, sys
+fake = socket.socket(socket.AF_UNIX)
+fake.bind(sys.argv[1] + "/fake.sock")
+fake.listen()
+print("ready", flush=True)
+while True:
+    fake.accept()[0].close()
+"""
+
+
+def test_an_app_that_has_the_control_folder_gets_no_answer(world: World) -> None:
+    folder = str(world.account.folder / "libos")
+    words = ("run", "-v", f"{folder}:/c:rw", "--", "python3", "-c", _ASK, "/c")
+    done = world.libos(*words)
+    # Its owner is not root inside, so a root's folder stays closed; a user's app reaches the socket.
+    assert done.stdout in ("", "answer b''\n")
+    assert "Permission" in done.stderr or "Reset" in done.stderr or done.stdout
+    assert [listed["name"] for listed in world.ps()] == ["w"]
+
+
+def test_an_app_cannot_pose_as_a_supervisor(as_user: Account) -> None:
+    folder = as_user.folder / "libos"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, as_user.uid, -1)
+    words = as_user.libos("run", "-v", f"{folder}:/c:rw", "--", "python3", "-c", _POSE, "/c")
+    with subprocess.Popen(
+        as_user.command(*words), env=as_user.environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as poser:
+        try:
+            assert poser.stdout is not None
+            assert poser.stdout.readline() == b"ready\n"
+            done = as_user.run(as_user.libos("exec", "fake", "--", "true"))
+        finally:
+            poser.terminate()
+    assert done.returncode == 125
+    assert "answered by no supervisor of yours" in done.stderr
+
+
 @pytest.mark.accounts("root")  # who else can act as another user?
 def test_another_user_cannot_reach_a_world(as_user: Account, world: World) -> None:
     socket_path = as_user.folder / "libos" / "w.sock"
