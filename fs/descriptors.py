@@ -3,6 +3,9 @@
 A descriptor that `get` gave stays open until `trim` is called, which each operation does once, at its
 start: so an operation that does not wait may hold several. Pinned ones are never closed by `trim`: nobody
 could open them again.
+
+All trees of the process together hold at most a quarter of its descriptors for inodes (and a few each), and
+half for open files, so that one world's files leave the supervisor and the other worlds theirs.
 """
 
 from __future__ import annotations
@@ -22,11 +25,38 @@ def default_capacity() -> int:
     return 4096 if limit == resource.RLIM_INFINITY else max(64, min(4096, limit // 16))
 
 
+class Total:
+    """What all host trees of this process hold. `most_opened`: open files, half of all descriptors."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        self.opened = 0
+        self.set_limits()
+
+    def set_limits(self) -> None:
+        """Looks at the process's limit, which it may have changed; getrlimit(2)."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        limit = 1 << 20 if limit == resource.RLIM_INFINITY else limit
+        self.most_held, self.most_opened = limit // 4, limit // 2
+
+    def has_room(self, own: int) -> bool:
+        """Whether a tree that has `own` files open may open another: while as many are free for others.
+        However many take all they can get, the next one finds some."""
+        return own < self.most_opened - self.opened
+
+
+TOTAL = Total()
+# Inodes that a tree may hold although the process has no more to give.
+FLOOR = 16
+
+
 class Descriptors:
     """Owns every descriptor that is put in."""
 
     def __init__(self, capacity: int) -> None:
+        TOTAL.set_limits()
         self._capacity = capacity
+        self._most_pinned = default_capacity()
         self._open: OrderedDict[Key, int] = OrderedDict()
         self._pinned: dict[Key, int] = {}
 
@@ -48,10 +78,14 @@ class Descriptors:
             os.close(fd)
             return present
         self._open[key] = fd
+        TOTAL.held += 1
         return fd
 
     def pin(self, key: Key) -> None:
-        """Keeps a descriptor that is there until it is dropped."""
+        """Keeps a descriptor that is there until it is dropped; where too many are kept already, only as
+        long as there is room, and its file is ESTALE then."""
+        if len(self._pinned) >= self._most_pinned:
+            return
         fd = self._open.pop(key, None)
         if fd is not None:
             self._pinned[key] = fd
@@ -68,11 +102,13 @@ class Descriptors:
         if fd is None:
             fd = self._pinned.pop(key, None)
         if fd is not None:
+            TOTAL.held -= 1
             os.close(fd)
 
     def trim(self) -> None:
         """Closes what is beyond the capacity."""
-        while len(self._open) > self._capacity:
+        while len(self._open) > self._capacity or (TOTAL.held > TOTAL.most_held and len(self._open) > FLOOR):
+            TOTAL.held -= 1
             os.close(self._open.popitem(last=False)[1])
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ Rules:
   Started by root, each call is made as the owner, who alone is asked what is allowed and owns what is made.
 - Set-user-id and set-group-id bits of files are neither shown nor made, device files are not made, other
   extended attributes than user.* are not there.
+- What stands on a file system whose content depends on who opens it (proc, sysfs, cgroup …) is EACCES: it
+  would be opened by the server.
 - Names are never cached, since the host may change them; attributes for a tenth of a second where nothing
   changed lately; content as long as size and time of change stay.
 - Calls run on the trio thread, as the page cache answers them; fsync runs in a worker thread. A tree on a
@@ -30,6 +32,7 @@ from libos.fs.host_nodes import (
     HostLink,
     HostNode,
     Tree,
+    one_name,
     open_path,
     sync,
 )
@@ -51,7 +54,7 @@ class HostDirectory(HostNode, Directory):
 
     def _node(self, name: bytes) -> HostNode:
         """The node of a name: one that is held already costs one call."""
-        found = os.stat(name, dir_fd=self.fd(), follow_symlinks=False)
+        found = os.stat(one_name(name), dir_fd=self.fd(), follow_symlinks=False)
         node = self.tree.held((found.st_dev, found.st_ino))
         if node is not None and found.st_nlink > 1 and node.kind != stat.S_IFDIR:
             node = node.unless_parted()
@@ -64,6 +67,11 @@ class HostDirectory(HostNode, Directory):
     def _held(self, fd: int, name: bytes) -> HostNode:
         """The node of an O_PATH descriptor found at a name; takes the descriptor."""
         found = os.fstat(fd)
+        try:
+            self.tree.admit(fd, found)
+        except OSError:
+            os.close(fd)
+            raise
         key = (found.st_dev, found.st_ino)
         kind = stat.S_IFMT(found.st_mode)
         node = self.tree.held(key)
@@ -85,8 +93,9 @@ class HostDirectory(HostNode, Directory):
     async def create(self, name: bytes, mode: int, flags: int, caller: Caller) -> tuple[Node, Handle]:
         with self.tree as tree:
             tree.require_writable()
+            tree.require_room()
             access = flags & (os.O_ACCMODE | os.O_APPEND | os.O_SYNC | os.O_DSYNC)
-            fd = mounts.open_beneath(self.fd(), name, NEW | access, RESOLVE, mode & 0o777)
+            fd = mounts.open_beneath(self.fd(), one_name(name), NEW | access, RESOLVE, mode & 0o777)
             os.fchmod(fd, mode & 0o777)
             node = self._held(os.open(f"/proc/self/fd/{fd}", os.O_PATH | os.O_CLOEXEC), name)
             assert isinstance(node, HostFile)
@@ -95,7 +104,7 @@ class HostDirectory(HostNode, Directory):
     async def mkdir(self, name: bytes, mode: int, caller: Caller) -> Node:
         with self.tree as tree:
             tree.require_writable()
-            os.mkdir(name, mode & 0o777, dir_fd=self.fd())
+            os.mkdir(one_name(name), mode & 0o777, dir_fd=self.fd())
             node = self._node(name)
             node.found = None
             os.chmod(node.proc_path(), mode & 0o1777 | os.stat(node.proc_path()).st_mode & stat.S_ISGID)
@@ -104,7 +113,7 @@ class HostDirectory(HostNode, Directory):
     async def symlink(self, name: bytes, target: bytes, caller: Caller) -> Node:
         with self.tree as tree:
             tree.require_writable()
-            os.symlink(target, name, dir_fd=self.fd())
+            os.symlink(target, one_name(name), dir_fd=self.fd())
             return self._node(name)
 
     async def mknod(self, name: bytes, mode: int, device: int, caller: Caller) -> Node:
@@ -112,7 +121,7 @@ class HostDirectory(HostNode, Directory):
             tree.require_writable()
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK):
                 raise refusal(errno.EPERM, name)
-            os.mknod(name, mode & ~0o7000, dir_fd=self.fd())
+            os.mknod(one_name(name), mode & ~0o7000, dir_fd=self.fd())
             node = self._node(name)
             node.found = None
             os.chmod(node.proc_path(), mode & 0o777)
@@ -125,7 +134,7 @@ class HostDirectory(HostNode, Directory):
             tree.require_writable()
             if node.kind == stat.S_IFDIR or os.fstat(node.fd()).st_uid != tree.owner[0]:
                 raise refusal(errno.EPERM, name)
-            os.link(node.proc_path(), name, dst_dir_fd=self.fd(), follow_symlinks=True)
+            os.link(node.proc_path(), one_name(name), dst_dir_fd=self.fd(), follow_symlinks=True)
 
     # --- removing and moving
 
@@ -142,7 +151,7 @@ class HostDirectory(HostNode, Directory):
         """The node that somebody holds of a name, its descriptor kept: the name will not lead to it any
         more."""
         try:
-            found = os.stat(name, dir_fd=self.fd(), follow_symlinks=False)
+            found = os.stat(one_name(name), dir_fd=self.fd(), follow_symlinks=False)
         except FileNotFoundError:
             return None
         node = self.tree.held((found.st_dev, found.st_ino))
@@ -201,6 +210,11 @@ class HostTree(HostDirectory):
         found = os.fstat(own_fd)
         key = (found.st_dev, found.st_ino)
         super().__init__(Tree(writable, owner, capacity), key, None, b"", stat.S_IFDIR)
+        try:
+            self.tree.admit(own_fd, found)
+        except OSError:
+            os.close(own_fd)
+            raise
         self.tree.hold(self)
         self.tree.descriptors.put(key, own_fd)
         self.tree.descriptors.pin(key)

@@ -16,7 +16,7 @@ from types import TracebackType
 
 import trio
 
-from libos.fs.descriptors import Descriptors, Key, default_capacity
+from libos.fs.descriptors import TOTAL, Descriptors, Key, default_capacity
 from libos.fs.node import APP, NOBODY, Attributes, Cache, Caller, Change, File, Handle, Node, Symlink, refusal
 from libos.kernel import files, mounts
 
@@ -24,6 +24,9 @@ from libos.kernel import files, mounts
 RESOLVE = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_MAGICLINKS | mounts.RESOLVE_NO_SYMLINKS
 # The flags of open(2) that reach the host; all others are the kernel's own business, or have no meaning here.
 PASSED = os.O_ACCMODE | os.O_APPEND | os.O_TRUNC | os.O_SYNC | os.O_DSYNC
+# Seconds between two tries to open a file on which somebody holds a lease; the kernel gives its holder
+# /proc/sys/fs/lease-break-time, 45.
+LEASE_TICK = 0.05
 # Set-user-id and set-group-id: a file that an app made must never carry a host user's rights.
 PRIVILEGE = stat.S_ISUID | stat.S_ISGID
 # What the kernel may believe of a file of the host: nothing, unless it is quiet (unchanged for QUIET_AGE);
@@ -36,6 +39,15 @@ QUIET = Cache(attributes=0.1, content=True)
 QUIET_AGE = 2_000_000_000
 
 
+# File systems that are the kernel's own voice: what they show and let be changed depends on who opens them,
+# and that would be the server. proc, sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs, bpf, configfs,
+# efivarfs, pstore, selinuxfs, binfmt_misc, fusectl, nsfs: linux/magic.h, and fs/*/ of Linux.
+SPECIAL = frozenset(
+    (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x64626720, 0x74726163, 0x73636673, 0xCAFE4A11)
+    + (0x62656570, 0xDE5E81E4, 0x6165676C, 0xF97CFF8C, 0x42494E4D, 0x65735543, 0x6E736673)
+)
+
+
 class Tree:
     """What all nodes of one host tree share. `owner` is the host's (uid, gid) that shows as the app's."""
 
@@ -45,6 +57,8 @@ class Tree:
         self.descriptors = Descriptors(default_capacity() if capacity is None else capacity)
         self.most_open = default_capacity() * 4
         self.open_files = 0
+        # File systems (st_dev) that were looked at and are served.
+        self._admitted: set[int] = set()
         # Operations so far: what was seen in one is not believed in the next.
         self.turns = 0
         # Entries are taken out by __del__: half the price of a WeakValueDictionary.
@@ -63,6 +77,18 @@ class Tree:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._switch:
             files.set_file_owner(0, os.getegid())
+
+    def require_room(self) -> None:
+        """ENFILE when too many files are open here, or too few are left for other trees."""
+        if self.open_files >= self.most_open or not TOTAL.has_room(self.open_files):
+            raise refusal(errno.ENFILE)
+
+    def admit(self, fd: int, found: os.stat_result) -> None:
+        """EACCES for what stands on a file system that is not served."""
+        if found.st_dev not in self._admitted:
+            if files.filesystem_type(fd) in SPECIAL:
+                raise refusal(errno.EACCES)
+            self._admitted.add(found.st_dev)
 
     def held(self, key: Key) -> HostNode | None:
         """The node of a file that somebody holds."""
@@ -130,14 +156,33 @@ class HostNode(Node):
         return self._reopen() if fd is None else fd
 
     def _reopen(self) -> int:
-        if self.parent is None:
+        """Walks down again from the nearest directory on the way that is open. A loop, since an app may make
+        the way as long as it likes; one descriptor at a time for the same reason."""
+        way: list[HostNode] = [self]
+        while (above := way[-1].parent) is not None:
+            fd = self.tree.descriptors.get(above.key)
+            if fd is not None:
+                break
+            way.append(above)
+        else:
             raise refusal(errno.ESTALE)
-        fd = open_path(self.parent.fd(), self.name)
+        fd = os.dup(fd)
+        for node in reversed(way):
+            parent_fd = fd
+            try:
+                fd = node.opened_in(parent_fd)
+            finally:
+                os.close(parent_fd)
+        return self.tree.descriptors.put(self.key, fd)
+
+    def opened_in(self, parent_fd: int) -> int:
+        """A new descriptor, by its name in its directory. ESTALE when another file has taken the name."""
+        fd = open_path(parent_fd, self.name)
         found = os.fstat(fd)
         if (found.st_dev, found.st_ino) != self.key or stat.S_IFMT(found.st_mode) != self.kind:
             os.close(fd)
             raise refusal(errno.ESTALE)
-        return self.tree.descriptors.put(self.key, fd)
+        return fd
 
     def unless_parted(self) -> HostNode | None:
         """Itself, or None when its file has another number now: an overlay parts a file from its other hard
@@ -179,6 +224,13 @@ class HostNode(Node):
         return self.tree.attributes(found)
 
     async def setattr(self, change: Change) -> Attributes:
+        while True:
+            try:
+                return self._set(change)
+            except BlockingIOError:
+                await trio.sleep(LEASE_TICK)
+
+    def _set(self, change: Change) -> Attributes:
         with self.tree as tree:
             tree.require_writable()
             found = os.fstat(self.fd())
@@ -238,12 +290,18 @@ def _check_xattr(name: bytes) -> None:
         raise refusal(errno.ENOTSUP)
 
 
+def one_name(name: bytes) -> bytes:
+    """The name, or EINVAL for what leads elsewhere or is none. Who calls a node has checked that; here all
+    depends on it, so it is not left to them."""
+    if b"/" in name or b"\0" in name or name in (b"", b".", b".."):
+        raise refusal(errno.EINVAL, name)
+    return name
+
+
 def open_path(directory_fd: int, name: bytes) -> int:
     """An O_PATH descriptor of one name in a directory, never of what a link leads to. One name needs none of
     openat2's rules: there is nothing on the way, and O_NOFOLLOW holds for links of every kind; open(2)."""
-    if b"/" in name or name in (b"", b".", b".."):
-        raise refusal(errno.EINVAL, name)
-    return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
+    return os.open(one_name(name), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
 
 
 class HostFile(HostNode, File):
@@ -259,27 +317,40 @@ class HostFile(HostNode, File):
         if self.writers:
             os.ftruncate(self.writers[-1].fd, size)
         else:
-            os.truncate(self.proc_path(), size)
+            # Not by path: truncate(2) waits for a lease to be given up, and everybody would with it.
+            fd = os.open(self.proc_path(), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.ftruncate(fd, size)
+            finally:
+                os.close(fd)
 
     async def open(self, flags: int, caller: Caller) -> Handle:
+        while True:
+            try:
+                return self._open(flags)
+            except BlockingIOError:
+                if flags & os.O_NONBLOCK:
+                    raise
+                await trio.sleep(LEASE_TICK)
+
+    def _open(self, flags: int) -> Handle:
+        """open(2), or BlockingIOError while somebody holds a lease on the file; fcntl(2)."""
         with self.tree as tree:
             if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
                 tree.require_writable()
-            return HostHandle(
-                self, os.open(self.proc_path(), flags & PASSED | os.O_CLOEXEC | os.O_NOCTTY), flags
-            )
+            tree.require_room()
+            own = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+            return HostHandle(self, os.open(self.proc_path(), flags & PASSED | own), flags)
 
 
 class HostHandle(Handle):
-    """An open file of the host, by a descriptor of its own. ENFILE when the tree has too many open."""
+    """An open file of the host, by a descriptor of its own."""
 
     def __init__(self, file: HostFile, fd: int, flags: int) -> None:
-        if file.tree.open_files >= file.tree.most_open:
-            os.close(fd)
-            raise refusal(errno.ENFILE)
         self.fd = fd
         self._file = file
         file.tree.open_files += 1
+        TOTAL.opened += 1
         if flags & os.O_ACCMODE != os.O_RDONLY:
             file.writers.append(self)
 
@@ -304,6 +375,7 @@ class HostHandle(Handle):
 
     async def close(self) -> None:
         self._file.tree.open_files -= 1
+        TOTAL.opened -= 1
         if self in self._file.writers:
             self._file.writers.remove(self)
         os.close(self.fd)

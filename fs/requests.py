@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -29,6 +29,12 @@ TICK = 0.05
 SEARCH_TICKS = 10
 # Ticks without any request after which the looking stops until the next one.
 IDLE_TICKS = 20
+
+# Callers looked at in one tick, in turn: each look costs some 15 us of the thread that serves everybody.
+LOOKS = 256
+# Requests of one world under way at once; EAGAIN beyond. Each takes some 20 KiB here, so one world must not
+# have as many as it likes.
+MOST_OF_A_WORLD = 10_000
 
 World = TypeVar("World")
 Answer = TypeVar("Answer")
@@ -69,7 +75,7 @@ class Request(Generic[World]):
     """One request under way, about the inode `number`. `thread` is the caller's id on the host; `known` is
     False where it is only the one who opened what the caller uses."""
 
-    __slots__ = ("deadline", "error", "known", "number", "scope", "since", "thread", "world")
+    __slots__ = ("deadline", "error", "known", "looked", "number", "scope", "since", "thread", "world")
 
     def __init__(self, world: World, number: int, thread: int, known: bool, deadline: float) -> None:
         self.world = world
@@ -80,6 +86,7 @@ class Request(Generic[World]):
         self.deadline = self.since + deadline
         self.scope: trio.CancelScope | None = None
         self.error = 0
+        self.looked = 0
 
     @property
     def timed_out(self) -> bool:
@@ -101,6 +108,8 @@ class Requests(Generic[World]):
         self._arrived = trio.Event()
         self._parked = False
         self._empty: trio.Event | None = None
+        self._of_world: dict[World, int] = {}
+        self._turn = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -111,6 +120,11 @@ class Requests(Generic[World]):
         if worker is None:
             with WorkerScope():
                 return await self.answer(request, work)
+        under_way = self._of_world.get(request.world, 0)
+        if under_way >= MOST_OF_A_WORLD:
+            _close(work)
+            raise refusal(errno.EAGAIN)
+        self._of_world[request.world] = under_way + 1
         request.scope = worker.scope
         self._waiting.add(request)
         if self._parked:
@@ -127,8 +141,16 @@ class Requests(Generic[World]):
             return answer
         finally:
             self._waiting.discard(request)
+            self._leave(request.world)
             if not self._waiting and self._empty is not None:
                 self._empty.set()
+
+    def _leave(self, world: World) -> None:
+        left = self._of_world[world] - 1
+        if left:
+            self._of_world[world] = left
+        else:
+            del self._of_world[world]
 
     def end_world(self, world: World | None = None) -> None:
         """Ends all requests of a world, or all there are, with EINTR."""
@@ -176,8 +198,26 @@ class Requests(Generic[World]):
 
     def _look(self) -> None:
         now = time.monotonic()
+        asked: list[Request[World]] = []
         for request in list(self._waiting):
             if now >= request.deadline:
                 request.end(errno.ETIMEDOUT)
-            elif now - request.since >= TICK and signals.wanted(request.thread):
+            elif now - request.since >= TICK and not request.error:
+                asked.append(request)
+        asked.sort(key=_looked)
+        self._turn += 1
+        for request in asked[:LOOKS]:
+            request.looked = self._turn
+            if signals.wanted(request.thread):
                 request.end(errno.EINTR)
+
+
+def _looked(request: Request[World]) -> int:
+    """When its caller was last looked at."""
+    return request.looked
+
+
+def _close(work: Awaitable[object]) -> None:
+    """Lets go of a coroutine that will not run."""
+    if isinstance(work, Coroutine):
+        work.close()

@@ -26,8 +26,9 @@ from libos.fs.naming import Naming
 from libos.fs.node import APP, NAME_MAX, Attributes, Directory, File, Handle, Node, refusal
 from libos.fs.worlds import Open
 
-# Waiting requests at once; the kernel queues what is beyond. pyfuse3's own 99 would let one world wedge all.
-MAX_REQUESTS = 10_000
+# Waiting requests at once; the kernel queues what is beyond, and then no world is served. So it is more than
+# some worlds can have under way, each by the limit of its own (requests.MOST_OF_A_WORLD).
+MAX_REQUESTS = 1_000_000
 # Bytes of a block as statfs(2) tells it, and how many there seem to be: nothing here has a size of its own.
 BLOCK = 4096
 BLOCKS = 1 << 28

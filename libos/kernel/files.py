@@ -19,6 +19,16 @@ def rename(old_fd: int, old: bytes, new_fd: int, new: bytes, flags: int) -> None
         raise OSError(number, os.strerror(number), old, None, new)
 
 
+def filesystem_type(fd: int) -> int:
+    """The magic number of the file system that a descriptor leads to; fstatfs(2), linux/magic.h. Raises
+    OSError."""
+    buffer = ctypes.create_string_buffer(256)  # struct statfs has 120 bytes, and begins with f_type, a long
+    if _libc.fstatfs(fd, buffer) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
+
+
 def set_file_owner(uid: int, gid: int) -> None:
     """Sets for this thread alone who it is in permission checks of file systems, and who owns what it makes.
 
