@@ -61,13 +61,14 @@ async def _pass_streams(channel: Channel, message: Message) -> int:
         with forwarder.start:
             job, _ = await _start(channel, message, [0, 1, 2])
         if forwarder.start.cancelled_caught:
-            nursery.cancel_scope.cancel()
-            return exit_status(-forwarder.early[0], "signal")
-        nursery.start_soon(job.follow)
-        await forwarder.attach(job)
-        await job.ended.wait()
+            status = exit_status(-forwarder.early[0], "signal")
+        else:
+            nursery.start_soon(job.follow)
+            await forwarder.attach(job)
+            await job.ended.wait()
+            status = job.status
         nursery.cancel_scope.cancel()
-    return job.status
+    return status
 
 
 async def _carry(channel: Channel, message: Message, caller: CallerTerminal, out_fd: int) -> int:

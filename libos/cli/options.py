@@ -73,9 +73,10 @@ class WithCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             mistyped = isinstance(error, click.NoSuchOption) and error.possibilities
-            if ctx.allow_interspersed_args and words and not mistyped:
-                error.message = f"{error.message} A command stands after --, as in: {_EXAMPLE}"
-            raise
+            if mistyped or not words or not ctx.allow_interspersed_args:
+                raise
+            told = f"{error.format_message()} A command stands after --, as in: {_EXAMPLE}"
+            raise click.UsageError(told, ctx) from error
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- COMMAND ...]"]

@@ -44,10 +44,12 @@ class Report:
         if event.kind not in _REFUSALS:
             return
         key = (event.kind, _shortened(_subject(event)))
+        times = event.fields.get("count", 1)
+        times = times if isinstance(times, int) else 1
         if key in self._counts or len(self._counts) < MOST:
-            self._counts[key] += 1
+            self._counts[key] += times
         else:
-            self._beyond += 1
+            self._beyond += times
 
     def lines(self) -> list[str]:
         """Give the report's lines; the summary comes last."""
@@ -108,7 +110,8 @@ def _subject(event: Event) -> str:
     """Name the thing that was asked for as a manifest would: a path, a name, a dial(2) address."""
     fields = event.fields
     if event.kind == "dial.refused" and "port" in fields:
-        return f"{fields.get('network', 'tcp')}!{fields.get('address')}!{fields['port']}"
+        host = fields.get("name") or fields.get("address")
+        return f"{fields.get('network', 'tcp')}!{host}!{fields['port']}"
     if event.kind == "error":
         doing = " ".join(
             str(fields[key]) for key in ("operation", "address", "name", "path") if key in fields

@@ -76,6 +76,12 @@ def test_an_app_whose_libraries_alone_were_refused_got_everything_else() -> None
     ]
 
 
+def test_a_refusal_that_stands_for_several_counts_as_many_and_has_its_name() -> None:
+    refused = {"network": "tcp", "address": "198.18.0.2", "name": "db", "port": 81, "count": 7}
+    lines = _report(("dial.refused", refused), ("dial.refused", refused))
+    assert lines[0].split() == ["14x", "dial", "tcp!db!81"]
+
+
 def test_a_long_name_is_cut() -> None:
     (line, _) = _report(("path.absent", {"path": "/" + "x" * 4000}))
     assert line.endswith("x…")
