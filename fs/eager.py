@@ -9,7 +9,7 @@ another one: that is how its asyncio mode works) and changes three things:
 - who sleeps, and is woken, looks again: somebody else may have taken the request;
 - reading does not block: the kernel takes a request back when its caller is killed, whoever saw it.
 
-Every BURST requests the other tasks of the process get their turn.
+After TURN the other tasks of the process get theirs.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ import trio
 from libos.fs.requests import WorkerScope
 
 # Seconds to look for the next request before sleeping: a program that uses files one after another asks
-# again within this, and waking a sleeping thread costs as much. Each look gives way to whoever needs our
-# processor: where there is one alone, that is the program.
+# again within this, and waking a sleeping thread costs as much. Where the program needs our processor to go
+# on, looking is in vain, and soon stops.
 SPIN = 25e-6
 # After this many sleeps that no look could spare, only each of RARE sleeps begins with looking.
 PATIENCE = 4
 RARE = 16
-# Requests answered in a row before other tasks run.
-BURST = 16
+# Seconds of requests answered in a row before other tasks run: some thirty requests.
+TURN = 1e-3
 
 
 class Gate:
@@ -45,7 +45,7 @@ class Gate:
         self._poll.register(fd, select.POLLIN)
         self._lock = trio.Lock()
         self._sleeper: trio.lowlevel.Task | None = None
-        self._in_a_row = 0
+        self._turn_began = 0.0
         self._in_vain = 0
         self._seen = False
 
@@ -62,7 +62,6 @@ class Gate:
             return False
         until = time.perf_counter() + SPIN
         while time.perf_counter() < until:
-            os.sched_yield()
             if self.readable():
                 self._in_vain = 0
                 return True
@@ -70,13 +69,11 @@ class Gate:
         return False
 
     async def __aenter__(self) -> None:
-        self._in_a_row += 1
-        if self._in_a_row >= BURST:
-            self._in_a_row = 0
+        if time.perf_counter() - self._turn_began > TURN:
             await trio.lowlevel.checkpoint()
+            self._turn_began = time.perf_counter()
         self._seen = self.soon_readable()
         if not self._seen:
-            self._in_a_row = 0
             await self._become_sleeper()
 
     async def _become_sleeper(self) -> None:

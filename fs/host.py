@@ -53,34 +53,30 @@ class HostDirectory(HostNode, Directory):
             return self._node(name)
 
     def _node(self, name: bytes) -> HostNode:
-        """The node of a name: one that is held already costs one call."""
-        found = os.stat(one_name(name), dir_fd=self.fd(), follow_symlinks=False)
-        node = self.tree.held((found.st_dev, found.st_ino))
-        if node is not None and found.st_nlink > 1 and node.kind != stat.S_IFDIR:
-            node = node.unless_parted()
-        if node is None or node.kind != stat.S_IFMT(found.st_mode):
-            return self._held(open_path(self.fd(), name), name)
-        node.parent, node.name = self, name
-        node.looked_at(found)
-        return node
+        """The node of a name. Opened first and looked at then: as the kernel lets go of what it does not
+        use, most of what is asked for is new."""
+        return self._held(open_path(self.fd(), name), name)
 
     def _held(self, fd: int, name: bytes) -> HostNode:
         """The node of an O_PATH descriptor found at a name; takes the descriptor."""
+        tree = self.tree
         found = os.fstat(fd)
         try:
-            self.tree.admit(fd, found)
+            tree.admit(fd, found)
         except OSError:
             os.close(fd)
             raise
         key = (found.st_dev, found.st_ino)
         kind = stat.S_IFMT(found.st_mode)
-        node = self.tree.held(key)
+        node = tree.held(key)
+        if node is not None and found.st_nlink > 1 and kind != stat.S_IFDIR:
+            node = node.unless_parted()
         if node is None or node.kind != kind:
-            node = KINDS.get(kind, HostNode)(self.tree, key, self, name, kind)
-            self.tree.hold(node)
+            node = KINDS.get(kind, HostNode)(tree, key, self, name, kind)
+            tree.hold(node)
         else:
             node.parent, node.name = self, name
-        self.tree.descriptors.put(key, fd)
+        tree.descriptors.put(key, fd)
         node.looked_at(found)
         return node
 
