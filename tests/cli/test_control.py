@@ -228,9 +228,12 @@ _ASK = """
 import json, os, socket, sys
 folder = sys.argv[1]
 mine = socket.socket(socket.AF_UNIX)
-mine.connect(folder + "/w.sock")
-mine.sendall(json.dumps({"version": 1, "request": "kill"}).encode() + b"\\n")
-print("answer", mine.recv(1000))
+try:
+    mine.connect(folder + "/w.sock")
+    mine.sendall(json.dumps({"version": 1, "request": "kill"}).encode() + b"\\n")
+    print("answer", mine.recv(1000))
+except (PermissionError, ConnectionError):  # root's app may not enter the folder; a user's is hung up on
+    print("no answer")
 """
 _POSE = """
 import socket, sys
@@ -247,9 +250,7 @@ def test_an_app_that_has_the_control_folder_gets_no_answer(world: World) -> None
     folder = str(world.account.folder / "libos")
     words = ("run", "-v", f"{folder}:/c:rw", "--", "python3", "-c", _ASK, "/c")
     done = world.libos(*words)
-    # Its owner is not root inside, so a root's folder stays closed; a user's app reaches the socket.
-    assert done.stdout in ("", "answer b''\n")
-    assert "Permission" in done.stderr or "Reset" in done.stderr or done.stdout
+    assert done.stdout in ("no answer\n", "answer b''\n")
     assert [listed["name"] for listed in world.ps()] == ["w"]
 
 

@@ -54,9 +54,10 @@ def test_an_app_that_asks_for_everything_fills_no_memory_and_no_screen() -> None
 
 
 def test_what_libraries_look_for_is_one_line_and_comes_last() -> None:
+    habits = ("/etc/ld.so.preload", "/etc/locale.alias", "/var") * 3
+    looks: list[tuple[Kind, dict[str, object]]] = [("path.absent", {"path": path}) for path in habits]
     lines = _report(
-        *[("path.absent", {"path": path}) for path in ("/etc/ld.so.preload", "/etc/locale.alias", "/var")]
-        * 3,
+        *looks,
         ("path.absent", {"path": "/etc/shadow"}),
         ("dial.refused", {"network": "tcp", "address": "1.1.1.1", "port": 80}),
     )

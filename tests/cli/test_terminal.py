@@ -144,7 +144,8 @@ def test_a_new_size_reaches_the_app(shell: Shell) -> None:
 def test_ctrl_c_ends_the_app_and_not_a_shell_in_it(shell: Shell) -> None:
     shell.type("libos run -e 'PS1=in''ner> ' -- bash --norc --noprofile -i")
     shell.see("inner> ")
-    shell.type("sleep 100")
+    shell.type("sh -c 'echo in''deed; exec sleep 100'")
+    shell.see("indeed")  # before that the key might still be the shell's
     shell.press("c")
     shell.see("inner> ")
     shell.type("exit 3")
@@ -286,7 +287,8 @@ def test_exec_works_as_a_terminal(shell: Shell, world: Callable[[str], None]) ->
     shell.see("40 100")
     shell.see("xterm")
     shell.child.setwinsize(33, 77)
-    shell.type("sleep 100")
+    shell.type("sh -c 'echo in''deed; exec sleep 100'")
+    shell.see("indeed")  # before that the key might still be the shell's
     shell.press("c")
     shell.see("inner> ")
     shell.type("stty size")
