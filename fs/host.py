@@ -25,17 +25,9 @@ import errno
 import os
 import stat
 
-from libos.fs.host_nodes import (
-    RESOLVE,
-    HostFile,
-    HostHandle,
-    HostLink,
-    HostNode,
-    Tree,
-    one_name,
-    open_path,
-    sync,
-)
+from libos.fs.host_files import HostFile, HostHandle, HostLink, sync
+from libos.fs.host_nodes import RESOLVE, HostNode, one_name, open_path
+from libos.fs.host_shared import Tree
 from libos.fs.node import Caller, Directory, Handle, Node, refusal
 from libos.kernel import files, mounts
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from libos.plan.command import explain_failure, find_command
 from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.lowering import lower
+from libos.plan.memory import memory_mode
 from libos.plan.model import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "explain_failure",
     "find_command",
     "lower",
+    "memory_mode",
 ]

@@ -33,6 +33,7 @@ from libos.namespace import (
 from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.lines import INIT_LINES, asked, network_lines, why_served
 from libos.plan.lookup import find
+from libos.plan.memory import memory_mode
 from libos.plan.model import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
 from libos.plan.network import addresses, network_problems
 from libos.plan.points import Placed, point_below
@@ -42,9 +43,6 @@ _WORLD_FILES = (
     Mount("/etc/hosts", WorldSource("hosts"), origin="libos"),
     Mount("/etc/resolv.conf", WorldSource("resolv.conf"), origin="libos"),
 )
-
-# Permission bits: scratch directories that programs share are sticky, as on every host (hier(7)).
-_SHARED_SCRATCH = frozenset(("/tmp", "/var/tmp"))  # noqa: S108 - paths in the world, not here
 
 # Used where neither the manifest nor what it includes says a host name.
 DEFAULT_HOSTNAME = "libos"
@@ -162,8 +160,7 @@ class _Lowering:
         at = mount.at
         lowered = not self.serve_all
         if isinstance(mount.source, MemorySource) and lowered:
-            mode = 0o1777 if at in _SHARED_SCRATCH else 0o755
-            step = Tmpfs(at, mount.source.size, mode, make_point)
+            step = Tmpfs(at, mount.source.size, memory_mode(at), make_point)
             self.line(mount, "tmpfs", "empty and writable, in memory; ends with the world")
         elif source is not None and lowered and mount.mode is Mode.COPY_ON_WRITE:
             step = Overlay(at, source, make_point)

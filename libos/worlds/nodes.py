@@ -18,6 +18,7 @@ from libos.namespace import (
     TextSource,
     WorldSource,
 )
+from libos.plan import memory_mode
 
 if TYPE_CHECKING:
     from libos.fs.node import Node
@@ -41,7 +42,7 @@ async def make_node(served: Served, names: Names, make_overlay: MakeOverlay, sta
         case WorldSource(name):
             return synthetic.text(names.hosts() if name == "hosts" else names.resolv_conf())
         case MemorySource(size):
-            return _memory(size)
+            return _memory(size, memory_mode(served.at))
         case HostSource(path) if served.copy_on_write:
             # Its files are the app's on the host: what it changes is made in the keeper's user namespace.
             tree_fd = await make_overlay(path)
@@ -51,10 +52,10 @@ async def make_node(served: Served, names: Names, make_overlay: MakeOverlay, sta
             return await _host(path, stack, writable=served.writable, owner=_owner(path))
 
 
-def _memory(size: int) -> Node:
+def _memory(size: int, mode: int) -> Node:
     from libos.fs.memory import memory_tree
 
-    return memory_tree(limit_bytes=size, mode=0o1777, owner=(APP_ID, APP_ID))
+    return memory_tree(limit_bytes=size, mode=mode, owner=(APP_ID, APP_ID))
 
 
 def _owner(path: str) -> tuple[int, int]:

@@ -186,7 +186,7 @@ async def test_a_new_size_is_seen_with_sigwinch(supervisor: libos.Supervisor) ->
 async def test_a_closed_terminal_hangs_up(supervisor: libos.Supervisor) -> None:
     app = await supervisor.start(world("cat"), terminal=True)
     app.close_terminal()
-    # Which comes first is the kernel's choice: the session's hangup, or what cat's read gives, end of file or EIO.
+    # Which comes first is the kernel's choice: the session's hangup, or the end of cat's read (or EIO).
     with trio.fail_after(10):
         assert (await app.wait()).returncode in (-signal.SIGHUP, 0, 1)
 
