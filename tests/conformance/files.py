@@ -183,7 +183,12 @@ class NodeFiles:
         return number
 
     async def do_close(self, fd: int) -> None:
-        await self.open_files[fd].handle.close()
+        await self.open_files.pop(fd).handle.close()
+
+    async def close_all(self) -> None:
+        """What the kernel does for a program that ends."""
+        for fd in list(self.open_files):
+            await self.do_close(fd)
 
     async def do_read(self, fd: int, size: int) -> bytes:
         data: bytes = await self.do_pread(fd, size, self.open_files[fd].offset)

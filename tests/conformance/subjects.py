@@ -57,7 +57,9 @@ def called(make: Make) -> Subject:
     @asynccontextmanager
     async def subject() -> AsyncIterator[Calls]:
         with make() as tree:
-            yield Calls(NodeFiles(tree))
+            files = NodeFiles(tree)
+            yield Calls(files)
+            await files.close_all()
 
     return subject
 

@@ -254,7 +254,9 @@ async def test_a_removed_file_is_kept_for_who_holds_it(folder: Path) -> None:
         found = await node.stat()
         assert (found.size, found.links) == (5, 0)
         assert isinstance(node, File)
-        assert await (await node.open(os.O_RDONLY, CALLER)).read(0, 9) == b"hello"
+        handle = await node.open(os.O_RDONLY, CALLER)
+        assert await handle.read(0, 9) == b"hello"
+        await handle.close()
 
 
 async def test_no_descriptor_is_left_when_nodes_are_let_go(folder: Path, tree: HostTree) -> None:
