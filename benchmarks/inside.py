@@ -7,6 +7,7 @@ name and its arguments; the answer is a line with the seconds that it took, or b
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import socket
 import sys
@@ -14,7 +15,9 @@ from time import perf_counter
 
 # Bytes asked for by one read of a file, and by one receive from a socket.
 BLOCK = 1 << 20
-_buffer = bytearray(BLOCK)
+# Small pages for everybody: whether a process gets a huge one is luck, and worth a third of a copy's speed.
+_buffer = mmap.mmap(-1, BLOCK)
+_buffer.madvise(mmap.MADV_NOHUGEPAGE)
 
 
 def start(command: list[str]) -> float:

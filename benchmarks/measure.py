@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import trio
+
 Sample = Callable[[], Awaitable[float]]
 
 # Rounds thrown away: they fill caches and import what is imported late.
@@ -65,11 +67,18 @@ class Figure:
         return asdict(self) | {"reached": self.reached}
 
 
-async def interleaved(subjects: Mapping[str, Sample], rounds: int, scale: float = 1.0) -> list[Subject]:
-    """Sample each subject in turn, `rounds` times and WARM_UP times before, which do not count."""
+async def interleaved(
+    subjects: Mapping[str, Sample], rounds: int, scale: float = 1.0, pause: float = 0.0
+) -> list[Subject]:
+    """Sample each subject in turn, `rounds` times and WARM_UP times before, which do not count.
+
+    `pause`: seconds before each sample. The kernel takes namespaces down after their last process has ended,
+    and the next subject would pay for that.
+    """
     samples: dict[str, list[float]] = {name: [] for name in subjects}
     for number in range(WARM_UP + rounds):
         for name, sample in subjects.items():
+            await trio.sleep(pause)
             value = await sample() * scale
             if number >= WARM_UP:
                 samples[name].append(value)
