@@ -32,7 +32,7 @@ def make_files(scratch: Path) -> Path:
     with open(folder / "large", "wb") as file:
         for _ in range(LARGE >> 20):
             file.write(os.urandom(1 << 20))
-        # Out of the page cache: a file that was just written lies there in larger pieces than one that is read.
+        # Out of the page cache: what was just written lies there in larger pieces than what is read.
         file.flush()
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
