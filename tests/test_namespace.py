@@ -23,7 +23,7 @@ from libos.namespace import (
     is_at_or_below,
     is_clean,
 )
-from libos.namespace_text import parse
+from libos.namespace.text import parse
 
 
 def mount(at: str, size: int = 1) -> Mount:

@@ -12,8 +12,10 @@ from types import MappingProxyType
 from typing import Any
 
 from libos.manifest import values
+from libos.manifest.layering import layers
 from libos.manifest.model import App, Dial, Limits, Manifest
 from libos.namespace import (
+    BoundSource,
     BytesSource,
     FunctionSource,
     HostSource,
@@ -21,6 +23,7 @@ from libos.namespace import (
     Mode,
     Mount,
     NodeSource,
+    Order,
     Source,
     TextSource,
 )
@@ -62,6 +65,8 @@ def _app(raw: Mapping[str, Any]) -> App:
         environment=MappingProxyType(dict(raw.get("environment", {}))),
         hostname=raw.get("hostname"),
         name=raw.get("name"),
+        introspect=raw.get("introspect"),
+        control=raw.get("control"),
     )
 
 
@@ -76,6 +81,9 @@ def _mount(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> Mou
         source=_source(raw, base),
         mode=Mode(raw["mode"]) if "mode" in raw else default,
         optional=raw.get("optional", False),
+        order=Order(raw.get("order", "replace")),
+        layers=layers(raw),
+        revocable=raw.get("revocable", False),
         origin=origin(("mount", index)),
     )
 
@@ -89,6 +97,8 @@ def _source(raw: Mapping[str, Any], base: str) -> Source:
         return BytesSource(values.base64_bytes(raw["bytes"]))
     if "memory" in raw:
         return MemorySource(values.size(raw["memory"]))
+    if "bind" in raw:
+        return BoundSource(raw["bind"])
     if "node" in raw:
         return NodeSource(raw["node"])
     return FunctionSource(raw["function"])

@@ -70,6 +70,8 @@ def _merge_app(under: App, over: App) -> App:
         environment=MappingProxyType({**under.environment, **over.environment}),
         hostname=_first(over.hostname, under.hostname),
         name=_first(over.name, under.name),
+        introspect=_first(over.introspect, under.introspect),
+        control=_first(over.control, under.control),
     )
 
 

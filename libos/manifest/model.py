@@ -27,6 +27,8 @@ class App:
     environment: Mapping[str, str] = field(default_factory=_nothing)
     hostname: str | None = None
     name: str | None = None
+    introspect: bool | None = None
+    control: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -11,104 +11,121 @@ import builtins
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, InstanceOf
+from pydantic import ConfigDict, Field, InstanceOf
 from pydantic.json_schema import GenerateJsonSchema
 
 from libos.manifest import values
+from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
+from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
 
 # What a mount shows: exactly one of these stands in it. The last two only from Python.
-SOURCE_KEYS = ("host", "text", "bytes", "memory")
+SOURCE_KEYS = ("host", "text", "bytes", "memory", "bind")
 PYTHON_SOURCE_KEYS = (*SOURCE_KEYS, "node", "function")
-
-
-def _unwritten() -> Any:
-    """The value of a key that is not written."""
-    return None
-
-
-def _checked(parse: Callable[[Any], object]) -> AfterValidator:
-    """A validator that lets `parse` judge a value and keeps the value as it was written."""
-
-    def validate(value: Any) -> Any:
-        parse(value)
-        return value
-
-    return AfterValidator(validate)
-
-
-Argument = Annotated[str, _checked(values.argument)]
-Variable = Annotated[str, _checked(values.variable)]
-WorldPath = Annotated[str, _checked(values.path)]
-
-
-class Table(BaseModel):
-    """A table whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
 class AppTable(Table):
     """The program that runs."""
 
     command: list[Argument] = Field(
-        default_factory=_unwritten,
+        default_factory=unwritten,
         min_length=1,
         description="The program and its arguments; found by PATH in the world.",
     )
     directory: WorldPath = Field(
-        default_factory=_unwritten, description='Where it starts, in the world; "/" unless said.'
+        default_factory=unwritten, description='Where it starts, in the world; "/" unless said.'
     )
     environment: dict[Variable, Argument] = Field(
-        default_factory=_unwritten,
+        default_factory=unwritten,
         description="Its environment. Nothing of the caller's environment is passed on by itself.",
     )
-    hostname: Annotated[str, _checked(values.host_name)] = Field(
-        default_factory=_unwritten, description="The world's host name."
+    hostname: Annotated[str, checked(values.host_name)] = Field(
+        default_factory=unwritten, description="The world's host name."
     )
-    name: Annotated[str, _checked(values.world_name)] = Field(
-        default_factory=_unwritten, description="The name by which libos ps, exec and kill find it."
+    name: Annotated[str, checked(values.world_name)] = Field(
+        default_factory=unwritten, description="The name by which libos ps, exec and kill find it."
+    )
+    introspect: bool = Field(
+        default_factory=unwritten,
+        description="Show it its namespace, its grants and its refusals, as files in /mnt/ns.",
+    )
+    control: bool = Field(
+        default_factory=unwritten,
+        description="Let it rearrange and drop what it holds, through /mnt/ns/ctl; it can gain nothing.",
     )
 
 
 class MountTable(Table):
-    """One source at one place. Exactly one of host, text, bytes and memory says what it is."""
+    """One source at one place. Exactly one of host, text, bytes, memory and bind says what it is."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in SOURCE_KEYS]})
 
-    at: Annotated[str, _checked(values.place)] = Field(description="The mount point: an absolute path.")
-    host: Annotated[str, _checked(values.host_path)] = Field(
-        default_factory=_unwritten,
+    at: Annotated[str, checked(values.place)] = Field(description="The mount point: an absolute path.")
+    host: Annotated[str, checked(values.host_path)] = Field(
+        default_factory=unwritten,
         description="A file or directory of the host, relative to the manifest's folder; ~ is your home.",
     )
-    text: str = Field(default_factory=_unwritten, description="A file with this text.")
-    bytes: Annotated[str, _checked(values.base64_bytes)] = Field(
-        default_factory=_unwritten, description="A file with these bytes, in base64."
+    text: str = Field(default_factory=unwritten, description="A file with this text.")
+    bytes: Annotated[str, checked(values.base64_bytes)] = Field(
+        default_factory=unwritten, description="A file with these bytes, in base64."
     )
-    memory: Annotated[int | str, _checked(values.size)] = Field(
-        default_factory=_unwritten,
+    memory: Annotated[int | str, checked(values.size)] = Field(
+        default_factory=unwritten,
         description='An empty writable directory in memory, of at most this size: "64M".',
     )
+    bind: WorldPath = Field(
+        default_factory=unwritten,
+        description="What the world itself shows at this path, a second time.",
+    )
     mode: Literal["read-only", "read-write", "copy-on-write"] = Field(
-        default_factory=_unwritten,
+        default_factory=unwritten,
         description="What the app may do: read-only unless said. Changes to a copy-on-write end with it.",
     )
     optional: bool = Field(False, description="Leave the mount out where the host does not have the source.")
+    order: Literal["replace", "before", "after"] = Field(
+        default_factory=unwritten,
+        description="Join what is mounted at this path already, as a union: before it or after it.",
+    )
+    hide: Patterns = Field(
+        default_factory=unwritten,
+        min_length=1,
+        description='Absent for the app, also what comes later: gitignore patterns, as ["**/.env"].',
+    )
+    only: Patterns = Field(
+        default_factory=unwritten,
+        min_length=1,
+        description="All else is absent: gitignore patterns.",
+    )
+    append_only: bool = Field(False, description="Files grow and lose nothing.")
+    count: CountTable = Field(
+        default_factory=unwritten, description="What may pass: the exit event tells what did."
+    )
+    quota: QuotaTable = Field(default_factory=unwritten, description="What a writable mount may hold.")
+    audit: bool = Field(False, description="An event for each operation.")
+    ask: bool | AskTable = Field(
+        default_factory=unwritten, description="Opening waits for your answer: libos ask."
+    )
+    fault: FaultTable = Field(
+        default_factory=unwritten, description="Errors and delays, to see how a program behaves."
+    )
+    revocable: bool = Field(
+        False, description="Serve it, so that taking it back fails what is open of it too."
+    )
 
 
 class PythonMountTable(MountTable):
     """A mount as Python code may say it."""
 
-    bytes: Annotated[str | builtins.bytes, _checked(values.base64_bytes)] = Field(  # type: ignore[assignment]  # wider
-        default_factory=_unwritten
+    bytes: Annotated[str | builtins.bytes, checked(values.base64_bytes)] = Field(  # type: ignore[assignment]  # wider
+        default_factory=unwritten
     )
     node: Any = None
-    function: InstanceOf[Callable[..., Any]] = Field(default_factory=_unwritten)
+    function: InstanceOf[Callable[..., Any]] = Field(default_factory=unwritten)
 
 
 class DialTable(Table):
     """An address that the app may connect to. It can reach no other."""
 
-    to: Annotated[str, _checked(values.dial_address)] = Field(
+    to: Annotated[str, checked(values.dial_address)] = Field(
         description='The address in the form of dial(2): "tcp!api.example.com!443".'
     )
 
@@ -116,9 +133,9 @@ class DialTable(Table):
 class ListenTable(Table):
     """A port of the app that can be reached from outside."""
 
-    port: Annotated[int, _checked(values.port)] = Field(description="The port on which the app listens.")
-    publish: Annotated[int | str, _checked(values.published)] = Field(
-        default_factory=_unwritten,
+    port: Annotated[int, checked(values.port)] = Field(description="The port on which the app listens.")
+    publish: Annotated[int | str, checked(values.published)] = Field(
+        default_factory=unwritten,
         description='Where it is reached on the host: "IP:PORT"; the same port on 127.0.0.1 unless said.',
     )
 
@@ -126,33 +143,33 @@ class ListenTable(Table):
 class LimitsTable(Table):
     """What the app may use up."""
 
-    time: Annotated[int | float | str, _checked(values.duration)] = Field(
-        default_factory=_unwritten, description='How long it may run: seconds, or a text as "10min".'
+    time: Annotated[int | float | str, checked(values.duration)] = Field(
+        default_factory=unwritten, description='How long it may run: seconds, or a text as "10min".'
     )
 
 
 class ManifestFile(Table):
     """A libos manifest: what one app gets. What is not in it does not exist for the app."""
 
-    libos: Annotated[int, _checked(values.version)] = Field(
+    libos: Annotated[int, checked(values.version)] = Field(
         description="The version of the manifest's grammar.", json_schema_extra={"const": 1}
     )
     include: list[str] = Field(
-        default_factory=_unwritten,
+        default_factory=unwritten,
         description='Profiles by name, files by path, and removals: "-/tmp", "-tcp!host!80", "-tcp!*!8000".',
     )
-    app: AppTable = Field(default_factory=_unwritten)
-    mount: list[MountTable] = Field(default_factory=_unwritten)
-    dial: list[DialTable] = Field(default_factory=_unwritten)
-    listen: list[ListenTable] = Field(default_factory=_unwritten)
-    limits: LimitsTable = Field(default_factory=_unwritten)
+    app: AppTable = Field(default_factory=unwritten)
+    mount: list[MountTable] = Field(default_factory=unwritten)
+    dial: list[DialTable] = Field(default_factory=unwritten)
+    listen: list[ListenTable] = Field(default_factory=unwritten)
+    limits: LimitsTable = Field(default_factory=unwritten)
 
 
 class ManifestMapping(ManifestFile):
     """A manifest as Python code may say it."""
 
-    libos: Annotated[int, _checked(values.version)] = 1
-    mount: list[PythonMountTable] = Field(default_factory=_unwritten)  # type: ignore[assignment]
+    libos: Annotated[int, checked(values.version)] = 1
+    mount: list[PythonMountTable] = Field(default_factory=unwritten)  # type: ignore[assignment]
 
 
 class _Untitled(GenerateJsonSchema):

@@ -55,6 +55,42 @@ def size(value: int | str) -> int:
     return amount
 
 
+def count(value: int) -> int:
+    """A number of things: not negative."""
+    if not 0 <= value < 1 << 60:
+        raise ValueError(f"{value} is out of range: it is 0 or more")
+    return value
+
+
+def share(value: float) -> float:
+    """A part of a whole: 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{value} is out of range: it is a share, from 0 to 1")
+    return float(value)
+
+
+def errno_name(value: str) -> str:
+    """The name of an errno: "EIO"."""
+    import errno
+
+    if not hasattr(errno, value):
+        raise ValueError(f'"{value}" is no errno: write one by name, as "EIO" or "ENOSPC"')
+    return value
+
+
+def pattern(value: str) -> str:
+    """A pattern of gitignore(5)."""
+    if not value.strip() or "\n" in value or "\0" in value:
+        raise ValueError("a pattern is one line and not empty: write one as in a .gitignore, as **/.env")
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([value])
+    except ValueError as wrong:
+        raise ValueError(f'"{value}" is no gitignore pattern: {wrong}') from None
+    return value
+
+
 def duration(value: float | str) -> float:
     """Seconds: a number, or numbers with ms, s, min (or m), h, d: "90s", "1h30min"."""
     seconds = float(value) if isinstance(value, (int, float)) else _duration_text(value)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from libos.namespace import (
+    BoundSource,
     BytesSource,
     HostSource,
     MemorySource,
@@ -59,6 +60,8 @@ def source_json(source: Source) -> dict[str, Any]:
     """A source: its kind, and what of it may be shown."""
     if isinstance(source, HostSource):
         return {"kind": "host", "path": source.path}
+    if isinstance(source, BoundSource):
+        return {"kind": "bind", "path": source.path}
     if isinstance(source, TextSource):
         return {"kind": "text", "bytes": len(source.text.encode())}
     if isinstance(source, BytesSource):

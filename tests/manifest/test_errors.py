@@ -40,7 +40,7 @@ ONE = {
     "python_only_key": (
         '[[mount]]\nat = "/a"\nfunction = "f"',
         [
-            "2:1: a mount shows one of host, text, bytes, memory: this one has none of them",
+            "2:1: a mount shows one of host, text, bytes, memory, bind: this one has none of them",
             '4:1: unknown key "function"; known are at, bytes, host, memory, mode, optional, text',
         ],
     ),
@@ -128,7 +128,7 @@ ONE = {
     ),
     "two_sources": (
         '[[mount]]\nat = "/a"\ntext = "x"\nmemory = 1',
-        ["2:1: a mount shows one of host, text, bytes, memory: this one has text and memory"],
+        ["2:1: a mount shows one of host, text, bytes, memory, bind: this one has text and memory"],
     ),
     "modes": (
         '[[mount]]\nat = "/a"\ntext = "x"\nmode = "read-write"\noptional = true\n'

@@ -130,5 +130,11 @@ def test_the_schema_is_json_and_has_every_key_with_what_it_means() -> None:
 
 def test_the_schema_holds_one_source_a_mount_and_no_python_keys() -> None:
     mount = json_schema()["$defs"]["MountTable"]
-    assert [one["required"] for one in mount["oneOf"]] == [["host"], ["text"], ["bytes"], ["memory"]]
+    assert [one["required"] for one in mount["oneOf"]] == [
+        ["host"],
+        ["text"],
+        ["bytes"],
+        ["memory"],
+        ["bind"],
+    ]
     assert not {"node", "function"} & set(mount["properties"])

@@ -1,11 +1,14 @@
-"""A namespace: the ordered table of what is mounted where.
+"""What is mounted where, as values.
 
 Rules and invariants:
 - A `Mount` says which source appears at which absolute, clean path. It is a value: nothing here touches the
   host, so namespaces are built, compared and printed without any I/O.
 - A `Namespace` is applied from its first mount to its last, as in Plan 9's bind(2): what comes later covers
   what came before at and below its path. `Namespace.ordered` puts parents before children, so that the
-  order in which a manifest lists its mounts does not matter; no two mounts stand at one path.
+  order in which a manifest lists its mounts does not matter.
+- Mounts at one path that say `before` or `after` are a union: elements in order, the first that has a name
+  wins, and directories of one name in two elements do not merge. Without an order a mount replaces what
+  stood at its path. bind(1), bind(2).
 - What is in no mount does not exist.
 - `/proc` and `/dev` are made by the world's init and are in no namespace.
 """
@@ -18,6 +21,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from libos.namespace.layers import Layer
+
 if TYPE_CHECKING:
     from libos.fs.node import Node
 
@@ -28,6 +33,14 @@ class Mode(StrEnum):
     READ_ONLY = "read-only"
     READ_WRITE = "read-write"
     COPY_ON_WRITE = "copy-on-write"
+
+
+class Order(StrEnum):
+    """How a mount joins what stands at its path already: bind(1)'s no flag, -b and -a."""
+
+    REPLACE = "replace"
+    BEFORE = "before"
+    AFTER = "after"
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,23 @@ class WorldSource:
     name: str
 
 
-Source = HostSource | TextSource | BytesSource | MemorySource | NodeSource | FunctionSource | WorldSource
+@dataclass(frozen=True)
+class BoundSource:
+    """What the namespace itself shows at a path when this mount's turn comes: bind(1)'s `new`."""
+
+    path: str
+
+
+Source = (
+    BoundSource
+    | HostSource
+    | TextSource
+    | BytesSource
+    | MemorySource
+    | NodeSource
+    | FunctionSource
+    | WorldSource
+)
 
 
 @dataclass(frozen=True)
@@ -87,14 +116,19 @@ class Mount:
     """One source at one place.
 
     `at` is absolute and clean. With `optional`, a source that the host does not have is left out instead of
-    being an error. `origin` says where the mount was asked for ("agent.toml:12:1", "profile base",
-    "-v ./a:/b"); it takes no part in comparisons, so the same mount from two files is equal.
+    being an error. `layers` lie over the source, the first one nearest to it. A `revocable` mount is served,
+    so that taking it back fails what is open of it too. `origin` says where the mount was asked for
+    ("agent.toml:12:1", "profile base", "-v ./a:/b"); it takes no part in comparisons, so the same mount from
+    two files is equal.
     """
 
     at: str
     source: Source
     mode: Mode = Mode.READ_ONLY
     optional: bool = False
+    order: Order = Order.REPLACE
+    layers: tuple[Layer, ...] = ()
+    revocable: bool = False
     origin: str = field(default="", compare=False)
 
 
@@ -124,8 +158,8 @@ class Namespace:
         return found
 
     def text(self) -> str:
-        """The table in the grammar of Plan 9's namespace(6); see `libos.namespace_text`."""
-        from libos.namespace_text import write
+        """The table in the grammar of Plan 9's namespace(6); see `libos.namespace.text`."""
+        from libos.namespace.text import write
 
         return write(self)
 

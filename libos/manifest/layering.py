@@ -1,0 +1,67 @@
+"""The layers that the keys of one [[mount]] ask for, from the source to the app in one fixed order.
+
+The order of keys in a table says nothing in TOML, so each key has its place: what limits the tree is nearest
+to it (quota, append_only), what counts comes next, then faults, then what is absent, then the question, and
+the audit sees all of it as the app does. From Python layers stack in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from libos.manifest import values
+from libos.namespace import AppendOnly, Ask, Audited, Counted, Faulty, Hide, Layer, Only, Quota
+
+
+def layers(raw: Mapping[str, Any]) -> tuple[Layer, ...]:
+    """The layers of one mount's checked raw values."""
+    return tuple(_layers(raw))
+
+
+def _layers(raw: Mapping[str, Any]) -> Iterator[Layer]:
+    if "quota" in raw:
+        yield Quota(size=_size(raw["quota"], "size"), files=raw["quota"].get("files"))
+    if raw.get("append_only"):
+        yield AppendOnly()
+    if "count" in raw:
+        yield _counted(raw["count"])
+    if "fault" in raw:
+        yield _faulty(raw["fault"])
+    if "hide" in raw:
+        yield Hide(tuple(raw["hide"]))
+    if "only" in raw:
+        yield Only(tuple(raw["only"]))
+    if ask := raw.get("ask"):
+        yield _ask(ask)
+    if raw.get("audit"):
+        yield Audited()
+
+
+def _counted(raw: Mapping[str, Any]) -> Counted:
+    return Counted(
+        reads=raw.get("reads"),
+        bytes_read=_size(raw, "bytes_read"),
+        writes=raw.get("writes"),
+        bytes_written=_size(raw, "bytes_written"),
+    )
+
+
+def _ask(raw: Any) -> Ask:
+    said = raw is not True and "timeout" in raw
+    return Ask(values.duration(raw["timeout"])) if said else Ask()
+
+
+def _faulty(raw: Mapping[str, Any]) -> Faulty:
+    return Faulty(
+        seed=raw.get("seed", 0),
+        rate=float(raw.get("rate", 0)),
+        errors=tuple(raw.get("errors", ("EIO",))),
+        short=float(raw.get("short", 0)),
+        delay=values.duration(raw["delay"]) if "delay" in raw else 0.0,
+        patterns=tuple(raw.get("match", ())),
+    )
+
+
+def _size(raw: Mapping[str, Any], key: str) -> int | None:
+    return values.size(raw[key]) if key in raw else None

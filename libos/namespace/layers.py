@@ -1,0 +1,78 @@
+"""Layers as values: what is laid over the source of a mount, one property each.
+
+Pure: a manifest is built into these, a plan carries them, and `libos.worlds.layering` makes the layers of
+`libos.fs` that they stand for. None is no limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hide:
+    """Names that match a pattern of gitignore(5) are absent, also those that come later."""
+
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Only:
+    """Names that match no pattern of gitignore(5) are absent, but for the directories that lead to one."""
+
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AppendOnly:
+    """Files grow at their end and never lose what they have; chattr(1), attribute a."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Limits on what passes: operations and bytes. EDQUOT beyond; the totals stand in the exit event."""
+
+    reads: int | None = None
+    bytes_read: int | None = None
+    writes: int | None = None
+    bytes_written: int | None = None
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Limits on what a writable tree holds: bytes, and files of any kind. EDQUOT beyond."""
+
+    size: int | None = None
+    files: int | None = None
+
+
+@dataclass(frozen=True)
+class Audited:
+    """An event for each operation."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Opening waits until the caller says once, always or no; after `timeout` seconds it is no."""
+
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """Errors, short reads and delays, by rate and pattern, the same ones for the same seed.
+
+    `rate` is the share of operations that fail with one of `errors` (names of errnos), `short` that of reads
+    that give less than asked for; `delay` is in seconds, for each operation. With `patterns` of gitignore(5)
+    only what matches one is touched.
+    """
+
+    seed: int = 0
+    rate: float = 0.0
+    errors: tuple[str, ...] = ("EIO",)
+    short: float = 0.0
+    delay: float = 0.0
+    patterns: tuple[str, ...] = ()
+
+
+Layer = Hide | Only | AppendOnly | Counted | Quota | Audited | Ask | Faulty
