@@ -51,6 +51,11 @@ def size_text(size: int) -> str:
 
 
 def why_served(mount: Mount) -> str:
+    """The reason for which no kernel mount gives what is asked for."""
+    if mount.layers:
+        return f"{', '.join(type(each).__name__.lower() for each in mount.layers)}: no kernel mount does that"
+    if mount.revocable:
+        return "revocable: what is open of it fails when it is taken back"
     if isinstance(mount.source, FunctionSource):
         return "a function answers it, anew at each open"
     if isinstance(mount.source, NodeSource):

@@ -158,7 +158,7 @@ class _Lowering:
     ) -> None:
         step: Step
         at = mount.at
-        lowered = not self.serve_all
+        lowered = not (self.serve_all or mount.layers or mount.revocable)
         if isinstance(mount.source, MemorySource) and lowered:
             step = Tmpfs(at, mount.source.size, memory_mode(at), make_point)
             self.line(mount, "tmpfs", "empty and writable, in memory; ends with the world")
@@ -183,6 +183,7 @@ class _Lowering:
             mount.source if source is None else HostSource(source),
             writable=mount.mode is not Mode.READ_ONLY,
             copy_on_write=mount.mode is Mode.COPY_ON_WRITE,
+            layers=mount.layers,
         )
         if below:
             slot = sum(isinstance(step, BindServed) for step in self.steps)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from libos.namespace import Namespace, Source
+from libos.namespace import Layer, Namespace, Source
 
 if TYPE_CHECKING:
     from libos.manifest.model import Listen
@@ -76,6 +76,7 @@ class Served:
     source: Source
     writable: bool = False
     copy_on_write: bool = False
+    layers: tuple[Layer, ...] = ()
     slot: int | None = None
 
 

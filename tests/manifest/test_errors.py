@@ -41,7 +41,8 @@ ONE = {
         '[[mount]]\nat = "/a"\nfunction = "f"',
         [
             "2:1: a mount shows one of host, text, bytes, memory, bind: this one has none of them",
-            '4:1: unknown key "function"; known are at, bytes, host, memory, mode, optional, text',
+            '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, fault, '
+            "hide, host, memory, mode, only, optional, order, quota, revocable, text",
         ],
     ),
     "wrong_types": (
