@@ -191,7 +191,7 @@ class _Lowering:
             self.steps.append(BindServed(mount.at, slot, directory, make_point))
         self.served.append(served)
         reason = why_served(mount)
-        if self.serve_all and isinstance(mount.source, (HostSource, MemorySource)):
+        if self.serve_all and not mount.layers and isinstance(mount.source, (HostSource, MemorySource)):
             reason = "lowering is off (--serve-all)"
         self.line(mount, "served", reason)
 
