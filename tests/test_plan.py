@@ -360,6 +360,7 @@ def test_the_json_form_with_serve_all() -> None:
             "source": {"kind": "host", "path": "/usr"},
             "writable": True,
             "copy_on_write": True,
+            "layers": [],
             "slot": None,
         },
         {
@@ -367,6 +368,7 @@ def test_the_json_form_with_serve_all() -> None:
             "source": {"kind": "memory", "bytes": 1 << 20},
             "writable": True,
             "copy_on_write": False,
+            "layers": [],
             "slot": None,
         },
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from libos.fs import synthetic
 from libos.keeper.identity import APP_ID, host_ids, serves_root
 from libos.namespace import (
+    BoundSource,
     BytesSource,
     FunctionSource,
     HostSource,
@@ -50,6 +51,8 @@ async def make_node(served: Served, names: Names, make_overlay: MakeOverlay, sta
             return await _host(f"/proc/self/fd/{tree_fd}", stack, writable=True, owner=host_ids())
         case HostSource(path):
             return await _host(path, stack, writable=served.writable, owner=_owner(path))
+        case BoundSource():
+            raise AssertionError("what is bound inside the world is mounted by its init, never served")
 
 
 def _memory(size: int, mode: int) -> Node:
