@@ -105,6 +105,15 @@ class Inodes(Generic[World]):
         """Takes an inode out, whatever its count."""
         del self._by_number[inode.number]
         self.displace(inode.parent, inode.name, inode)
+        self._leave(inode)
+
+    def replace(self, inode: Inode[World], node: Node) -> None:
+        """Makes an inode another node's, under its number."""
+        self._leave(inode)
+        inode.node = node
+        self._by_node.setdefault(node, []).append(inode)
+
+    def _leave(self, inode: Inode[World]) -> None:
         others = self._by_node[inode.node]
         others.remove(inode)
         if not others:

@@ -158,6 +158,12 @@ class Requests(Generic[World]):
             if world is None or request.world is world:
                 request.end(errno.EINTR)
 
+    def end_inodes(self, numbers: set[int], error: int) -> None:
+        """Ends all requests about these inodes."""
+        for request in list(self._waiting):
+            if request.number in numbers:
+                request.end(error)
+
     async def none_left(self) -> None:
         """Returns once no request is under way."""
         while self._waiting:

@@ -11,8 +11,10 @@ from functools import partial
 
 import trio
 
+from libos.fs.inodes import Inode
 from libos.fs.node import Handle, Node
 from libos.fs.notifications import Notifications
+from libos.fs.revoking import RevokedHandle, below, revoked
 from libos.fs.session import Operations, Session
 from libos.fs.worlds import Attachment, Fault, OnFault
 
@@ -94,6 +96,22 @@ class Server:
         """Ends all waiting requests of a world with EINTR."""
         self._operations.boundary.requests.end_world(world)
 
+    def revoke(self, world: Attachment, top: Inode[Attachment | None]) -> None:
+        """Makes all at and below an inode answer EIO, and the kernel forget it."""
+        inodes = self._operations.inodes
+        taken = set(below(top, inodes.of_world(world)))
+        for inode in taken:
+            inodes.replace(inode, revoked(inode.node))
+        self._operations.boundary.requests.end_inodes({inode.number for inode in taken}, errno.EIO)
+        for opened in list(self._operations.opens.of(taken)):
+            if opened.handle is not None:
+                self._close_later(opened.handle)
+                opened.handle = RevokedHandle()
+        for inode in taken:
+            self.notify_inode(inode.number)
+            if inode.parent is not None:
+                self.notify_entry(inode.parent.number, inode.name)
+
     def detach(self, world: Attachment) -> None:
         """Takes a closed world's name out of the mount's root."""
         del self._operations.root.attachments[world.name.encode()]
@@ -101,8 +119,12 @@ class Server:
     def close_handles(self, world: Attachment) -> None:
         """Closes all that a world has open, in the background."""
         for opened in self._operations.opens.take_world(world):
-            if opened.handle is not None and self._nursery is not None:
-                self._nursery.start_soon(self._close_handle, opened.handle)
+            if opened.handle is not None:
+                self._close_later(opened.handle)
+
+    def _close_later(self, handle: Handle) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(self._close_handle, handle)
 
     async def _close_handle(self, handle: Handle) -> None:
         with trio.move_on_after(PATIENCE, shield=True):

@@ -36,6 +36,9 @@ class Notifier(Protocol):
     def close_handles(self, world: Attachment) -> None:
         """Closes all that a world has open."""
 
+    def revoke(self, world: Attachment, top: Inode[Attachment | None]) -> None:
+        """Makes all at and below an inode answer EIO."""
+
     def detach(self, world: Attachment) -> None:
         """Takes a world's name out of the mount's root."""
 
@@ -86,6 +89,15 @@ class Attachment:
             self._server.notify_inode(inode.parent.number)
         else:
             self._server.notify_inode(inode.number)
+
+    def revoke(self, path: bytes = b"") -> None:
+        """Takes back what is served at and below `path`, which is relative to the root as in `invalidate`:
+        what is open there gives EIO from now on, what waits is answered with it, mapped pages are gone.
+        Returns at once; `settle` waits for the kernel. Take the name away too, or it can be found again."""
+        top = self._inodes.find(self.root, self)
+        inode = self._inodes.at(top, path) if top else None
+        if inode is not None:
+            self._server.revoke(self, inode)
 
     async def settle(self) -> None:
         """Returns when the kernel has heard of every change announced so far. Wait for it before a mount is
@@ -152,6 +164,10 @@ class Opens:
     def take(self, number: int) -> Open | None:
         """Takes out what is open under a number."""
         return self._by_number.pop(number, None)
+
+    def of(self, inodes: set[Inode[Attachment | None]]) -> Iterator[Open]:
+        """What is open of these inodes."""
+        return (opened for opened in self._by_number.values() if opened.inode in inodes)
 
     def take_world(self, world: Attachment) -> Iterator[Open]:
         """Takes out all that a world has open."""
