@@ -70,6 +70,15 @@ def _make_devices() -> None:
         os.mkdir(f"{DEVICES}/{name}")
 
 
+def served_tree(name: str) -> int:
+    """Give a detached copy of the mount of one name in the file server's root. Raises OSError."""
+    source_fd = os.open(f"{FUSE}/{name}", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return mounts.clone_tree(source_fd)
+    finally:
+        os.close(source_fd)
+
+
 def host_tree(path: str, *, read_only: bool) -> int:
     """Give a detached copy of the mount at a path of the host, without set-uid programs and devices."""
     host_fd = os.open(HOST, os.O_PATH | os.O_CLOEXEC)

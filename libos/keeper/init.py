@@ -15,7 +15,8 @@ while the root is built; a step that fails is {"event": "failed"}, and the world
         then    {"event": "stopped" | "continued", "id": n}, {"event": "exit", "id": n, "status": wait status}
     {"op": "signal", "id": n, "signal": s}    to the program's process group
     {"op": "sockets", "request": r, "kinds": [[family, type, protocol] ...]}   answers {"event": "sockets"}
-    {"op": "attach", "request": r, "at": path} fds: [tree];   {"op": "detach", "request": r, "at": path}
+    {"op": "mount", "request": r, "name": text, "step": {...}} fds: [tree], none where the step is a tmpfs
+    {"op": "unmount" | "restrict", "request": r, "name": text}   answers {"event": "done"}; see mounted.py
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from libos.keeper import channel, program, terminal, world
-from libos.kernel import mounts, process
+from libos.keeper.mounted import Mounted
+from libos.kernel import process
 
 
 def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
@@ -39,11 +41,11 @@ def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
         supervisor = _keep_only(fds)
         trees = list(range(_FIRST + 1, _FIRST + len(fds)))
         try:
-            ahead = _build(supervisor, spec, trees)
+            ahead, placed = _build(supervisor, spec, trees)
         except OSError as error:
             channel.send(supervisor, {"event": "failed", "errno": error.errno, "message": error.strerror})
             os._exit(1)
-        Init(supervisor, spec["filter"], ahead).serve()
+        Init(supervisor, spec["filter"], ahead, Mounted(placed)).serve()
     except BrokenPipeError:
         os._exit(0)  # the supervisor is gone
     finally:
@@ -63,7 +65,9 @@ def _keep_only(fds: list[int]) -> socket.socket:
     return socket.socket(fileno=_FIRST)
 
 
-def _build(supervisor: socket.socket, spec: dict[str, Any], trees: list[int]) -> program.Ahead:
+def _build(
+    supervisor: socket.socket, spec: dict[str, Any], trees: list[int]
+) -> tuple[program.Ahead, dict[str, int]]:
     process.set_name("libos init")
     proc_fd = world.new_proc()
     world.set_up_network(spec["netlink"])
@@ -73,15 +77,19 @@ def _build(supervisor: socket.socket, spec: dict[str, Any], trees: list[int]) ->
     _close(sockets)
     os.umask(0o022)
     ahead = program.Ahead(spec["filter"])
-    world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd, ahead.wait_for_walls)
-    return ahead
+    last = ahead.wait_for_walls
+    placed = world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd, last)
+    return ahead, placed
 
 
 class Init:
     """The loop of process 1. Sync on purpose: nothing in it waits for the app or for an answer."""
 
-    def __init__(self, supervisor: socket.socket, filter_program: bytes, ahead: program.Ahead) -> None:
+    def __init__(
+        self, supervisor: socket.socket, filter_program: bytes, ahead: program.Ahead, mounted: Mounted
+    ) -> None:
         self._supervisor = supervisor
+        self._mounted = mounted
         self._filter = filter_program
         self._ahead: program.Ahead | None = ahead
         self._programs: dict[int, program.Program] = {}  # by pid
@@ -134,12 +142,15 @@ class Init:
                 sockets = open_sockets(message["kinds"])
                 self._say({"event": "sockets", "request": message["request"]}, sockets)
                 _close(sockets)
-            case "attach":
-                world.attach_tree(message["at"], os.dup(fds[0]))
-                self._say({"event": "attached", "request": message["request"]})
-            case "detach":
-                mounts.unmount(message["at"])
-                self._say({"event": "detached", "request": message["request"]})
+            case "mount":
+                self._mounted.add(message["name"], message["step"], fds[0] if fds else None)
+                self._say({"event": "done", "request": message["request"]})
+            case "unmount":
+                self._mounted.remove(message["name"])
+                self._say({"event": "done", "request": message["request"]})
+            case "restrict":
+                self._mounted.restrict(message["name"])
+                self._say({"event": "done", "request": message["request"]})
 
     def _spawn(self, message: dict[str, Any], fds: list[int]) -> None:
         try:

@@ -1,14 +1,16 @@
 """The keeper's inside half: owns user namespace K, mounts FUSE there, and forks a world's init on request.
 
 It is a zygote: small, single-threaded, with everything imported that an init needs, since after the id
-change the interpreter's own files may be out of reach. It never looks at a path inside the FUSE mount, so a
-supervisor that hangs cannot hang it. Requests from the supervisor:
+change the interpreter's own files may be out of reach. Of the FUSE mount it looks at names in the root alone,
+which never wait for a node. Requests from the supervisor:
 
     {"op": "setup", "netlink": [[purpose, hex, required] …], "sysctls": [[path, value, required] …]}
                                                fds: [a memfd with the seccomp filter]
     {"op": "world", "world": id, …}            answer: {"event": "world"}
                                                fds: [init's channel, host trees …]
     {"op": "tree", "source": path, …}          answer: {"event": "tree"} with a detached mount
+    {"op": "served", "name": name, …}          answer: {"event": "served"} with a detached mount of what the
+                                               file server shows under that name
     {"op": "overlay", "source": path}          answer: {"event": "overlay"} with a detached overlay over it
                                                fds: [a host tree], where the path is out of reach
     {"op": "idmap", "uid": n, "gid": n}        answer: {"event": "idmap"} with a user namespace
@@ -133,6 +135,10 @@ class Keeper:
             case "tree":
                 tree_fd = base.host_tree(message["source"], read_only=message["read_only"])
                 self._say({"event": "tree", "request": message["request"]}, [tree_fd])
+                os.close(tree_fd)
+            case "served":
+                tree_fd = base.served_tree(message["name"])
+                self._say({"event": "served", "request": message["request"]}, [tree_fd])
                 os.close(tree_fd)
             case "overlay":
                 lower_fd = os.dup(fds[0]) if fds else base.host_tree(message["source"], read_only=True)

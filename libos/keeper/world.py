@@ -35,26 +35,39 @@ def new_proc() -> int:
 
 def build(
     world: str, hostname: str, steps: list[Step], trees: list[int], proc_fd: int, last: Callable[[], None]
-) -> None:
+) -> dict[str, int]:
     """Build the root from the world's FUSE directory and the steps, and enter it. Raises OSError.
 
-    `last` is called when all is mounted and the root is not yet changed.
+    `last` is called when all is mounted and the root is not yet changed. Gives a descriptor of each step's
+    mount by its place, for `Mounted`.
     """
     socket.sethostname(hostname)
+    placed: dict[str, int] = {}
     mounts.mount(f"{base.FUSE}/{world}", base.ROOT, None, mounts.MS_BIND)
     root_fd = os.open(base.ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for number, step in enumerate(steps):
-            tree_fd = _make(step, trees, number)
-            if step["make_point"]:
-                points.make(root_fd, step["at"], directory=stat.S_ISDIR(os.fstat(tree_fd).st_mode))
-            _attach(root_fd, step["at"], tree_fd)
+            placed[step["at"]] = place(root_fd, step, _make(step, trees, number))
         _attach(root_fd, "/proc", proc_fd)
         _attach_devices(root_fd)
     finally:
         os.close(root_fd)
     last()
     mounts.pivot_root_here(base.ROOT)
+    return placed
+
+
+def place(root_fd: int, step: Step, tree_fd: int) -> int:
+    """Attach a step's tree at its point, made where the step says so, and give its descriptor. Takes the tree
+    over. Raises OSError."""
+    try:
+        if step["make_point"]:
+            points.make(root_fd, step["at"], directory=stat.S_ISDIR(os.fstat(tree_fd).st_mode))
+        _attach(root_fd, step["at"], os.dup(tree_fd))
+    except OSError:
+        os.close(tree_fd)
+        raise
+    return tree_fd
 
 
 def _attach_devices(root_fd: int) -> None:
@@ -81,30 +94,26 @@ def _attach(root_fd: int, at: str, tree_fd: int) -> None:
         os.close(tree_fd)
 
 
-def attach_tree(at: str, tree_fd: int) -> None:
-    """Attach a detached tree in the finished world; takes over the descriptor. Raises OSError."""
-    root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _attach(root_fd, at, tree_fd)
-    finally:
-        os.close(root_fd)
-
-
 def _make(step: Step, trees: list[int], number: int) -> int:
     """Give the detached tree that a step mounts."""
     match step["op"]:
         case "bind":
             return _host(step, trees, read_only=step["read_only"])
         case "tmpfs":
-            options: dict[str, str | None] = {"mode": format(step["mode"], "o")}
-            if step.get("size"):
-                options["size"] = str(step["size"])
-            return mounts.new_filesystem("tmpfs", options, _SAFE)
+            return new_tmpfs(step)
         case "overlay":
             return overlay.make(_host(step, trees, read_only=True), _stage(number))
         case "served":
-            return _clone_path(f"{base.FUSE}/{step['name']}")
+            return base.served_tree(step["name"])
     raise OSError(0, f"unknown step {step['op']}")
+
+
+def new_tmpfs(step: Step) -> int:
+    """Give an empty directory in memory, attached nowhere yet. tmpfs(5). Raises OSError."""
+    options: dict[str, str | None] = {"mode": format(step["mode"], "o")}
+    if step.get("size"):
+        options["size"] = str(step["size"])
+    return mounts.new_filesystem("tmpfs", options, _SAFE)
 
 
 def _host(step: Step, trees: list[int], *, read_only: bool) -> int:

@@ -111,6 +111,11 @@ class Keeper:
         _, (overlay_fd,) = await self._messages.request(request, [] if tree_fd is None else [tree_fd])
         return overlay_fd
 
+    async def served_tree(self, name: str) -> int:
+        """Give a detached mount of what the file server shows under a name of its root. Raises OSError."""
+        _, (tree_fd,) = await self._messages.request({"op": "served", "name": name})
+        return tree_fd
+
     async def host_tree(self, source: str, *, read_only: bool) -> int:
         """Give a detached copy of the mount at a path of the host. Raises OSError."""
         request = {"op": "tree", "source": source, "read_only": read_only}

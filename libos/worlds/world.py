@@ -166,13 +166,18 @@ class World:
             opened |= {place: socket.socket(fileno=fd) for place, fd in zip(missing, fds, strict=True)}
         return [opened[place] for place in range(len(kinds))]
 
-    async def attach(self, at: str, tree_fd: int) -> None:
-        """Mount a detached tree in the running world. Raises OSError."""
-        await self._messages.request({"op": "attach", "at": at}, [tree_fd])
+    async def mount(self, name: str, step: channel.Message, tree_fd: int | None = None) -> None:
+        """Mount a detached tree, or the tmpfs that the step describes, and know it by `name`. Raises OSError."""
+        request = {"op": "mount", "name": name, "step": step}
+        await self._messages.request(request, [] if tree_fd is None else [tree_fd])
 
-    async def detach(self, at: str) -> None:
-        """Take the topmost mount off a place of the running world. Raises OSError."""
-        await self._messages.request({"op": "detach", "at": at})
+    async def unmount(self, name: str) -> None:
+        """Detach the mount known by this name (a step of the plan by its place). Raises OSError."""
+        await self._messages.request({"op": "unmount", "name": name})
+
+    async def restrict(self, name: str) -> None:
+        """Make a mount read-only. Raises OSError (EBUSY while a file is open for writing)."""
+        await self._messages.request({"op": "restrict", "name": name})
 
     def born(self, pidfd: int) -> None:
         """Take the descriptor of init, by which the whole world can be ended."""
