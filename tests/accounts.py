@@ -96,4 +96,6 @@ def account(name: str) -> Iterator[Account]:
         os.chown(folder, uid, uid if prefix else -1)
         yield Account(name, uid, prefix, folder)
     finally:
+        # A test may leave a directory that even its owner may not enter.
+        subprocess.run(["chmod", "-R", "u+rwX", str(folder)], check=True)
         shutil.rmtree(folder)

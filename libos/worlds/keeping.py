@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import trio
@@ -123,12 +123,16 @@ class Keeper:
         return tree_fd
 
     def sweep(self, path: str) -> None:
-        """Have a file removed should this process be killed. `keep` takes that back."""
-        channel.send(self._outside, {"sweep": [path]})
+        """Have a file removed should this process be killed. `keep` takes that back. Raises SupervisorError."""
+        try:
+            channel.send(self._outside, {"sweep": [path]})
+        except OSError as error:
+            raise SupervisorError(f"the keeper ended: {self.last_words()}") from error
 
     def keep(self, path: str) -> None:
         """Take `sweep` back, for a file that this process has removed itself."""
-        channel.send(self._outside, {"keep": [path]})
+        with suppress(OSError):  # the keeper is gone, and its list with it
+            channel.send(self._outside, {"keep": [path]})
 
     def end(self) -> None:
         """Close the channel that ends the keeper and all worlds, and wait: this blocks some milliseconds."""
