@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -152,11 +152,16 @@ class Requests(Generic[World]):
         else:
             del self._of_world[world]
 
-    def end_world(self, world: World | None = None) -> None:
-        """Ends all requests of a world, or all there are, with EINTR."""
+    def end_world(
+        self,
+        world: World | None = None,
+        chosen: Callable[[int], bool] | None = None,
+        error: int = errno.EINTR,
+    ) -> None:
+        """Ends the requests of a world, or of all, that are about a chosen inode number."""
         for request in list(self._waiting):
-            if world is None or request.world is world:
-                request.end(errno.EINTR)
+            if (world is None or request.world is world) and (chosen is None or chosen(request.number)):
+                request.end(error)
 
     def end_inodes(self, numbers: set[int], error: int) -> None:
         """Ends all requests about these inodes."""

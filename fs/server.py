@@ -16,7 +16,7 @@ from libos.fs.node import Handle, Node
 from libos.fs.notifications import Notifications
 from libos.fs.revoking import RevokedHandle, below, revoked
 from libos.fs.session import Operations, Session
-from libos.fs.worlds import Attachment, Fault, OnFault
+from libos.fs.worlds import Attachment, Belongs, Fault, OnFault
 
 __all__ = ["Attachment", "Fault", "Server"]
 
@@ -92,9 +92,17 @@ class Server:
 
     # --- what attachments need (worlds.Notifier)
 
-    def end_requests(self, world: Attachment) -> None:
-        """Ends all waiting requests of a world with EINTR."""
-        self._operations.boundary.requests.end_world(world)
+    def end_requests(
+        self, world: Attachment, belongs: Belongs | None = None, error: int = errno.EINTR
+    ) -> None:
+        """Ends the waiting requests of a world, all or those about nodes that belong."""
+        inodes = self._operations.inodes
+
+        def chosen(number: int) -> bool:
+            inode = inodes.get(number)
+            return belongs is None or (inode is not None and belongs(inode.node))
+
+        self._operations.boundary.requests.end_world(world, chosen, error)
 
     def revoke(self, world: Attachment, top: Inode[Attachment | None]) -> None:
         """Makes all at and below an inode answer EIO, and the kernel forget it."""

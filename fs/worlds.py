@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from libos.fs.inodes import Inode, Inodes
 from libos.fs.node import APP, STATIC, Attributes, Directory, Handle, Node, refusal
+
+# Whether something is to be done with a node.
+Belongs = Callable[[Node], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,10 @@ class Fault:
 class Notifier(Protocol):
     """What an attachment needs of the server."""
 
-    def end_requests(self, world: Attachment) -> None:
-        """Ends all waiting requests of a world."""
+    def end_requests(
+        self, world: Attachment, belongs: Belongs | None = None, error: int = errno.EINTR
+    ) -> None:
+        """Ends the waiting requests of a world, all or those about nodes that belong."""
 
     def close_handles(self, world: Attachment) -> None:
         """Closes all that a world has open."""
@@ -98,6 +103,24 @@ class Attachment:
         inode = self._inodes.at(top, path) if top else None
         if inode is not None:
             self._server.revoke(self, inode)
+
+    def forget(self, belongs: Belongs, keep: Collection[bytes] = ()) -> None:
+        """Makes the kernel ask anew for all that it keeps of some nodes: names that lead to them, attributes,
+        the pages of open and of mapped files. `keep`: paths, relative to the world's root, whose names stay
+        known, since a kernel mount stands on them and would go away. Returns at once; `settle` waits for the
+        kernel."""
+        kept = set(keep)
+        found = [inode for inode in self._inodes.of_world(self) if belongs(inode.node)]
+        for inode in found:
+            self._server.notify_inode(inode.number)
+        for inode in found:
+            for name, child in list(inode.names.items()):
+                if child.path()[1:] not in kept:
+                    self._server.notify_entry(inode.number, name)
+
+    def interrupt(self, belongs: Belongs, error: int) -> None:
+        """Ends each operation that waits in one of some nodes with this errno. Returns at once."""
+        self._server.end_requests(self, belongs, error)
 
     async def settle(self) -> None:
         """Returns when the kernel has heard of every change announced so far. Wait for it before a mount is
