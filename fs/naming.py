@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from libos.fs.dispatch import AnyInode, Dispatch, caller_of, directory_of, on_inode
-
-# renameat2(2), linux/fs.h
-RENAME_EXCHANGE = 2
+from libos.fs.moving import RENAME_EXCHANGE, rename
 
 
 class Naming(Dispatch):
@@ -73,7 +71,7 @@ class Naming(Dispatch):
         self, parent: AnyInode, name: bytes, new_parent: int, new_name: bytes, flags: int, ctx: Any
     ) -> None:
         target = self.other(new_parent)
-        await directory_of(parent, name).rename(name, directory_of(target, new_name), new_name, flags)
+        await rename(directory_of(parent, name), name, directory_of(target, new_name), new_name, flags)
         moved, replaced = parent.names.get(name), target.names.get(new_name)
         if moved is not None and moved is not replaced:
             self.inodes.place(moved, target, new_name)

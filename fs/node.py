@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +30,9 @@ from typing import NamedTuple
 # name leads elsewhere or nowhere now (True) or its node has other attributes or content (False). Never
 # waits.
 Changed = Callable[[bytes, bool], None]
+
+# Called once when what `Handle.poll` said may have changed. Never waits.
+Wake = Callable[[], None]
 
 # uid and gid of the app inside every world, and of whoever else may own a file (overflowuid in
 # proc_sys_kernel(5)). FUSE attributes carry these numbers. NOBODY has no number in a world that an ordinary
@@ -39,6 +43,8 @@ NOBODY = (65534, 65534)
 
 # Bytes of a name at most: NAME_MAX of <limits.h>, what every file system on Linux gives.
 NAME_MAX = 255
+# What poll(2) says of a file that never makes anybody wait: DEFAULT_POLLMASK of linux/poll.h.
+ALWAYS_READY = select.POLLIN | select.POLLOUT | select.POLLRDNORM | select.POLLWRNORM
 # Bytes of a symbolic link's target at most: PATH_MAX of <limits.h> without its NUL; symlink(2).
 TARGET_MAX = 4095
 
@@ -48,6 +54,10 @@ def refusal(number: int, name: bytes | None = None) -> OSError:
     if name is None:
         return OSError(number, os.strerror(number))
     return OSError(number, os.strerror(number), name)
+
+
+class ReportedError(OSError):
+    """An errno for the program of which the caller of libos hears too, by a fault event with this text."""
 
 
 class Attributes(NamedTuple):
@@ -195,6 +205,11 @@ class Directory(Node):
         EXDEV where `parent` is of another tree; EPERM by default."""
         raise refusal(errno.EPERM, name)
 
+    async def stand_ins(self, name: bytes) -> Sequence[Directory]:
+        """The directories of other trees through which `name` may come here by a rename from one of them, in
+        the order in which they are tried: those of a union. Itself by default."""
+        return (self,)
+
     async def fsync(self, *, data_only: bool) -> None:
         """Makes the names durable; fsync(2). Nothing to do by default."""
 
@@ -229,6 +244,14 @@ class Handle:
 
     # True where this open cannot be cached although its node says otherwise.
     direct: bool = False
+    # False where there are no offsets, as in a pipe: lseek(2) and pread(2) are ESPIPE.
+    seekable: bool = True
+
+    def poll(self, wake: Wake | None) -> int:
+        """Which of POLLIN, POLLOUT … hold now; poll(2). `wake` is to be called once when more of them may
+        hold; a later one takes the place of an earlier one. Called often, never waits. Always ready by
+        default."""
+        return ALWAYS_READY
 
     async def read(self, offset: int, size: int) -> bytes:
         """`size` bytes from `offset`, fewer only at the end of the file; pread(2). EBADF by default."""

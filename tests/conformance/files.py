@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import trio
 
+from libos.fs.moving import rename
 from libos.fs.node import Caller, Change, Directory, File, Handle, Node, Symlink
 
 # rename's flags: renameat2(2)
@@ -298,7 +299,7 @@ class NodeFiles:
     async def do_rename(self, old: bytes, new: bytes, flags: int = 0) -> None:
         parent, name = await self.split(old)
         new_parent, new_name = await self.split(new)
-        await parent.rename(name, new_parent, new_name, flags)
+        await rename(parent, name, new_parent, new_name, flags)
 
     async def do_listdir(self, path: bytes) -> list[bytes]:
         return await self.directory(await self.find(path)).readdir()

@@ -25,6 +25,7 @@ from mounting import mounted
 from libos.fs.host import HostTree
 from libos.fs.memory import memory_tree
 from libos.fs.node import Directory
+from libos.fs.union import Element, Union
 
 AGENT = Path(__file__).with_name("agent.py")
 
@@ -49,6 +50,19 @@ def host_tree() -> Iterator[Directory]:
 def in_memory() -> Iterator[Directory]:
     """A tree in memory."""
     yield memory_tree()
+
+
+@contextmanager
+def union_in_memory() -> Iterator[Directory]:
+    """A union that creates in its second element."""
+    yield Union([Element(memory_tree()), Element(memory_tree(), creatable=True)])
+
+
+@contextmanager
+def union_of_host_trees() -> Iterator[Directory]:
+    """A union that creates in its first element."""
+    with host_tree() as first, host_tree() as second:
+        yield Union([Element(first, creatable=True), Element(second)])
 
 
 def called(make: Make) -> Subject:
@@ -96,9 +110,16 @@ async def native() -> AsyncIterator[Calls]:
         await process.stdout.aclose()
 
 
-CALLED: dict[str, Subject] = {"memory, called": called(in_memory), "host, called": called(host_tree)}
+CALLED: dict[str, Subject] = {
+    "memory, called": called(in_memory),
+    "host, called": called(host_tree),
+    "union in memory, called": called(union_in_memory),
+    "union of host trees, called": called(union_of_host_trees),
+}
 KERNEL: dict[str, Subject] = {
     "native": native,
     "memory, served": served(in_memory),
     "host, served": served(host_tree),
+    "union in memory, served": served(union_in_memory),
+    "union of host trees, served": served(union_of_host_trees),
 }
