@@ -1,6 +1,7 @@
 """The boundary around every operation of every node: whatever a node does, its caller gets an errno in time.
 
 - An OSError becomes its errno (EIO if that is none that the kernel takes).
+- A ReportedError is its errno, and a report.
 - Anything else that is raised, and a deadline that passes, is a fault: EIO or ETIMEDOUT, and a report.
 - Only what belongs to trio or to the person at the keyboard passes: Cancelled, KeyboardInterrupt,
   GeneratorExit.
@@ -17,6 +18,7 @@ from typing import TypeVar
 import trio
 
 from libos.fs.inodes import Inode
+from libos.fs.node import ReportedError
 from libos.fs.requests import Request, Requests
 from libos.fs.worlds import Attachment, Fault, OnFault
 
@@ -61,6 +63,8 @@ class Boundary:
             if request.timed_out:
                 waited = time.monotonic() - request.since
                 self.report(operation, inode, TimeoutError(f"no answer in {waited:.1f} s"))
+            elif isinstance(error, ReportedError):
+                self.report(operation, inode, error)
             raise self._refuse(_sendable(error.errno)) from None
         except BaseException as error:
             if not _is_ours(error):

@@ -12,6 +12,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pyfuse3
@@ -103,7 +105,16 @@ class Operations(Naming, Describing, pyfuse3.Operations):
         cache = inode.node.cache
         number = self.opens.add(Open(inode, handle, ctx.pid))
         direct = cache.direct or handle.direct
-        return pyfuse3.FileInfo(fh=number, direct_io=direct, keep_cache=cache.content)
+        return pyfuse3.FileInfo(
+            fh=number, direct_io=direct, keep_cache=cache.content, nonseekable=not handle.seekable
+        )
+
+    async def poll(self, inode: int, fh: int, poll_handle: Any, ctx: Any) -> int:
+        """Never ENOSYS: the kernel would ask for no file of the mount again."""
+        opened = self.opens.get(fh)
+        if opened is None:
+            raise self.refuse(errno.ESTALE)
+        return await self.boundary.answer("poll", opened.inode, ctx.pid, True, _poll, opened, poll_handle)
 
     @on_open
     async def read(self, opened: Open, offset: int, size: int) -> bytes:
@@ -181,6 +192,22 @@ def _file(node: Node) -> File:
     if not isinstance(node, File):
         raise refusal(errno.EACCES)
     return node
+
+
+async def _poll(opened: Open, poll_handle: Any) -> int:
+    """What poll(2) gives now, and who is to be woken later."""
+    session = Session._current
+    events = handle_of(opened).poll(partial(_wake, session, poll_handle) if poll_handle else None)
+    if not isinstance(events, int) or not 0 <= events <= 0xFFFF:
+        raise TypeError(f"poll returned {events!r}")
+    return events
+
+
+def _wake(session: Session | None, poll_handle: Any) -> None:
+    """Makes who polls ask again. The handle leads into its session's memory: not after that is closed."""
+    if session is not None and Session._current is session:
+        with suppress(OSError):  # nobody has the file open any more
+            poll_handle.notify()
 
 
 def _dots(inode: AnyInode, name: bytes) -> AnyInode:

@@ -1,37 +1,32 @@
 """Files that Python code answers: text, bytes, the result of a function, a symbolic link.
 
 Text, data and symbolic links never change, so the kernel keeps them: after the first read no request arrives.
-A function is called at each open; every read of that open sees that one result, and its size is 0 until it is
-read, as in proc(5).
+A function is called at each open; every read of that open sees that one result, and its size is 0 unless it
+is told, as in proc(5).
 """
 
 from __future__ import annotations
 
 import errno
-import inspect
 import os
 import stat
-import time
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
 
-import trio
-
+from libos.fs.calling import Content, Function, as_bytes
 from libos.fs.node import (
     APP,
     STATIC,
-    STREAM,
     TARGET_MAX,
     Attributes,
     Caller,
     File,
     Handle,
     Node,
+    ReportedError,
     Symlink,
     refusal,
 )
-
-Content = str | bytes
+from libos.fs.program import ProgramFile, fixed
 
 
 def text(content: str, *, mode: int = 0o444, owner: tuple[int, int] = APP) -> Node:
@@ -46,21 +41,26 @@ def data(content: bytes, *, mode: int = 0o444, owner: tuple[int, int] = APP) -> 
 
 
 def function(
-    produce: Callable[[], Content | Awaitable[Content]],
+    produce: Callable[..., Content | Awaitable[Content]],
     *,
     mode: int = 0o444,
     owner: tuple[int, int] = APP,
     deadline: float | None = None,
+    size: int | None = None,
 ) -> Node:
-    """A read-only file whose content is what `produce()` returns, called anew at each open.
+    """A read-only file whose content is what `produce()` returns, called anew at each open; `produce(caller)`
+    where it takes an argument.
 
     A coroutine function runs on the trio thread; any other callable runs in a worker thread, so it may
     block, and several calls may run at once. `deadline`: seconds until the open is answered with ETIMEDOUT
     (None: the server's limit, math.inf: none). An OSError passes to the program as its errno; any other
     exception, or a result that is neither str nor bytes, is EIO and a fault event. When the program is
     killed the call is cancelled; a thread that cannot be cancelled is left to finish by itself.
+
+    `size` is what stat(2) shows (0 unless given) and the most that `produce` may return, as in sysfs(5): more
+    is EIO and a fault event, for a content that was cut would look whole.
     """
-    return Computed(produce, mode, owner, deadline)
+    return Computed(Function(produce, 0, "a served function"), mode, owner, deadline, size)
 
 
 def symlink(target: str | bytes, *, owner: tuple[int, int] = APP) -> Node:
@@ -70,19 +70,6 @@ def symlink(target: str | bytes, *, owner: tuple[int, int] = APP) -> Node:
     if not 0 < len(raw) <= TARGET_MAX or b"\0" in raw:
         raise ValueError(f"a link's target has 1 to {TARGET_MAX} bytes and no NUL, not {target!r}")
     return ConstantLink(raw, owner)
-
-
-def _fixed(mode: int, size: int, owner: tuple[int, int]) -> Attributes:
-    """Attributes of something made now that does not change."""
-    now = time.time_ns()
-    blocks = (size + 511) // 512
-    return Attributes(mode, size, 1, *owner, atime=now, mtime=now, ctime=now, blocks=blocks)
-
-
-def _refuse_writing(flags: int) -> None:
-    """EACCES, as open(2) says for a file that one may only read."""
-    if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
-        raise refusal(errno.EACCES)
 
 
 class Snapshot(Handle):
@@ -102,56 +89,39 @@ class Constant(File):
 
     def __init__(self, content: bytes, mode: int, owner: tuple[int, int]) -> None:
         self._content = content
-        self._attributes = _fixed(stat.S_IFREG | stat.S_IMODE(mode), len(content), owner)
+        self._attributes = fixed(stat.S_IFREG | stat.S_IMODE(mode), len(content), owner)
 
     def known(self) -> Attributes:
         return self._attributes
 
     async def open(self, flags: int, caller: Caller) -> Handle:
-        _refuse_writing(flags)
+        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+            raise refusal(errno.EACCES)
         return Snapshot(self._content)
 
 
-class Computed(File):
+class Computed(ProgramFile):
     """See `function`."""
-
-    cache = STREAM
 
     def __init__(
         self,
-        produce: Callable[[], Content | Awaitable[Content]],
+        produce: Function,
         mode: int,
         owner: tuple[int, int],
-        deadline: float | None,
+        deadline: float | None = None,
+        size: int | None = None,
     ) -> None:
+        super().__init__(mode, owner, deadline, size or 0)
         self._produce = produce
-        self._attributes = _fixed(stat.S_IFREG | stat.S_IMODE(mode), 0, owner)
-        self.deadline = deadline
-
-    def known(self) -> Attributes:
-        return self._attributes
+        self._size = size
 
     async def open(self, flags: int, caller: Caller) -> Handle:
-        _refuse_writing(flags)
-        return Snapshot(_as_bytes(await self._call()))
-
-    async def _call(self) -> object:
-        """The function's result, wherever it has to run."""
-        produce = cast("Callable[[], Any]", self._produce)
-        if any(map(inspect.iscoroutinefunction, (produce, type(produce).__call__))):
-            return await produce()
-        # In a tuple, since trio lets no coroutine out of a thread, and a lambda may give one.
-        (result,) = await trio.to_thread.run_sync(lambda: (produce(),), abandon_on_cancel=True)
-        return await result if inspect.isawaitable(result) else result
-
-
-def _as_bytes(content: object) -> bytes:
-    """Text in UTF-8, bytes as they are, TypeError for all else."""
-    if isinstance(content, str):
-        return content.encode()
-    if isinstance(content, bytes | bytearray | memoryview):
-        return bytes(content)
-    raise TypeError(f"a served function returns str or bytes, not {type(content).__name__}")
+        self.refuse_other_than(os.O_RDONLY, flags)
+        content = as_bytes(await self._produce(caller=caller), "a served function returns")
+        if self._size is not None and len(content) > self._size:
+            text = f"a served function returned {len(content)} bytes, more than its size of {self._size}"
+            raise ReportedError(errno.EIO, text)
+        return Snapshot(content)
 
 
 class ConstantLink(Symlink):
@@ -161,7 +131,7 @@ class ConstantLink(Symlink):
 
     def __init__(self, target: bytes, owner: tuple[int, int]) -> None:
         self._target = target
-        self._attributes = _fixed(stat.S_IFLNK | 0o777, len(target), owner)
+        self._attributes = fixed(stat.S_IFLNK | 0o777, len(target), owner)
 
     def known(self) -> Attributes:
         return self._attributes
