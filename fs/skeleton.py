@@ -125,6 +125,13 @@ class Skeleton(Point):
         elif isinstance(present, Directory) != directory:
             raise FileExistsError(errno.EEXIST, "the mount point is of the other kind", path)
 
+    def has(self, path: bytes) -> bool:
+        """Whether something stands at an absolute, clean path of the skeleton."""
+        here: Node | None = self
+        for name in components(path):
+            here = here.children.get(name) if isinstance(here, Point) else None
+        return here is not None
+
     def detach(self, path: bytes) -> None:
         """Takes away what stands at `path`, whole; the directories on the way stay. FileNotFoundError if
         nothing does. A kernel mount on it is taken away with it."""

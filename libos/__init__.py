@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         SupervisorError,
     )
     from libos.events import Event
+    from libos.granting import host, memory
+    from libos.grants import Grant
     from libos.manifest import Manifest, from_mapping, load
     from libos.oneshot import arun, run
     from libos.supervisor import Supervisor
@@ -30,6 +32,7 @@ _HOMES = {
     "CommandNotFoundError": "libos.errors",
     "Event": "libos.events",
     "ExitStatus": "libos.app",
+    "Grant": "libos.grants",
     "HostError": "libos.errors",
     "LibosError": "libos.errors",
     "Manifest": "libos.manifest",
@@ -39,7 +42,9 @@ _HOMES = {
     "SupervisorError": "libos.errors",
     "arun": "libos.oneshot",
     "from_mapping": "libos.manifest",
+    "host": "libos.granting",
     "load": "libos.manifest",
+    "memory": "libos.granting",
     "run": "libos.oneshot",
 }
 
@@ -49,6 +54,7 @@ __all__ = [
     "CommandNotFoundError",
     "Event",
     "ExitStatus",
+    "Grant",
     "HostError",
     "LibosError",
     "Manifest",
@@ -58,7 +64,9 @@ __all__ = [
     "SupervisorError",
     "arun",
     "from_mapping",
+    "host",
     "load",
+    "memory",
     "run",
 ]
 

@@ -9,19 +9,26 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import trio
 
 from libos.errors import CommandError
+from libos.granting import mount_what
 from libos.worlds.spawn import FIRST_PROGRAM, Start, Terminal, explained, spawn, terminal_size
 from libos.worlds.streams import Stream, Streams, open_streams
 from libos.worlds.world import Change, Running, World
 
 if TYPE_CHECKING:
-    import trio
-
+    from libos.fs.node import Node
+    from libos.grants import Grant, Grants
     from libos.plan import Plan
+
+# Seconds for a grant's end; only a kernel that is stuck needs longer.
+_REVOKE_TIMEOUT = 10.0
 
 Reason = Literal["exit", "signal", "time", "killed", "lost"]
 
@@ -104,9 +111,17 @@ class App(Process):
     """The process tree of one world, from its first program."""
 
     def __init__(
-        self, name: str, plan: Plan, world: World, running: Running, streams: Streams, over: trio.Event
+        self,
+        name: str,
+        plan: Plan,
+        world: World,
+        running: Running,
+        streams: Streams,
+        over: trio.Event,
+        grants: Grants,
     ) -> None:
         super().__init__(world, running, streams)
+        self.grants = grants
         # Set when the world's task has ended: its last bytes are carried, its last events told.
         self._over = over
         self.name = name
@@ -137,6 +152,33 @@ class App(Process):
         if not self._running.ended.is_set():
             self._ended_by = self._ended_by or reason
             self._world.kill()
+
+    async def mount(self, at: str, what: Grant | Node | Mapping[str, Any], **keys: Any) -> Grant:
+        """Mount something more while the app runs, and give the grant of it.
+
+        `what` says what it is as a [[mount]] of a manifest does ({"host": "/srv/data"}, or `libos.host(…)`),
+        or is a node of `libos.fs`, or a grant: of this app or another one, handed on; `keys` are further keys
+        of a [[mount]] (mode, hide, revocable …), for a grant read_only, hide and only. Raises ManifestError
+        where it cannot stand there, SupervisorError, OSError.
+        """
+        return await mount_what(self.grants, at, what, keys)
+
+    async def unmount(self, at: str) -> None:
+        """Take out what is mounted at a place and below it. Raises SupervisorError, OSError."""
+        grant = self.grants.get(at)
+        await grant.revoke()
+
+    @asynccontextmanager
+    async def granted(
+        self, at: str, what: Grant | Node | Mapping[str, Any], **keys: Any
+    ) -> AsyncIterator[Grant]:
+        """Mount something for the length of a block; see `mount`."""
+        grant = await self.mount(at, what, **keys)
+        try:
+            yield grant
+        finally:
+            with trio.move_on_after(_REVOKE_TIMEOUT, shield=True):
+                await grant.revoke()
 
     async def exec(
         self,

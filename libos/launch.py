@@ -21,6 +21,7 @@ import trio
 from libos.app import App
 from libos.errors import CommandError, HostError
 from libos.events import Hub, Kind
+from libos.grants import Grants
 from libos.keeper import channel
 from libos.net import dns, watcher
 from libos.net.gate import Gate
@@ -28,6 +29,8 @@ from libos.net.names import Names
 from libos.net.publish import Publication
 from libos.unwrap import unwrapped
 from libos.worlds.hosttrees import HostTrees
+from libos.worlds.hostmounts import HostMounts
+from libos.worlds.live import LiveView
 from libos.worlds.messages import close_all
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
 from libos.worlds.steps import step_message
@@ -66,10 +69,12 @@ class Launch:
         self.ended = trio.Event()
         self._id = world_id
         self._parts = parts
+        self._mounts = HostMounts(parts.keeper, parts.trees)
         # /etc/hosts is made before the gate runs, so its names are granted here.
         self._names = Names(plan.hostname, [each.host for each in plan.dials if each.literal is None])
         self._scope = trio.CancelScope()
         self._world: World
+        self._view: View
         self._app: App | None = None
         self._begun = trio.Event()
 
@@ -87,7 +92,8 @@ class Launch:
     async def _live(self, task_status: trio.TaskStatus[Launch]) -> None:
         parts = self._parts
         with View(parts.server, self._id, self.plan, self._observe) as view:
-            await view.serve(self._names, self._make_overlay)
+            await view.serve(self._names, self._mounts.overlay)
+            self._view = view
             async with self._forked(view) as nursery:
                 gate = Gate(self._id, self._world.open_sockets, self._names, self._observe)
                 try:
@@ -145,15 +151,6 @@ class Launch:
         finally:
             close_all(trees)
 
-    async def _make_overlay(self, source: str) -> int:
-        """Give an overlay over a host directory, for nodes to work on."""
-        step = {"source": source, "read_only": True}
-        trees = await self._parts.trees.open_for([step]) if self._parts.trees else []
-        try:
-            return await self._parts.keeper.overlay(source, trees[0] if trees else None)
-        finally:
-            close_all(trees)
-
     async def begin(
         self, name: str, start: Start, streams: tuple[Stream, Stream, Stream], apps: dict[str, App]
     ) -> App:
@@ -166,7 +163,10 @@ class Launch:
         try:
             with open_streams(*streams, terminal=start.terminal is not None) as opened:
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
-                app = App(name, self.plan, self._world, running, opened, self.ended)
+                keeper, mounts = self._parts.keeper, self._mounts
+                live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan)
+                grants = Grants(name, live, self._parts.hub)
+                app = App(name, self.plan, self._world, running, opened, self.ended, grants)
         except BaseException as error:
             await self.cancel()  # noqa: ASYNC102 - shields itself, with a limit
             if isinstance(error, CommandError):

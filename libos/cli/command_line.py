@@ -22,7 +22,21 @@ from libos.cli.status import LIBOS_FAILED
 from libos.errors import LibosError
 
 # In the order in which a person meets them; the module is named as the command, with "_command" behind.
-_COMMANDS = ("run", "check", "explain", "ns", "doctor", "schema", "ps", "exec", "kill")
+_COMMANDS = (
+    "run",
+    "check",
+    "explain",
+    "ns",
+    "doctor",
+    "schema",
+    "ps",
+    "exec",
+    "kill",
+    "grants",
+    "mount",
+    "unmount",
+    "revoke",
+)
 # 128 + SIGINT and 128 + SIGPIPE, as the shell reports them.
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141

@@ -12,7 +12,7 @@ Rules:
 Requests: {"request": "status"}, {"request": "namespace"}, {"request": "signal", "number": N}, {"request":
 "kill"}, {"request": "exec", "command": [...], "environment": {...} or null, "directory": "..." or null,
 "terminal": [rows, columns] or null} with the three standard streams beside it unless there is a terminal.
-Answers: "status", "namespace", "done", "error" with "text" and "exit_status"; for exec "started" (with the
+What is asked about grants stands in `granting`. Answers: "status", "namespace", "done", "error" with "text" and "exit_status"; for exec "started" (with the
 terminal's master), then "stopped" at each stop, at last "exit". While an exec runs, "signal" goes to its
 process.
 """
@@ -30,9 +30,11 @@ import trio
 from libos.app import App
 from libos.control.channel import Channel
 from libos.control.execution import execute, wanted_signal
+from libos.control.granting import answer_granting
 from libos.control.peers import is_own
 from libos.control.wire import Message, ProtocolError, close_all
 from libos.errors import LibosError
+from libos.namespace import Namespace
 
 log = logging.getLogger("libos.control")
 
@@ -107,7 +109,9 @@ async def _answer(
         case "status":
             await channel.send({"answer": "status", "name": app.name, "pid": app.pid, **details})
         case "namespace":
-            await channel.send({"answer": "namespace", "text": app.plan.namespace.text()})
+            await channel.send({"answer": "namespace", "text": Namespace(app.grants.mounts()).text()})
+        case "grants" | "mount" | "unmount" | "revoke":
+            await channel.send(await answer_granting(app, message))
         case "signal":
             await app.send_signal(wanted_signal(message))
             await channel.send({"answer": "done"})

@@ -16,7 +16,8 @@ while the root is built; a step that fails is {"event": "failed"}, and the world
     {"op": "signal", "id": n, "signal": s}    to the program's process group
     {"op": "sockets", "request": r, "kinds": [[family, type, protocol] ...]}   answers {"event": "sockets"}
     {"op": "mount", "request": r, "name": text, "step": {...}} fds: [tree], none where the step is a tmpfs
-    {"op": "unmount" | "restrict", "request": r, "name": text}   answers {"event": "done"}; see mounted.py
+    {"op": "unmount" | "restrict" | "copy", "request": r, "name": text}   answers {"event": "done"}, for copy
+        {"event": "copy"} fds: [tree]; see mounted.py
 """
 
 from __future__ import annotations
@@ -145,6 +146,10 @@ class Init:
             case "mount":
                 self._mounted.add(message["name"], message["step"], fds[0] if fds else None)
                 self._say({"event": "done", "request": message["request"]})
+            case "copy":
+                tree_fd = self._mounted.copy(message["name"])
+                self._say({"event": "copy", "request": message["request"]}, [tree_fd])
+                os.close(tree_fd)
             case "unmount":
                 self._mounted.remove(message["name"])
                 self._say({"event": "done", "request": message["request"]})

@@ -22,13 +22,20 @@ class Mounted:
         self._trees = placed
 
     def add(self, name: str, step: Step, tree_fd: int | None) -> None:
-        """Mount the detached tree, or the new tmpfs that the step describes where there is none."""
+        """Mount the detached tree, or the new tmpfs that the step describes where there is none; read-only where
+        the step says "restrict"."""
         own_fd = world.new_tmpfs(step) if tree_fd is None else os.dup(tree_fd)
+        if step.get("restrict"):
+            mounts.set_tree(own_fd, set_flags=mounts.MOUNT_ATTR_RDONLY)
         root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._trees[name] = world.place(root_fd, step, own_fd)
         finally:
             os.close(root_fd)
+
+    def copy(self, name: str) -> int:
+        """Give a detached copy of a mount, for another world. open_tree(2)."""
+        return mounts.clone_tree(self._tree(name))
 
     def remove(self, name: str) -> None:
         """Detach a mount: no path leads to it any more; who has something open of it keeps that. umount2(2),

@@ -57,7 +57,7 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     """
     if isinstance(manifest, Namespace):
         manifest = Manifest(mounts=manifest.mounts, source="namespace")
-    lowering = _Lowering(host if host is not None else Host(), serve_all)
+    lowering = Lowering(host if host is not None else Host(), serve_all)
     own = manifest.namespace()
     for mount in Namespace.ordered((*own, *_world_files(own))):
         lowering.place(mount)
@@ -74,7 +74,7 @@ def _world_files(own: Namespace) -> list[Mount]:
     return [mount for mount in _WORLD_FILES if mount.at not in taken]
 
 
-class _Lowering:
+class Lowering:
     """One lowering: what has been placed so far and the problems met."""
 
     def __init__(self, host: HostView, serve_all: bool) -> None:
@@ -219,6 +219,7 @@ class _Lowering:
             hostname=app.hostname or DEFAULT_HOSTNAME,
             name=app.name,
             time=manifest.limits.time,
+            serve_all=self.serve_all,
             lines=(*self.lines, *INIT_LINES, *network_lines(manifest)),
         )
 

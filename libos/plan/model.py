@@ -108,6 +108,7 @@ class Plan:
     name: str | None
     time: float | None
     lines: tuple[Line, ...]
+    serve_all: bool = False
 
     def json(self) -> dict[str, Any]:
         """The plan as JSON values, version 1, for `libos explain --json`; see `libos.plan.json_form`."""

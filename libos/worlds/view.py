@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
+from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from libos.worlds.nodes import make_node
 from libos.worlds.steps import slot_name
 
 if TYPE_CHECKING:
-    from libos.fs.server import Server
+    from libos.fs.server import Attachment, Server
     from libos.net.names import Names
     from libos.plan import Plan
 
@@ -29,10 +30,13 @@ class View:
         self._plan = plan
         self._observe = observe
         self._stack = ExitStack()
+        self._slots = count()
+        self._attached: dict[str, Attachment] = {}
+        self.skeleton = Skeleton(self._on_absent)
 
     async def serve(self, names: Names, make_overlay: Callable[[str], Awaitable[int]]) -> None:
         """Make the nodes and serve them. Raises OSError where a host source cannot be opened."""
-        skeleton = Skeleton(self._on_absent)
+        skeleton = self.skeleton
         for path, is_directory in self._plan.points:
             skeleton.placeholder(path.encode(), is_directory)
         for served in self._plan.served:
@@ -40,8 +44,8 @@ class View:
             if served.slot is None:
                 skeleton.attach(served.at.encode(), node)
             else:
-                self._attach(slot_name(self._id, served.slot), node)
-        self._attach(self._id, skeleton)
+                self.attach_slot(self.slot(served.slot), node, self._stack)
+        self.attach_slot(self._id, skeleton, self._stack)
 
     def __enter__(self) -> View:
         return self
@@ -58,8 +62,40 @@ class View:
         """Stop serving: waiting operations answer EINTR, the kernel forgets. May be called again."""
         self._stack.close()
 
-    def _attach(self, name: str, node: Node) -> None:
-        self._stack.callback(self._server.attach(name, node).close)
+    def slot(self, number: int) -> str:
+        """The name, in the file server's root, of a node of the plan that stands below another mount."""
+        return slot_name(self._id, number)
+
+    def new_slot(self) -> str:
+        """Such a name for a node that comes later."""
+        return f"{self._id}.live.{next(self._slots)}"
+
+    def attach_slot(self, name: str, node: Node, stack: ExitStack) -> None:
+        """Serve a node under a name of the file server's root until `stack` or the view closes."""
+        attachment = self._attached[name] = self._server.attach(name, node)
+        stack.callback(self._detach, name, attachment)
+        if stack is not self._stack:
+            self._stack.callback(attachment.close)
+
+    def _detach(self, name: str, attachment: Attachment) -> None:
+        self._attached.pop(name, None)
+        attachment.close()
+
+    def revoke(self, at: str, slot: str | None) -> None:
+        """Take back what is served at a place of the skeleton, or under a slot: what is open answers EIO."""
+        attachment = self._attached.get(slot or self._id)
+        if attachment is not None:
+            attachment.revoke(b"" if slot else at[1:].encode())
+
+    def forget(self, which: Callable[[Node], bool]) -> None:
+        """Make the kernel forget what it keeps of these nodes."""
+        for attachment in self._attached.values():
+            attachment.forget(which)
+
+    async def settle(self) -> None:
+        """Return when the kernel has heard of every change of the skeleton."""
+        if (attachment := self._attached.get(self._id)) is not None:
+            await attachment.settle()
 
     def _on_absent(self, path: bytes) -> None:
         self._observe("path.absent", {"path": path.decode(errors="surrogateescape")})

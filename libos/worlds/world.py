@@ -171,6 +171,11 @@ class World:
         request = {"op": "mount", "name": name, "step": step}
         await self._messages.request(request, [] if tree_fd is None else [tree_fd])
 
+    async def copy_mount(self, name: str) -> int:
+        """Give a detached copy of the mount known by this name; the caller owns it. Raises OSError."""
+        _, (tree_fd,) = await self._messages.request({"op": "copy", "name": name})
+        return tree_fd
+
     async def unmount(self, name: str) -> None:
         """Detach the mount known by this name (a step of the plan by its place). Raises OSError."""
         await self._messages.request({"op": "unmount", "name": name})

@@ -1,0 +1,39 @@
+"""`libos mount`: mount something more in a running world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command("mount")
+@click.argument("name", metavar="APP")
+@click.argument("what", metavar="SRC:AT[:ro|rw|cow]")
+@click.option("--hide", "hide", multiple=True, metavar="PATTERN", help="Absent in it: a gitignore pattern.")
+@click.option("--revocable", is_flag=True, help="Serve it, so that a revoke fails what is open of it too.")
+def command(name: str, what: str, hide: tuple[str, ...], revocable: bool) -> None:
+    """Mount a file or directory of this host in the running world APP, read-only unless said.
+
+    Prints the id of the grant, which `libos revoke` takes back."""
+    import os
+
+    from libos.control.client import ask
+    from libos.control.folder import open_folder
+    from libos.errors import ManifestError
+    from libos.manifest.build import absolute
+    from libos.manifest.options import split_mount
+
+    try:
+        source, at, mode = split_mount(what)
+    except ValueError as wrong:
+        raise ManifestError(f"{what}: {wrong}") from None
+    mount: dict[str, Any] = {"host": absolute(source, os.curdir), "mode": str(mode)}
+    mount["host"] = os.path.abspath(mount["host"])
+    if hide:
+        mount["hide"] = list(hide)
+    if revocable:
+        mount["revocable"] = True
+    with open_folder() as folder:
+        answer = ask(folder, name, {"request": "mount", "at": at, "mount": mount})
+    click.echo(answer["grant"]["id"])

@@ -1,0 +1,48 @@
+"""What a client of the control socket asks about a world's grants: to list, make and take back.
+
+Requests: {"request": "grants"}; {"request": "mount", "at": "...", "mount": {"host": "/absolute", "mode": ...}} with
+the keys of a [[mount]], but no `node` and no `function`; {"request": "unmount", "at": "..."}; {"request":
+"revoke", "grant": "ID or place"}. Answers: "grants" with "grants", "granted" with "grant", "done".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from libos.control.wire import Message, ProtocolError
+from libos.errors import SupervisorError
+
+if TYPE_CHECKING:
+    from libos.app import App
+
+
+async def answer_granting(app: App, message: Message) -> Message:
+    """Do what a request of this kind asks and give the answer. Raises LibosError, ProtocolError."""
+    try:
+        return await _answer(app, message)
+    except OSError as error:
+        raise SupervisorError(f"{error.strerror}") from error
+
+
+async def _answer(app: App, message: Message) -> Message:
+    match message["request"]:
+        case "grants":
+            return {"answer": "grants", "grants": [grant.describe() for grant in app.grants]}
+        case "mount":
+            mount = message.get("mount")
+            if not isinstance(mount, dict):
+                raise ProtocolError("a mount request has a table of keys")
+            grant = await app.mount(_text(message, "at"), mount)
+            return {"answer": "granted", "grant": grant.describe()}
+        case "unmount":
+            await app.unmount(_text(message, "at"))
+        case _:
+            await app.grants.get(_text(message, "grant")).revoke()
+    return {"answer": "done"}
+
+
+def _text(message: Message, key: str) -> str:
+    value = message.get(key)
+    if not isinstance(value, str):
+        raise ProtocolError(f'"{key}" is a text')
+    return value

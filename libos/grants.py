@@ -1,0 +1,227 @@
+"""Grants: what a running app holds, each a handle by which its holder narrows it or takes it back.
+
+Rules:
+- Every mount of a world is a grant, those of its manifest too. Only the supervisor's side holds grants: an app
+  uses what is mounted and can neither make nor widen one.
+- A grant can be handed on to another world, narrower or as it is. What was made from a grant is narrowed with
+  it and dies with it.
+- Taking back what is served fails all that is open of it with EIO. What the kernel mounts is detached: no path
+  leads to it any more, and what is open of it lives on, which the event says. A mount that must not live on is
+  asked for as `revocable`, and is then served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from libos.errors import ManifestError, SupervisorError
+from libos.namespace import HostSource, Mode, Mount, NodeSource
+
+if TYPE_CHECKING:
+    from libos.events import Hub
+    from libos.worlds.live import LiveView, Placement
+
+# What the event of a kernel mount's end says.
+LIVES_ON = "descriptors that are open on it live on; ask for it as revocable to end them too"
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """What is taken from a grant: writing, names that match a pattern, all names that match none."""
+
+    read_only: bool = False
+    hide: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    @staticmethod
+    def asked(read_only: bool, hide: Iterable[str], only: Iterable[str]) -> Narrowing:
+        """From the arguments of `Grant.narrow`. Raises ManifestError for what is no pattern."""
+        from libos.manifest.values import pattern
+
+        try:
+            return Narrowing(read_only, tuple(map(pattern, hide)), tuple(map(pattern, only)))
+        except ValueError as wrong:
+            raise ManifestError(str(wrong)) from None
+
+    def over(self, mount: Mount) -> Mount:
+        """The mount, narrower."""
+        from libos.namespace import Hide, Only
+
+        layers = list(mount.layers)
+        if self.hide:
+            layers.append(Hide(self.hide))
+        if self.only:
+            layers.append(Only(self.only))
+        return replace(mount, mode=Mode.READ_ONLY if self.read_only else mount.mode, layers=tuple(layers))
+
+    def fields(self) -> dict[str, object]:
+        """For the event."""
+        said = {"read_only": self.read_only, "hide": list(self.hide), "only": list(self.only)}
+        return {key: value for key, value in said.items() if value}
+
+
+@dataclass(eq=False)
+class Grant:
+    """One mount of one world. Methods are for the supervisor's trio thread."""
+
+    id: str
+    placement: Placement
+    holder: Grants
+    parent: Grant | None = None
+    children: list[Grant] = field(default_factory=list)
+    revoked: bool = False
+
+    @property
+    def at(self) -> str:
+        """Where it stands in its world."""
+        return self.placement.mount.at
+
+    @property
+    def mechanism(self) -> str:
+        """What gives it: "served", "bind", "overlay" or "tmpfs"."""
+        return self.placement.mechanism
+
+    async def narrow(
+        self, *, read_only: bool = False, hide: Iterable[str] = (), only: Iterable[str] = ()
+    ) -> None:
+        """Take something from it, at once and for all made from it: writing, names that match a gitignore(5)
+        pattern (`hide`), all names that match none (`only`). It cannot be given back.
+
+        Raises ManifestError for what is no pattern or cannot be narrowed so, SupervisorError where it was
+        revoked, OSError.
+        """
+        narrowing = Narrowing.asked(read_only, hide, only)
+        self._require()
+        await self.holder.narrow(self, narrowing)
+        for child in self.children:
+            if not child.revoked and not child.placement.served:
+                await child.narrow(read_only=read_only, hide=hide, only=only)
+
+    async def revoke(self) -> None:
+        """Take it back, and all that was made from it. Does nothing the second time. Raises OSError."""
+        if self.revoked:
+            return
+        self.revoked = True
+        for child in self.children:
+            await child.revoke()
+        await self.holder.take(self, "revoke")
+        if self.parent is not None:
+            self.parent.children.remove(self)
+
+    def describe(self) -> dict[str, object]:
+        """What it is, as `libos grants` prints it."""
+        from libos.plan.lines import asked
+
+        mount = self.placement.mount
+        return {
+            "id": self.id,
+            "at": self.at,
+            "what": asked(mount),
+            "mechanism": self.mechanism,
+            "from": mount.origin,
+        }
+
+    def _require(self) -> None:
+        if self.revoked:
+            raise SupervisorError(f"the grant of {self.at} was revoked")
+
+
+class Grants:
+    """All grants of one world, by their ids."""
+
+    def __init__(self, name: str, live: LiveView, hub: Hub) -> None:
+        self._name = name
+        self._live = live
+        self._hub = hub
+        self._numbers = count(1)
+        self._grants: dict[str, Grant] = {}
+        for placement in live.placements.values():
+            self._add(placement, None)
+
+    def __iter__(self) -> Any:
+        return iter(list(self._grants.values()))
+
+    def get(self, name: str) -> Grant:
+        """The grant of an id, or at a mount point. Raises SupervisorError where there is none."""
+        found = self._grants.get(name) or next((each for each in self if each.at == name), None)
+        if found is None:
+            raise SupervisorError(f'no grant is "{name}": libos grants lists them')
+        return found
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """What is mounted now."""
+        return self._live.namespace().mounts
+
+    async def mount(self, mount: Mount) -> Grant:
+        """Mount one thing more. Raises ManifestError where it cannot stand there, OSError, SupervisorError."""
+        return self._mounted(await self._live.mount(mount), None)
+
+    async def mount_grant(self, at: str, parent: Grant, narrowing: Narrowing) -> Grant:
+        """Mount what another grant holds, narrower or as it is. Errors as `mount`."""
+        parent._require()
+        shared = parent.placement
+        mount = narrowing.over(replace(shared.mount, at=at, origin=f"grant {parent.id}"))
+        if shared.served:
+            assert shared.node is not None
+            mount = narrowing.over(Mount(at, NodeSource(shared.node), shared.mount.mode, origin=mount.origin))
+            placement = await self._live.mount(replace(mount, revocable=True))
+        elif mount.layers:
+            placement = await self._live.mount(_served_anew(mount))
+        else:
+            placement = await self._live.mount_shared(mount, parent.holder._live, shared)
+        child = self._mounted(placement, parent)
+        parent.children.append(child)
+        return child
+
+    async def narrow(self, grant: Grant, narrowing: Narrowing) -> None:
+        """Narrow one grant of this world; see `Grant.narrow`."""
+        note = await self._live.narrow(grant.placement, narrowing.over(grant.placement.mount))
+        if note.replaced is not None:
+            grant.placement = note.replaced
+        self._tell(grant, "narrow", note=note.text, **narrowing.fields())
+
+    async def take(self, grant: Grant, action: str) -> None:
+        """Take one grant of this world out."""
+        del self._grants[grant.id]
+        gone = await self._live.unmount(grant.placement)
+        note = "" if grant.placement.served else LIVES_ON
+        self._tell(grant, action, note=note)
+        for each in self:
+            if each.placement in gone:  # it stood below
+                each.revoked = True
+                del self._grants[each.id]
+                self._tell(each, action, note=f"it stood below {grant.at}")
+
+    def _mounted(self, placement: Placement, parent: Grant | None) -> Grant:
+        grant = self._add(placement, parent)
+        self._tell(grant, "mount")
+        return grant
+
+    def _add(self, placement: Placement, parent: Grant | None) -> Grant:
+        grant = Grant(str(next(self._numbers)), placement, self, parent)
+        self._grants[grant.id] = grant
+        return grant
+
+    def _tell(self, grant: Grant, action: str, note: str = "", **fields: object) -> None:
+        told: Mapping[str, object] = {"note": note} if note else {}
+        self._hub.emit(
+            "grant",
+            self._name,
+            action=action,
+            id=grant.id,
+            path=grant.at,
+            mechanism=grant.mechanism,
+            **fields,
+            **told,
+        )
+
+
+def _served_anew(mount: Mount) -> Mount:
+    if not isinstance(mount.source, HostSource):
+        raise ManifestError(
+            f'"{mount.at}" cannot be narrowed by names: mount it as revocable in the first place'
+        )
+    return mount

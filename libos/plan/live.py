@@ -1,0 +1,54 @@
+"""One more mount for a running world: what `lower` does for a whole plan, done for a single mount. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from libos.errors import ManifestError
+from libos.manifest.problems import error
+from libos.namespace import Mount, Namespace, is_at_or_below
+from libos.plan.hostview import Host, HostView
+from libos.plan.lowering import Lowering
+from libos.plan.model import Line, Served, Step
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What a mount takes: a step for init, a node to serve, or both; and, with `point`, a mount point in the
+    skeleton (whether it is a directory)."""
+
+    mount: Mount
+    step: Step | None
+    served: Served | None
+    point: bool | None
+    line: Line
+
+
+def lower_one(
+    mounted: Iterable[Mount], mount: Mount, host: HostView | None = None, *, serve_all: bool = False
+) -> Addition:
+    """Lower `mount` into a namespace that has `mounted` already. Raises ManifestError with every reason for
+    which it cannot stand there."""
+    lowering = Lowering(host if host is not None else Host(), serve_all)
+    for each in Namespace.ordered(mounted):
+        if each.at == mount.at:
+            raise ManifestError(
+                f'"{mount.at}" is mounted already ({each.origin or "by the manifest"}): unmount it first'
+            )
+        if is_at_or_below(mount.at, each.at):
+            lowering.place(each)  # what does not stand above it has no say
+    lowering.problems.clear()  # what was mounted stays, whatever became of its source on the host
+    steps, served, points = len(lowering.steps), len(lowering.served), len(lowering.points)
+    lowering.place(mount)
+    if lowering.problems:
+        raise error(lowering.problems)
+    if len(lowering.steps) == steps and len(lowering.served) == served:
+        raise ManifestError(f'"{mount.at}": {lowering.lines[-1].reason}')
+    return Addition(
+        mount,
+        step=next(iter(lowering.steps[steps:]), None),
+        served=next(iter(lowering.served[served:]), None),
+        point=next((directory for _, directory in lowering.points[points:]), None),
+        line=lowering.lines[-1],
+    )

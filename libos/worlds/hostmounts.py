@@ -1,0 +1,36 @@
+"""Detached mounts of the host's directories, made by whoever has the right: the keeper, or for root ourselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from libos.worlds.messages import close_all
+
+if TYPE_CHECKING:
+    from libos.worlds.hosttrees import HostTrees
+    from libos.worlds.keeping import Keeper
+
+
+class HostMounts:
+    """Every method gives a descriptor that the caller owns, or raises OSError."""
+
+    def __init__(self, keeper: Keeper, trees: HostTrees | None) -> None:
+        self._keeper = keeper
+        self._trees = trees
+
+    async def bind(self, source: str, *, read_only: bool) -> int:
+        """A copy of the mount at a host path."""
+        if self._trees is None:
+            return await self._keeper.host_tree(source, read_only=read_only)
+        (tree_fd,) = await self._trees.open_for([{"source": source, "read_only": read_only}])
+        return tree_fd
+
+    async def overlay(self, source: str) -> int:
+        """An overlay over a host directory, its changes in memory."""
+        if self._trees is None:
+            return await self._keeper.overlay(source, None)
+        trees = await self._trees.open_for([{"source": source, "read_only": True}])
+        try:
+            return await self._keeper.overlay(source, trees[0])
+        finally:
+            close_all(trees)

@@ -1,0 +1,281 @@
+"""Views that change while the app runs: mounted, narrowed, handed on, taken back."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+import libos
+from libos.fs.synthetic import text
+
+pytestmark = pytest.mark.system
+pytest_plugins = ["running"]
+
+
+class Shell:
+    """A shell in a world, which is told one line after another."""
+
+    def __init__(self, app: libos.App) -> None:
+        self.app = app
+
+    async def do(self, line: str) -> str:
+        """What the line prints, errors too."""
+        assert self.app.stdin is not None
+        assert self.app.stdout is not None
+        await self.app.stdin.send_all(f"{line}\necho :end\n".encode())
+        said = b""
+        while not said.endswith(b":end\n"):
+            more = await self.app.stdout.receive_some()
+            assert more, said
+            said += more
+        return said.decode().removesuffix(":end\n")
+
+
+@asynccontextmanager
+async def shell(supervisor: libos.Supervisor, *mounts: dict[str, Any]) -> AsyncIterator[Shell]:
+    """A shell in a world of its own."""
+    manifest = {"include": ["base"], "app": {"command": ["sh"]}, "mount": list(mounts)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    app = await supervisor.start(manifest, **pipes)  # type: ignore[arg-type]  # the two constants are ints
+    yield Shell(app)
+    await app.kill()
+    await app.aclose()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "file").write_text("content\n")
+    (tmp_path / "secret.pem").write_text("secret\n")
+    (tmp_path / "sub").mkdir()
+    return tmp_path
+
+
+async def test_what_is_mounted_is_there_and_what_is_revoked_is_not(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    async with shell(supervisor) as sh:
+        assert "No such file" in await sh.do("ls /data")
+        grant = await sh.app.mount("/data", libos.host(str(folder)))
+        assert grant.mechanism == "bind"
+        assert await sh.do("cat /data/file") == "content\n"
+        assert "Read-only file system" in await sh.do("echo x > /data/file")
+        await grant.revoke()
+        assert "No such file" in await sh.do("ls /data")
+        await grant.revoke()
+        assert (folder / "file").read_text() == "content\n"
+
+
+@pytest.mark.parametrize(
+    ("what", "mechanism"),
+    [
+        ({"memory": "1M"}, "tmpfs"),
+        ({"text": "kept"}, "served"),
+        ({"host": None, "mode": "copy-on-write"}, "overlay"),
+        ({"host": None, "mode": "read-write", "revocable": True}, "served"),
+    ],
+)
+@pytest.mark.parametrize("at", ["/new/deep/place", "/tmp/in/memory"])
+async def test_every_kind_comes_and_goes(
+    supervisor: libos.Supervisor, folder: Path, what: dict[str, Any], mechanism: str, at: str
+) -> None:
+    what = {key: str(folder) if value is None else value for key, value in what.items()}
+    async with shell(supervisor) as sh:
+        grant = await sh.app.mount(at, what)
+        assert grant.mechanism == mechanism
+        if "text" in what:
+            assert await sh.do(f"cat {at}; echo") == "kept\n"
+        else:
+            assert await sh.do(f"echo more > {at}/more && cat {at}/more") == "more\n"
+        await sh.app.unmount(at)
+        assert "more" not in await sh.do(f"ls {at}")
+        assert grant.revoked
+        assert (folder / "more").exists() == (what.get("mode") == "read-write")
+
+
+async def test_what_is_open_of_a_served_grant_fails_and_of_a_kernel_mount_lives_on(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    async with shell(supervisor) as sh, supervisor.events() as events:
+        served = await sh.app.mount("/served", libos.host(str(folder), revocable=True))
+        bound = await sh.app.mount("/bound", libos.host(str(folder)))
+        assert (served.mechanism, bound.mechanism) == ("served", "bind")
+        await sh.do("exec 5< /served/file 6< /bound/file")
+        await served.revoke()
+        await bound.revoke()
+        assert "Input/output error" in await sh.do("cat <&5")
+        assert await sh.do("cat <&6") == "content\n"
+        told = []
+        async for event in events:
+            if event.kind == "grant":
+                told.append((event.fields["action"], event.fields["path"], event.fields.get("note", "")))
+            if len(told) == 4:
+                break
+        assert [each[:2] for each in told] == [
+            ("mount", "/served"),
+            ("mount", "/bound"),
+            ("revoke", "/served"),
+            ("revoke", "/bound"),
+        ]
+        assert told[2][2] == ""
+        assert "live on" in str(told[3][2])
+
+
+async def test_a_grant_is_found_wherever_the_app_has_moved_its_place(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    async with shell(supervisor) as sh:
+        await sh.do("mkdir /tmp/a")
+        grant = await sh.app.mount("/tmp/a/data", libos.host(str(folder)))
+        assert await sh.do("mv /tmp/a /tmp/b && mkdir -p /tmp/a/data && cat /tmp/b/data/file") == "content\n"
+        await grant.revoke()
+        assert await sh.do("ls /tmp/b/data /tmp/a/data") == "/tmp/a/data:\n\n/tmp/b/data:\n"
+
+
+async def test_narrowing_to_reading_holds_at_once(supervisor: libos.Supervisor, folder: Path) -> None:
+    async with shell(supervisor) as sh:
+        for revocable in (False, True):
+            at = f"/data{revocable:d}"
+            grant = await sh.app.mount(at, libos.host(str(folder), mode="read-write", revocable=revocable))
+            assert await sh.do(f"echo new > {at}/new && cat {at}/new") == "new\n"
+            await grant.narrow(read_only=True)
+            assert "Read-only file system" in await sh.do(f"echo more > {at}/new")
+            assert await sh.do(f"cat {at}/new") == "new\n"
+
+
+async def test_narrowing_while_a_file_is_open_for_writing(supervisor: libos.Supervisor, folder: Path) -> None:
+    async with shell(supervisor) as sh:
+        grant = await sh.app.mount("/data", libos.host(str(folder), mode="read-write"))
+        await sh.do("exec 5>> /data/log")
+        await grant.narrow(read_only=True)
+        assert "Read-only file system" in await sh.do("echo x > /data/log")
+        assert await sh.do("cat /data/file") == "content\n"
+        await grant.revoke()
+        assert "No such file" in await sh.do("ls /data")
+
+
+@pytest.mark.parametrize("revocable", [False, True])
+async def test_narrowing_by_names_holds_for_what_comes_later_too(
+    supervisor: libos.Supervisor, folder: Path, revocable: bool
+) -> None:
+    async with shell(supervisor) as sh:
+        grant = await sh.app.mount("/data", libos.host(str(folder), revocable=revocable))
+        assert await sh.do("cat /data/secret.pem") == "secret\n"
+        await grant.narrow(hide=["*.pem"])
+        (folder / "sub" / "later.pem").write_text("later")
+        assert "No such file" in await sh.do("cat /data/secret.pem")
+        assert await sh.do("ls /data /data/sub") == "/data:\nfile\nsub\n\n/data/sub:\n"
+        assert await sh.do("cat /data/file") == "content\n"
+
+
+@pytest.mark.parametrize(
+    "what",
+    [{"memory": "1M"}, {"host": None, "mode": "copy-on-write"}, {"host": None, "revocable": True}],
+)
+async def test_a_grant_that_is_handed_on_shows_the_same_and_dies_with_its_parent(
+    supervisor: libos.Supervisor, folder: Path, what: dict[str, Any]
+) -> None:
+    what = {key: str(folder) if value is None else value for key, value in what.items()}
+    async with shell(supervisor) as one, shell(supervisor) as two:
+        grant = await one.app.mount("/mine", what)
+        if "revocable" not in what:
+            await one.do("echo from-one > /mine/word")
+        copy = await two.app.mount("/theirs", grant, read_only=True)
+        further = await two.app.mount("/further", copy)
+        word = "file" if "revocable" in what else "word"
+        expected = "content\n" if "revocable" in what else "from-one\n"
+        for place in ("/theirs", "/further"):
+            assert await two.do(f"cat {place}/{word}") == expected
+            assert "Read-only file system" in await two.do(f"echo x > {place}/{word}")
+        await two.do(f"exec 5< /further/{word}")
+        await grant.revoke()
+        assert copy.revoked
+        assert further.revoked
+        for place in ("/theirs", "/further"):
+            assert "No such file" in await two.do(f"ls {place}")
+        with pytest.raises(libos.SupervisorError, match="revoked"):
+            await two.app.mount("/again", copy)
+
+
+async def test_a_block_holds_a_grant(supervisor: libos.Supervisor, folder: Path) -> None:
+    async with shell(supervisor) as sh:
+        async with sh.app.granted("/data", libos.host(str(folder))):
+            assert await sh.do("cat /data/file") == "content\n"
+        assert "No such file" in await sh.do("ls /data")
+        with trio.move_on_after(30) as scope:
+            async with sh.app.granted("/data", text("node")) as grant:
+                assert await sh.do("cat /data; echo") == "node\n"
+                scope.cancel()
+                await trio.sleep_forever()
+        assert grant.revoked
+
+
+async def test_what_stands_below_goes_too(supervisor: libos.Supervisor, folder: Path) -> None:
+    async with shell(supervisor) as sh:
+        outer = await sh.app.mount("/data", libos.host(str(folder)))
+        inner = await sh.app.mount("/data/sub", {"memory": "1M"})
+        await sh.do("echo x > /data/sub/x")
+        await outer.revoke()
+        assert inner.revoked
+        assert "No such file" in await sh.do("ls /data")
+        assert list((folder / "sub").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("at", "what", "why"),
+    [
+        ("/usr", {"text": "x"}, "mounted already"),
+        ("/usr/bin/new", {"text": "x"}, "nothing there to mount on"),
+        ("relative", {"text": "x"}, "relative path"),
+        ("/proc/x", {"text": "x"}, "/proc of its own"),
+        ("/x", {"host": "/no/such"}, "the host has no"),
+        ("/x", {"tekst": "x"}, "unknown key"),
+        ("/x", {"text": "x", "hide": [""]}, "a pattern is one line"),
+    ],
+)
+async def test_what_cannot_be_mounted_is_one_clear_error_and_changes_nothing(
+    supervisor: libos.Supervisor, at: str, what: dict[str, Any], why: str
+) -> None:
+    async with shell(supervisor) as sh:
+        before = [each.at for each in sh.app.grants]
+        listing = await sh.do("ls / /usr")
+        with pytest.raises(libos.ManifestError, match=why):
+            await sh.app.mount(at, what)
+        assert [each.at for each in sh.app.grants] == before
+        assert await sh.do("ls / /usr") == listing
+
+
+async def test_the_manifests_own_mounts_are_grants(supervisor: libos.Supervisor, folder: Path) -> None:
+    async with shell(supervisor, {"at": "/data", "host": str(folder)}) as sh:
+        (grant,) = [each for each in sh.app.grants if each.at == "/data"]
+        assert "data" in await sh.do("ls /")
+        await grant.revoke()
+        assert "data" not in await sh.do("ls /")
+
+
+async def test_a_world_that_ended_takes_no_grant(supervisor: libos.Supervisor, folder: Path) -> None:
+    async with shell(supervisor) as sh:
+        grant = await sh.app.mount("/data", libos.host(str(folder)))
+        await sh.app.kill()
+        with pytest.raises(libos.SupervisorError):
+            await sh.app.mount("/more", {"text": "x"})
+        await grant.revoke()
+
+
+async def test_many_changes_at_once(supervisor: libos.Supervisor, folder: Path) -> None:
+    async with shell(supervisor) as sh, trio.open_nursery() as nursery:
+
+        async def come_and_go(number: int) -> None:
+            for _ in range(5):
+                async with sh.app.granted(f"/many/{number}", libos.host(str(folder))):
+                    pass
+
+        for number in range(20):
+            nursery.start_soon(come_and_go, number)
+        for _ in range(5):
+            await sh.do("ls -R /many > /dev/null 2>&1")
