@@ -35,7 +35,7 @@ class Call:
     `path` is what it is about; for what makes, moves or takes away a name, the path of that name. `node` is
     the layered node itself without its layers: a directory for operations on a name of it, which is `name`.
     `to`, `to_name` and `to_path` are where rename leads; for link `to` is the node that gets a further name,
-    and `to_path` is where that node stood.
+    and `to_path` is where that node stood. Of a write, `offset` and `data` may be changed on the way.
     """
 
     operation: str
@@ -71,7 +71,7 @@ class Layer:
         """Whether a name is absent: for looking it up, in listings, and for making it (EACCES)."""
         return False
 
-    def waits(self, path: bytes) -> bool:
+    def waits(self, path: bytes, directory: bool) -> bool:
         """Whether `stat` of a file may wait or fail here, so that a lookup must not answer in its place."""
         return False
 

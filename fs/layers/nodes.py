@@ -11,7 +11,8 @@ import errno
 from collections.abc import Iterable
 
 from libos.fs.boundary import DEADLINE
-from libos.fs.layers.stack import Stack
+from libos.fs.layers.layer import Call
+from libos.fs.layers.stack import Stack, through
 from libos.fs.node import Attributes, Cache, Caller, Change, Directory, File, Handle, Node, Symlink
 
 
@@ -71,7 +72,10 @@ class Layered(Node):
         return own if more is None else more + (DEADLINE if own is None else own)
 
     def known(self) -> Attributes | None:
-        if self.stack.revoked or self.absent() or self.stack.waits(self.path()):
+        stack = self.stack
+        if stack.revoked or self.absent():
+            return None
+        if stack.waiting and stack.waits(self.path(), isinstance(self, Directory)):
             return None
         return self.inner.known()
 
@@ -139,12 +143,20 @@ class LayeredHandle(Handle):
         )  # fmt: skip
 
     async def write(self, offset: int, data: bytes) -> int:
-        stack, inner = self.node.stack, self.inner
-        stack.admit(self.node, errno.EIO)
-        return await stack.run(
-            self.node, "write", inner.write, offset, data,
+        node, inner = self.node, self.inner
+        node.stack.admit(node, errno.EIO)
+        chain = node.stack.around("write")
+        if not chain:
+            return await inner.write(offset, data)
+        call = Call(
+            "write", node.path(), node.inner,
             flags=self.flags, offset=offset, size=len(data), data=data, handle=inner,
         )  # fmt: skip
+
+        async def work() -> int:
+            return await inner.write(call.offset, call.data)  # layers may have changed both
+
+        return int(await through(chain, call, work))
 
     async def fsync(self, *, data_only: bool) -> None:
         stack, inner = self.node.stack, self.inner

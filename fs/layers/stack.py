@@ -87,7 +87,7 @@ class Stack:
             if any(name in layer.operations for layer in layers)
         }
         self.hiding = tuple(layer for layer in layers if _overrides(layer, "hides"))
-        self._waiting = tuple(layer for layer in layers if _overrides(layer, "waits"))
+        self.waiting = tuple(layer for layer in layers if _overrides(layer, "waits"))
         self._caching = tuple(layer for layer in layers if _overrides(layer, "cache"))
         self._direct = tuple(layer for layer in layers if _overrides(layer, "direct"))
         self._closing = tuple(layer for layer in layers if _overrides(layer, "closed"))
@@ -148,6 +148,10 @@ class Stack:
         if node.absent():
             raise refusal(error)
 
+    def around(self, operation: str) -> tuple[Layer, ...]:
+        """The layers that want to be around an operation."""
+        return self._around.get(operation, ())
+
     def run(
         self,
         node: Layered,
@@ -162,7 +166,7 @@ class Stack:
         if chain is None:
             return work(*arguments)
         path = node.below(about["name"]) if "name" in about else node.path()
-        return _through(chain, Call(operation, path, node.inner, **about), partial(work, *arguments))
+        return through(chain, Call(operation, path, node.inner, **about), partial(work, *arguments))
 
     def closed(self, handle: Handle) -> None:
         """Tells each layer that cares that an open file of the tree is closed."""
@@ -173,9 +177,9 @@ class Stack:
         """Whether some layer makes a name absent."""
         return any(layer.hides(path, directory) for layer in self.hiding)
 
-    def waits(self, path: bytes) -> bool:
+    def waits(self, path: bytes, directory: bool) -> bool:
         """Whether `stat` must be asked, and a lookup must not answer for it."""
-        return any(layer.waits(path) for layer in self._waiting)
+        return any(layer.waits(path, directory) for layer in self.waiting)
 
     def cache(self, cache: Cache, node: Layered) -> Cache:
         """What the kernel may keep, after all layers."""
@@ -192,11 +196,11 @@ class Stack:
         return any(layer.direct(flags) for layer in self._direct)
 
 
-async def _through(chain: tuple[Layer, ...], call: Call, proceed: Proceed) -> Result:
+async def through(chain: tuple[Layer, ...], call: Call, proceed: Proceed) -> Any:
+    """The operation, passing the last layer first."""
     for layer in chain:
         proceed = partial(layer.around, call, proceed)
-    result: Result = await proceed()
-    return result
+    return await proceed()
 
 
 def _overrides(layer: Layer, hook: str) -> bool:

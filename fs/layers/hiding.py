@@ -1,0 +1,61 @@
+"""Hide: names that match are absent, whoever makes them and whenever they come.
+
+Rules:
+- Absent means ENOENT to look up, remove or move, not in listings, EACCES to make. A link that leads to a
+  hidden name leads nowhere.
+- Patterns are of gitignore(5); a directory that matches takes all below it with it, and `!` cannot bring
+  back what is below.
+- A directory with something hidden below is not renamed where a pattern goes by place: EXDEV, and mv(1) then
+  copies what it sees. Otherwise a rename would bring hidden files to light.
+- Names decide, not files: a second name that the host has for a hidden file is shown if it does not match.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from typing import Any
+
+import trio
+
+from libos.fs.layers.layer import Call, Layer, Proceed
+from libos.fs.layers.patterns import Patterns
+from libos.fs.node import Directory, refusal
+
+# renameat2(2), linux/fs.h
+RENAME_EXCHANGE = 2
+
+
+class Hide(Layer):
+    """Names that match are absent."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """ValueError for a pattern that cannot be read."""
+        self.patterns = Patterns(patterns)
+        if self.patterns.by_place:
+            self.operations = frozenset({"rename"})
+
+    def hides(self, path: bytes, directory: bool) -> bool:
+        return self.patterns.match(path, directory)
+
+    async def around(self, call: Call, proceed: Proceed) -> Any:
+        """A rename: of a directory only where nothing hidden is below."""
+        assert isinstance(call.node, Directory) and isinstance(call.to, Directory)
+        await self._check(call.node, call.name, call.path)
+        if call.flags & RENAME_EXCHANGE:
+            await self._check(call.to, call.to_name, call.to_path)
+        return await proceed()
+
+    async def _check(self, parent: Directory, name: bytes, path: bytes) -> None:
+        top = await parent.walk(name)
+        left = [(top, path)] if isinstance(top, Directory) else []
+        while left:
+            directory, above = left.pop()
+            for each in await directory.readdir():
+                await trio.lowlevel.checkpoint()  # a large tree holds nobody up
+                node = await directory.walk(each)
+                below = above + b"/" + each
+                if self.hides(below, isinstance(node, Directory)):
+                    raise refusal(errno.EXDEV, name)
+                if isinstance(node, Directory):
+                    left.append((node, below))
