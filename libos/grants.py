@@ -1,13 +1,13 @@
 """Grants: what a running app holds, each a handle by which its holder narrows it or takes it back.
 
 Rules:
-- Every mount of a world is a grant, those of its manifest too. Only the supervisor's side holds grants: an app
-  uses what is mounted and can neither make nor widen one.
-- A grant can be handed on to another world, narrower or as it is. What was made from a grant is narrowed with
-  it and dies with it.
-- Taking back what is served fails all that is open of it with EIO. What the kernel mounts is detached: no path
-  leads to it any more, and what is open of it lives on, which the event says. A mount that must not live on is
-  asked for as `revocable`, and is then served.
+- Every mount of a world is a grant, those of its manifest too. Only the supervisor's side holds grants:
+  an app uses what is mounted and can neither make nor widen one.
+- A grant can be handed on to another world, narrower or as it is. What was made from a grant is narrowed
+  with it and dies with it.
+- Taking back what is served fails all that is open of it with EIO. What the kernel mounts is detached: no
+  path leads to it any more, and what is open of it lives on, which the event says. A mount that must not
+  live on is asked for as `revocable`, and is then served.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Grants:
         return self._live.namespace().mounts
 
     async def mount(self, mount: Mount) -> Grant:
-        """Mount one thing more. Raises ManifestError where it cannot stand there, OSError, SupervisorError."""
+        """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
         return self._mounted(await self._live.mount(mount), None)
 
     async def mount_grant(self, at: str, parent: Grant, narrowing: Narrowing) -> Grant:

@@ -22,14 +22,15 @@ from libos.app import App
 from libos.errors import CommandError, HostError
 from libos.events import Hub, Kind
 from libos.grants import Grants
+from libos.introspection import Introspection
 from libos.keeper import channel
 from libos.net import dns, watcher
 from libos.net.gate import Gate
 from libos.net.names import Names
 from libos.net.publish import Publication
 from libos.unwrap import unwrapped
-from libos.worlds.hosttrees import HostTrees
 from libos.worlds.hostmounts import HostMounts
+from libos.worlds.hosttrees import HostTrees
 from libos.worlds.live import LiveView
 from libos.worlds.messages import close_all
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
@@ -72,6 +73,7 @@ class Launch:
         self._mounts = HostMounts(parts.keeper, parts.trees)
         # /etc/hosts is made before the gate runs, so its names are granted here.
         self._names = Names(plan.hostname, [each.host for each in plan.dials if each.literal is None])
+        self._introspection = Introspection(self.plan)
         self._scope = trio.CancelScope()
         self._world: World
         self._view: View
@@ -91,7 +93,7 @@ class Launch:
 
     async def _live(self, task_status: trio.TaskStatus[Launch]) -> None:
         parts = self._parts
-        with View(parts.server, self._id, self.plan, self._observe) as view:
+        with View(parts.server, self._id, self.plan, self._observe, self._introspection.nodes()) as view:
             await view.serve(self._names, self._mounts.overlay)
             self._view = view
             async with self._forked(view) as nursery:
@@ -166,6 +168,7 @@ class Launch:
                 keeper, mounts = self._parts.keeper, self._mounts
                 live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan)
                 grants = Grants(name, live, self._parts.hub)
+                self._introspection.grants = grants
                 app = App(name, self.plan, self._world, running, opened, self.ended, grants)
         except BaseException as error:
             await self.cancel()  # noqa: ASYNC102 - shields itself, with a limit
@@ -184,6 +187,7 @@ class Launch:
             await self.ended.wait()
 
     def _observe(self, kind: str, fields: Mapping[str, object]) -> None:
+        self._introspection.denials.note(kind, fields)
         self._parts.hub.emit(cast(Kind, kind), self.name, **fields)
 
     def _emit_exit(self, app: App, seconds: float) -> None:

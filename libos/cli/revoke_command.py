@@ -12,7 +12,8 @@ def command(name: str, grant: str) -> None:
     """Take GRANT (its id in `libos grants`, or its place) back from the running world APP, with all that was
     made from it.
 
-    What Python serves fails with EIO where it is open. A kernel mount is detached: what is open of it lives on.
+    What Python serves fails with EIO where it is open. A kernel mount is detached: what is open of it lives
+    on.
     """
     from libos.control.client import ask
     from libos.control.folder import open_folder

@@ -1,8 +1,8 @@
 """What a client of the control socket asks about a world's grants: to list, make and take back.
 
-Requests: {"request": "grants"}; {"request": "mount", "at": "...", "mount": {"host": "/absolute", "mode": ...}} with
-the keys of a [[mount]], but no `node` and no `function`; {"request": "unmount", "at": "..."}; {"request":
-"revoke", "grant": "ID or place"}. Answers: "grants" with "grants", "granted" with "grant", "done".
+Requests: {"request": "grants"}; {"request": "mount", "at": "...", "mount": {"host": "/absolute", ...}}
+with the keys of a [[mount]]; {"request": "unmount", "at": "..."}; {"request": "revoke", "grant": "ID or
+place"}. Answers: "grants" with "grants", "granted" with "grant", "done".
 """
 
 from __future__ import annotations

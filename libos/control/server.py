@@ -12,9 +12,9 @@ Rules:
 Requests: {"request": "status"}, {"request": "namespace"}, {"request": "signal", "number": N}, {"request":
 "kill"}, {"request": "exec", "command": [...], "environment": {...} or null, "directory": "..." or null,
 "terminal": [rows, columns] or null} with the three standard streams beside it unless there is a terminal.
-What is asked about grants stands in `granting`. Answers: "status", "namespace", "done", "error" with "text" and "exit_status"; for exec "started" (with the
-terminal's master), then "stopped" at each stop, at last "exit". While an exec runs, "signal" goes to its
-process.
+What is asked about grants stands in `granting`. Answers: "status", "namespace", "done", "error" with
+"text" and "exit_status"; for exec "started" (with the terminal's master), then "stopped" at each stop, at
+last "exit". While an exec runs, "signal" goes to its process.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What is mounted in a running world, and how that changes.
 
 Each mount is known by the name that the supervisor gave it (a step of the plan by its place) and held by a
-descriptor: so it can be taken out wherever the app has moved its mount point since, by renaming a directory on
-the way.
+descriptor: so it can be taken out wherever the app has moved its mount point since, by renaming a directory
+on the way.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Mounted:
         self._trees = placed
 
     def add(self, name: str, step: Step, tree_fd: int | None) -> None:
-        """Mount the detached tree, or the new tmpfs that the step describes where there is none; read-only where
-        the step says "restrict"."""
+        """Mount the detached tree, or the new tmpfs that the step describes where there is none; read-only
+        where the step says "restrict"."""
         own_fd = world.new_tmpfs(step) if tree_fd is None else os.dup(tree_fd)
         if step.get("restrict"):
             mounts.set_tree(own_fd, set_flags=mounts.MOUNT_ATTR_RDONLY)

@@ -31,6 +31,7 @@ from libos.namespace import (
     is_at_or_below,
 )
 from libos.plan.hostview import Host, HostView, Kind
+from libos.plan.introspection import introspection_mounts
 from libos.plan.lines import INIT_LINES, asked, network_lines, why_served
 from libos.plan.lookup import find
 from libos.plan.memory import memory_mode
@@ -59,7 +60,7 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
         manifest = Manifest(mounts=manifest.mounts, source="namespace")
     lowering = Lowering(host if host is not None else Host(), serve_all)
     own = manifest.namespace()
-    for mount in Namespace.ordered((*own, *_world_files(own))):
+    for mount in Namespace.ordered((*own, *_world_files(own, manifest))):
         lowering.place(mount)
     directory = manifest.app.directory or "/"
     lowering.check_directory(directory, manifest.source)
@@ -69,9 +70,10 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     return lowering.plan(manifest, directory)
 
 
-def _world_files(own: Namespace) -> list[Mount]:
+def _world_files(own: Namespace, manifest: Manifest) -> list[Mount]:
     taken = {mount.at for mount in own}
-    return [mount for mount in _WORLD_FILES if mount.at not in taken]
+    wanted = (*_WORLD_FILES, *introspection_mounts(manifest))
+    return [mount for mount in wanted if mount.at not in taken]
 
 
 class Lowering:

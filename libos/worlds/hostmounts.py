@@ -1,4 +1,4 @@
-"""Detached mounts of the host's directories, made by whoever has the right: the keeper, or for root ourselves."""
+"""Detached mounts of the host's directories, made by who has the right: the keeper, or for root ourselves."""
 
 from __future__ import annotations
 

@@ -123,7 +123,8 @@ class Keeper:
         return tree_fd
 
     def sweep(self, path: str) -> None:
-        """Have a file removed should this process be killed. `keep` takes that back. Raises SupervisorError."""
+        """Have a file removed should this process be killed; `keep` takes that back. SupervisorError where it
+        cannot be."""
         try:
             channel.send(self._outside, {"sweep": [path]})
         except OSError as error:

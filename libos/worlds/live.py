@@ -83,7 +83,7 @@ class LiveView:
         return Namespace(tuple(placement.mount for placement in self.placements.values()))
 
     async def mount(self, mount: Mount) -> Placement:
-        """Mount one thing more. Raises ManifestError where it cannot stand there, OSError, SupervisorError."""
+        """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
         async with self._turn:
             return await self._add(mount, None)
 
@@ -231,7 +231,7 @@ class LiveView:
             os.close(tree_fd)
 
     async def _take(self, placement: Placement) -> None:
-        """Revoke or detach. What is served is revoked first, so that nothing is left open whatever follows."""
+        """Revoke or detach. What is served is revoked first: nothing is left open, whatever follows."""
         if self._world.gone.is_set():
             return  # it went with its world
         at = placement.mount.at

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from libos.fs.node import Node
 from libos.fs.skeleton import Skeleton
+from libos.namespace import WorldSource
 from libos.worlds.nodes import make_node
 from libos.worlds.steps import slot_name
 
 if TYPE_CHECKING:
     from libos.fs.server import Attachment, Server
     from libos.net.names import Names
-    from libos.plan import Plan
+    from libos.plan import Plan, Served
 
 Observe = Callable[[str, Mapping[str, object]], None]
 
@@ -24,7 +25,11 @@ Observe = Callable[[str, Mapping[str, object]], None]
 class View:
     """Serves a plan's nodes from `serve` to `close`, which also cancels what still waits in one of them."""
 
-    def __init__(self, server: Server, world_id: str, plan: Plan, observe: Observe) -> None:
+    def __init__(
+        self, server: Server, world_id: str, plan: Plan, observe: Observe, own: Mapping[str, Node]
+    ) -> None:
+        """`own` has the nodes of the world's own files, by the names of their sources."""
+        self._own = own
         self._server = server
         self._id = world_id
         self._plan = plan
@@ -40,12 +45,15 @@ class View:
         for path, is_directory in self._plan.points:
             skeleton.placeholder(path.encode(), is_directory)
         for served in self._plan.served:
-            node = await make_node(served, names, make_overlay, self._stack)
+            node = self._own_node(served) or await make_node(served, names, make_overlay, self._stack)
             if served.slot is None:
                 skeleton.attach(served.at.encode(), node)
             else:
                 self.attach_slot(self.slot(served.slot), node, self._stack)
         self.attach_slot(self._id, skeleton, self._stack)
+
+    def _own_node(self, served: Served) -> Node | None:
+        return self._own.get(served.source.name) if isinstance(served.source, WorldSource) else None
 
     def __enter__(self) -> View:
         return self

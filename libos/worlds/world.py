@@ -167,7 +167,7 @@ class World:
         return [opened[place] for place in range(len(kinds))]
 
     async def mount(self, name: str, step: channel.Message, tree_fd: int | None = None) -> None:
-        """Mount a detached tree, or the tmpfs that the step describes, and know it by `name`. Raises OSError."""
+        """Mount a detached tree, or the tmpfs that the step describes, known by `name`. Raises OSError."""
         request = {"op": "mount", "name": name, "step": step}
         await self._messages.request(request, [] if tree_fd is None else [tree_fd])
 

@@ -1,0 +1,42 @@
+"""The nodes of /mnt/ns, one world's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from libos.fs import synthetic
+from libos.introspection.denials import Denials
+from libos.introspection.policy import policy_json, policy_text
+from libos.namespace import Namespace
+
+if TYPE_CHECKING:
+    from libos.fs.node import Node
+    from libos.grants import Grants
+    from libos.plan import Plan
+
+
+class Introspection:
+    """What one world shows of itself. `grants` is set when its app starts; nothing can read before."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.denials = Denials()
+        self.grants: Grants | None = None
+
+    def nodes(self) -> dict[str, Node]:
+        """The node of each file, by the name of its source."""
+        content: dict[str, Callable[[Grants], str]] = {
+            "ns": lambda grants: Namespace(grants.mounts()).text(),
+            "policy": lambda grants: policy_text(self._plan, grants),
+            "policy.json": lambda grants: policy_json(self._plan, grants),
+            "denials": lambda _: self.denials.text(),
+            "denials.json": lambda _: self.denials.json(),
+        }
+        return {f"ns/{name}": self._node(write) for name, write in content.items()}
+
+    def _node(self, write: Callable[[Grants], str]) -> Node:
+        async def content() -> str:
+            return "" if self.grants is None else write(self.grants)
+
+        return synthetic.function(content)
