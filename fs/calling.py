@@ -21,21 +21,23 @@ from libos.fs.node import Caller
 THREADS = 40
 
 Content = str | bytes
+# Nobody who could be named: an operation that comes without its caller.
+NONE = Caller()
 
 
 class Function:
-    """A function of `count` arguments, or of one more: the caller. TypeError for any other, before it is
-    called. `what` names it in messages: "a sink's function"."""
+    """A function of `count` arguments, or of one more where `asked`: the caller. TypeError for any other,
+    before it is called. `what` names it in messages: "a sink's function"."""
 
-    def __init__(self, function: Callable[..., Any], count: int, what: str) -> None:
+    def __init__(self, function: Callable[..., Any], count: int, what: str, *, asked: bool = True) -> None:
         if not callable(function):
             raise TypeError(f"{what} is to be callable, and {type(function).__name__} is not")
         self._function = function
         self._what = what
-        self._caller_too = _takes_caller(function, count, what)
+        self._caller_too = _takes_caller(function, count, asked, what)
         self._threads = trio.CapacityLimiter(THREADS)
 
-    async def __call__(self, *arguments: object, caller: Caller) -> object:
+    async def __call__(self, *arguments: object, caller: Caller = NONE) -> object:
         """Its result, wherever it has to run. Raises what it raises."""
         given = (*arguments, caller) if self._caller_too else arguments
         function = self._function
@@ -70,7 +72,7 @@ def _call_of(function: Callable[..., Any]) -> Callable[..., Any]:
     return cast("Callable[..., Any]", getattr(type(function), "__call__", function))  # noqa: B004 - not a test
 
 
-def _takes_caller(function: Callable[..., Any], count: int, what: str) -> bool:
+def _takes_caller(function: Callable[..., Any], count: int, asked: bool, what: str) -> bool:
     """Whether a function wants one argument more than `count`. Those with defaults do not count."""
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -82,13 +84,11 @@ def _takes_caller(function: Callable[..., Any], count: int, what: str) -> bool:
         each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.default is each.empty
     ]
     enough = len(places) >= count or any(each.kind is each.VAR_POSITIONAL for each in parameters)
-    if named or not enough or needed > count + 1:
-        raise TypeError(f"{what} takes {_arguments(count)}, and the caller where it wants to know who asks")
+    if named or not enough or needed > count + asked:
+        number = ("no argument", "one argument")[count]
+        more = ", and one more where it wants to know the caller" if asked else ""
+        raise TypeError(f"{what} takes {number}{more}")
     return needed == count + 1
-
-
-def _arguments(count: int) -> str:
-    return ("no argument", "one argument")[count]
 
 
 def as_bytes(content: object, what: str) -> bytes:

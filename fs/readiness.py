@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import select
+
 import trio
 
 from libos.fs.node import Wake
+
+READABLE = select.POLLIN | select.POLLRDNORM
+WRITABLE = select.POLLOUT | select.POLLWRNORM
 
 
 class Changes:

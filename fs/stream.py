@@ -15,23 +15,21 @@ import errno
 import math
 import os
 import select
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any
 
 import trio
 
+from libos.fs.buffered import Buffered
 from libos.fs.calling import Content, Function, as_bytes
 from libos.fs.node import APP, Caller, Handle, Node, ReportedError, Wake, refusal
 from libos.fs.program import ProgramFile
-from libos.fs.readiness import Changes
+from libos.fs.readiness import READABLE, Changes
 
 # Bytes that a generator may be ahead of its reader: a pipe's capacity, pipe(7).
 AHEAD = 65_536
 # Seconds that a generator gets to clean up after the file is closed.
 CLOSING = 2.0
-
-READABLE = select.POLLIN | select.POLLRDNORM
 
 
 def stream(
@@ -84,8 +82,7 @@ class Flow(Handle):
         self._items = items
         self._ahead = ahead
         self._nonblocking = nonblocking
-        self._chunks: deque[bytes] = deque()
-        self._held = 0
+        self._buffer = Buffered()
         self._error: BaseException | None = None
         self._told = False
         self._ended = False
@@ -113,10 +110,11 @@ class Flow(Handle):
     async def _fill(self) -> None:
         try:
             async for item in self._items:
-                self._put(as_bytes(item, "a stream yields"))
-                if not item:
+                if self._buffer.put(as_bytes(item, "a stream yields")):
+                    self._arrived.tell()
+                else:
                     await trio.lowlevel.checkpoint()  # or a generator of nothing would hold the thread
-                while self._held > self._ahead:
+                while self._buffer.held > self._ahead:
                     await self._room.wait()
         finally:
             close: Any = getattr(self._items, "aclose", None)
@@ -124,33 +122,14 @@ class Flow(Handle):
                 with trio.move_on_after(CLOSING, shield=True):
                     await close()
 
-    def _put(self, chunk: bytes) -> None:
-        if chunk:
-            self._chunks.append(chunk)
-            self._held += len(chunk)
-            self._arrived.tell()
-
     async def read(self, offset: int, size: int) -> bytes:
-        while not self._chunks:
+        while not self._buffer.held:
             if self._ended:
                 return self._end()
             if self._nonblocking:
                 raise refusal(errno.EAGAIN)
             await self._arrived.wait()
-        return self._take(size)
-
-    def _take(self, size: int) -> bytes:
-        """Up to `size` bytes of what is there."""
-        taken = []
-        while self._chunks and size:
-            chunk = self._chunks.popleft()
-            if len(chunk) > size:
-                self._chunks.appendleft(chunk[size:])
-                chunk = chunk[:size]
-            taken.append(chunk)
-            size -= len(chunk)
-        data = b"".join(taken)
-        self._held -= len(data)
+        data = self._buffer.take(size)
         self._room.tell()
         return data
 
@@ -165,9 +144,9 @@ class Flow(Handle):
 
     def poll(self, wake: Wake | None) -> int:
         if self._ended:
-            return READABLE | (0 if self._chunks or self._error else select.POLLHUP)
+            return READABLE | (0 if self._buffer.held or self._error else select.POLLHUP)
         self._arrived.wake(self, wake)
-        return READABLE if self._chunks else 0
+        return READABLE if self._buffer.held else 0
 
     async def close(self) -> None:
         self._scope.cancel()

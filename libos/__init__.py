@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         SupervisorError,
     )
     from libos.events import Event
+    from libos.files import Files
     from libos.granting import host, memory
     from libos.grants import Grant
     from libos.manifest import Manifest, from_mapping, load
@@ -33,6 +34,7 @@ _HOMES = {
     "Event": "libos.events",
     "ExitStatus": "libos.app",
     "Grant": "libos.grants",
+    "Files": "libos.files",
     "HostError": "libos.errors",
     "LibosError": "libos.errors",
     "Manifest": "libos.manifest",
@@ -54,6 +56,7 @@ __all__ = [
     "CommandNotFoundError",
     "Event",
     "ExitStatus",
+    "Files",
     "Grant",
     "HostError",
     "LibosError",

@@ -32,6 +32,7 @@ from libos.worlds.spawn import Start, Terminal, terminal_size
 from libos.worlds.streams import Stream
 
 if TYPE_CHECKING:
+    from libos.files import Files
     from libos.fs.server import Server
     from libos.launch import Launch, Parts
     from libos.manifest import Manifest
@@ -170,14 +171,15 @@ class Supervisor:
         stderr: Stream = None,
         terminal: Terminal = False,
         name: str | None = None,
+        files: Files | None = None,
     ) -> App:
         """Make a world from a manifest (its file, its value, or a plan) and start its program there.
 
         Gives the app once the program has been exec'd. Streams are subprocess's; with `terminal` (True, or
-        rows and columns) those of None are a pty. Raises ManifestError, CommandNotFoundError, CommandError,
-        HostError, SupervisorError.
+        rows and columns) those of None are a pty. `files` are mounted besides what the manifest mounts.
+        Raises ManifestError, CommandNotFoundError, CommandError, HostError, SupervisorError.
         """
-        plan = self._plan(manifest)
+        plan = self._plan(manifest, files)
         if not plan.command:
             raise ManifestError("no command is given: write one after --, or as command in [app]")
         start = Start(plan.command, plan.environment, plan.directory, terminal_size(terminal))
@@ -214,16 +216,24 @@ class Supervisor:
                 self.apps.pop(launch.name, None)
                 self._names.discard(launch.name)
 
-    def _plan(self, manifest: Manifest | Plan | Mapping[str, Any] | str | PathLike[str]) -> Plan:
+    def _plan(
+        self,
+        manifest: Manifest | Plan | Mapping[str, Any] | str | PathLike[str],
+        files: Files | None,
+    ) -> Plan:
         from libos.manifest import Manifest, from_mapping, load
         from libos.plan import Plan, lower
 
         if isinstance(manifest, Plan):
+            if files is not None:
+                raise ManifestError("a plan takes no further files; give the manifest that it was made from")
             return manifest
         if isinstance(manifest, (str, PathLike)):
             manifest = load(manifest)
         elif not isinstance(manifest, Manifest):
             manifest = from_mapping(manifest)
+        if files is not None:
+            manifest = files.laid_over(manifest)
         return lower(manifest, serve_all=self.serve_all)
 
     @contextmanager
