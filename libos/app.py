@@ -23,6 +23,7 @@ from libos.worlds.streams import Stream, Streams, open_streams
 from libos.worlds.world import Change, Running, World
 
 if TYPE_CHECKING:
+    from libos.asking import Questions
     from libos.fs.node import Node
     from libos.grants import Grant, Grants
     from libos.plan import Plan
@@ -109,6 +110,9 @@ class Process:
 
 class App(Process):
     """The process tree of one world, from its first program."""
+
+    # What its `ask` mounts want to know: `open()` lists it, `answer(id, "once")` answers.
+    questions: Questions
 
     def __init__(
         self,

@@ -26,6 +26,9 @@ Kind = Literal[
     "listen.open",
     "listen.close",
     "grant",
+    "audit",
+    "ask",
+    "answer",
     "error",
 ]
 

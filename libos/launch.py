@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 import trio
 
 from libos.app import App
+from libos.asking import OnAsk, Questions
 from libos.errors import CommandError, HostError
 from libos.events import Hub, Kind
 from libos.grants import Grants
@@ -33,6 +34,7 @@ from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
 from libos.worlds.live import LiveView
 from libos.worlds.messages import close_all
+from libos.worlds.persisting import kept_changes
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
 from libos.worlds.steps import step_message
 from libos.worlds.streams import Stream, open_streams
@@ -58,6 +60,7 @@ class Parts:
     server: Server
     hub: Hub
     trees: HostTrees | None
+    on_ask: OnAsk | None = None
 
 
 class Launch:
@@ -74,11 +77,13 @@ class Launch:
         # /etc/hosts is made before the gate runs, so its names are granted here.
         self._names = Names(plan.hostname, [each.host for each in plan.dials if each.literal is None])
         self._introspection = Introspection(self.plan)
+        self._questions = Questions(self._observe, parts.on_ask)
         self._scope = trio.CancelScope()
         self._world: World
         self._view: View
         self._app: App | None = None
         self._begun = trio.Event()
+        self._held_fds: list[int] = []  # open in the world's init too, for as long as it lives
 
     async def run(self, task_status: trio.TaskStatus[Launch]) -> None:
         """Prepare the world, wait for its app, and take it down when that ends or this task is cancelled.
@@ -92,8 +97,13 @@ class Launch:
             self.ended.set()
 
     async def _live(self, task_status: trio.TaskStatus[Launch]) -> None:
+        async with kept_changes(self.plan) as (self.plan, self._held_fds):
+            await self._serve(task_status)
+
+    async def _serve(self, task_status: trio.TaskStatus[Launch]) -> None:
         parts = self._parts
-        with View(parts.server, self._id, self.plan, self._observe, self._introspection.nodes()) as view:
+        own, questions = self._introspection.nodes(), self._questions
+        with View(parts.server, self._id, self.plan, self._observe, own, questions) as view:
             await view.serve(self._names, self._mounts.overlay)
             self._view = view
             async with self._forked(view) as nursery:
@@ -102,6 +112,7 @@ class Launch:
                     await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
                 except OSError as error:
                     raise HostError(f"the world's network cannot be made: {error.strerror}") from error
+                nursery.start_soon(self._questions.consult)
                 self.prepared = True
                 task_status.started(self)
                 await self._begun.wait()
@@ -142,14 +153,15 @@ class Launch:
 
     async def _fork(self, world: World, init_fd: int) -> None:
         steps = [step_message(step, self._id) for step in self.plan.steps]
-        trees = await self._parts.trees.open_for(steps) if self._parts.trees else []
+        wanted = steps + [step["changes"] for step in steps if "changes" in step]
+        trees = await self._parts.trees.open_for(wanted) if self._parts.trees else []
         message = {
             "hostname": self.plan.hostname,
             "steps": steps,
             "sockets": [list(each) for each in _SOCKETS],
         }
         try:
-            await self._parts.keeper.fork_world(world, message, [init_fd, *trees])
+            await self._parts.keeper.fork_world(world, message, [init_fd, *trees, *self._held_fds])
         finally:
             close_all(trees)
 
@@ -175,6 +187,7 @@ class Launch:
             if isinstance(error, CommandError):
                 raise explained(self.plan, start, error) from None  # noqa: ASYNC104 - not Cancelled
             raise
+        app.questions = self._questions
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
         apps[name] = self._app = app
         self._begun.set()
@@ -193,7 +206,10 @@ class Launch:
     def _emit_exit(self, app: App, seconds: float) -> None:
         status = app.status
         assert status is not None
-        fields = {"status": status.returncode, "reason": status.reason, "seconds": round(seconds, 6)}
+        fields: dict[str, object] = {"status": status.returncode, "reason": status.reason}
+        fields["seconds"] = round(seconds, 6)
+        if counts := self._view.layering.counts():
+            fields["counts"] = counts
         self._parts.hub.emit("app.exit", self.name, **fields)
 
 

@@ -32,6 +32,7 @@ from libos.worlds.spawn import Start, Terminal, terminal_size
 from libos.worlds.streams import Stream
 
 if TYPE_CHECKING:
+    from libos.asking import OnAsk
     from libos.files import Files
     from libos.fs.server import Server
     from libos.launch import Launch, Parts
@@ -49,13 +50,15 @@ class Supervisor:
 
     With `serve_all` nothing is lowered to kernel mounts: every file is answered by this process, which is
     slower and shows every access. With `spare` the world of the last plan is prepared anew in the background,
-    so that the next start of it is quicker. Entering raises HostError where the host lacks what is needed,
-    and SupervisorError where another supervisor serves in this process.
+    so that the next start of it is quicker. `on_ask(asked)` answers the questions of mounts that ask: "once",
+    "always", "no", or None to leave it to others; it may be a coroutine function. Entering raises HostError
+    where the host lacks what is needed, and SupervisorError where another supervisor serves in this process.
     """
 
-    def __init__(self, *, serve_all: bool = False, spare: bool = True) -> None:
+    def __init__(self, *, serve_all: bool = False, spare: bool = True, on_ask: OnAsk | None = None) -> None:
         self.serve_all = serve_all
         self._spare = spare
+        self._on_ask = on_ask
         self.apps: dict[str, App] = {}
         self._hub = Hub()
         self._numbers = count(1)
@@ -106,7 +109,7 @@ class Supervisor:
                 server = Server(self._keeper.fuse_fd, on_fault=self._on_fault)
                 await self._nursery.start(self._watch_server, server)
                 trees = HostTrees(self._keeper.id_map) if serves_root() else None
-                self._parts = Parts(self._keeper, server, self._hub, trees)
+                self._parts = Parts(self._keeper, server, self._hub, trees, self._on_ask)
                 self._spares = Spares(self._prepare)
                 self._broken = None
                 try:

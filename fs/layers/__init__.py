@@ -25,15 +25,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def layered(node: Node, *layers: Layer) -> Node:
+def layered(node: Node, *layers: Layer, at: bytes = b"") -> Node:
     """`node` with these layers over it, the first one nearest; those that it has already stay below them.
     Given none, it still has a stack, by which it can be revoked. Revoking what was given revokes what comes
-    back too."""
+    back too. `at` is where it will stand in its world."""
     below = stack_of(node)
     inner = below.root_of(node) if below else None
     if inner is not None:
-        return Stack(layers, parent=below).wrap(inner)
-    return Stack(layers).wrap(node)
+        return Stack(layers, at=at, parent=below).wrap(inner)
+    return Stack(layers, at=at).wrap(node)
 
 
 def revocable(node: Node) -> Node:

@@ -42,7 +42,7 @@ class Stack:
         self.version = 0
         self.moves = 0
         self._revoked = False
-        self._begun = False
+        self._root: Node | None = None
         self._own = list(layers)
         self._children: weakref.WeakSet[Stack] = weakref.WeakSet()
         self._wrappers: weakref.WeakValueDictionary[Node, Layered] = weakref.WeakValueDictionary()
@@ -99,6 +99,7 @@ class Stack:
 
     def wrap(self, node: Node) -> Layered:
         """The root of the layered tree. Once a stack."""
+        self._root = node
         return self.wrapper(node, None, b"")
 
     def wrapper(self, node: Node, parent: Layered | None, name: bytes) -> Layered:
@@ -134,12 +135,11 @@ class Stack:
 
     # --- what wrappers ask
 
-    async def begin(self, root: Node) -> None:
-        """Lets each layer look at the tree before its first use. Does nothing the second time."""
-        if not self._begun:
-            for layer in self.layers:
-                await layer.begin(root)
-            self._begun = True
+    async def begin(self, *layers: Layer) -> None:
+        """Lets each layer look at the tree before its first use, or those that will be added."""
+        assert self._root is not None, "wrap comes first"
+        for layer in layers or self._own:
+            await layer.begin(self._root)
 
     def admit(self, node: Layered, error: int = errno.ENOENT) -> None:
         """Refuses what is revoked (EIO), and, with `error`, what became absent while it was held."""

@@ -20,7 +20,8 @@ import trio
 
 from libos.errors import SupervisorError
 from libos.fs.layers import stack_of
-from libos.namespace import Mode, Mount, Namespace
+from libos.fs.layers.readonly import ReadOnly
+from libos.namespace import Mode, Mount, Namespace, is_at_or_below
 from libos.plan import Bind, Overlay, Plan, Step, Tmpfs
 from libos.plan.live import Addition, lower_one
 from libos.worlds.nodes import make_node
@@ -97,6 +98,24 @@ class LiveView:
             finally:
                 os.close(tree_fd)
 
+    async def bind(self, source: str, mount: Mount) -> Placement:
+        """Mount a second time what the world itself shows at `source`. In another mount its mount point must
+        be there. Raises OSError (EBUSY where something is mounted there), SupervisorError."""
+        async with self._turn:
+            at = mount.at
+            if at in self.placements:
+                raise OSError(errno.EBUSY, f"{at} is mounted already: unmount it first")
+            directory = await self._world.is_directory(source)
+            above = any(is_at_or_below(at, other) for other in self.placements)
+            with ExitStack() as undo:
+                if not above:
+                    self._point(at, directory, undo)
+                    await self._view.settle()
+                await self._world.bind(at, source, {"at": at, "make_point": False})
+                undo.pop_all()
+            placement = self.placements[at] = Placement(mount, "bind", in_skeleton=not above)
+            return placement
+
     async def unmount(self, placement: Placement) -> list[Placement]:
         """Take a mount out, after those below it, which it gives. Does nothing where it is gone. Raises
         OSError, SupervisorError."""
@@ -117,7 +136,7 @@ class LiveView:
             if self.placements.get(placement.mount.at) is not placement:
                 raise SupervisorError(f"nothing is mounted at {placement.mount.at} any more")
             if placement.served and placement.node is not None and stack_of(placement.node) is not None:
-                self._lay(placement, mount)
+                await self._lay(placement, mount)
                 return Note()
             if not mount.layers and await self._restrict(placement):
                 placement.mount = mount
@@ -127,17 +146,15 @@ class LiveView:
             replaced = await self._add(mount, None)
             return Note("what was open of it " + ("fails" if placement.served else "lives on"), replaced)
 
-    def _lay(self, placement: Placement, mount: Mount) -> None:
+    async def _lay(self, placement: Placement, mount: Mount) -> None:
         """Lay what `mount` asks for beyond what it was over a tree that is served."""
-        from libos.worlds.layering import ReadOnly, layer_of
-
         assert placement.node is not None
         stack = stack_of(placement.node)
         assert stack is not None
         if mount.mode is Mode.READ_ONLY and placement.mount.mode is not Mode.READ_ONLY:
             stack.add(ReadOnly())
         for layer in mount.layers[len(placement.mount.layers) :]:
-            stack.add(layer_of(layer, placement.mount.at))
+            await self._view.layering.add(stack, layer, placement.mount.at)
         placement.mount = mount
         self._view.forget(stack.holds)
 
@@ -187,7 +204,9 @@ class LiveView:
         slot = None if in_skeleton else self._view.new_slot()
         placement = Placement(mount, "served", in_skeleton=in_skeleton, slot=slot)
         undo.enter_context(placement.resources)
-        node = await make_node(served, self._names, self._mounts.overlay, placement.resources)
+        node = await make_node(
+            served, self._names, self._mounts.overlay, placement.resources, self._view.layering
+        )
         placement.node = node
         if slot is None:
             self._view.skeleton.attach(mount.at.encode(), node)
@@ -254,8 +273,9 @@ def _placed(plan: Plan, view: View) -> Iterator[Placement]:
         at = mount.at
         if at in served:
             slot = served[at].slot
-            yield Placement(
-                mount, "served", in_skeleton=slot is None, slot=None if slot is None else view.slot(slot)
-            )
+            name = None if slot is None else view.slot(slot)
+            placement = Placement(mount, "served", in_skeleton=slot is None, slot=name)
+            placement.node = view.nodes[at]
+            yield placement
         elif at in steps and type(steps[at]) in _MECHANISMS:
             yield Placement(mount, _MECHANISMS[type(steps[at])], in_skeleton=at in points)

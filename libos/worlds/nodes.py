@@ -25,12 +25,22 @@ if TYPE_CHECKING:
     from libos.fs.node import Node
     from libos.net.names import Names
     from libos.plan import Served
+    from libos.worlds.layering import Layering
 
-MakeOverlay = Callable[[str], Awaitable[int]]
+# Over a host directory; with a folder where its changes are kept, else None.
+MakeOverlay = Callable[[str, str | None], Awaitable[int]]
 
 
-async def make_node(served: Served, names: Names, make_overlay: MakeOverlay, stack: ExitStack) -> Node:
-    """Give the node of one served source; what it holds of the host goes with `stack`. Raises OSError."""
+async def make_node(
+    served: Served, names: Names, make_overlay: MakeOverlay, stack: ExitStack, layering: Layering
+) -> Node:
+    """Give the node of one served source, its layers over it; what it holds of the host goes with `stack`.
+    Raises OSError."""
+    node = await _source_node(served, names, make_overlay, stack)
+    return await layering.lay(node, served.layers, served.at)
+
+
+async def _source_node(served: Served, names: Names, make_overlay: MakeOverlay, stack: ExitStack) -> Node:
     match served.source:
         case TextSource(text):
             return synthetic.text(text)
@@ -46,7 +56,7 @@ async def make_node(served: Served, names: Names, make_overlay: MakeOverlay, sta
             return _memory(size, memory_mode(served.at))
         case HostSource(path) if served.copy_on_write:
             # Its files are the app's on the host: what it changes is made in the keeper's user namespace.
-            tree_fd = await make_overlay(path)
+            tree_fd = await make_overlay(path, served.changes)
             stack.callback(os.close, tree_fd)
             return await _host(f"/proc/self/fd/{tree_fd}", stack, writable=True, owner=host_ids())
         case HostSource(path):

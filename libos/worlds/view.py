@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from itertools import count
 from types import TracebackType
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from libos.fs.node import Node
 from libos.fs.skeleton import Skeleton
 from libos.namespace import WorldSource
-from libos.worlds.nodes import make_node
+from libos.worlds.layering import Layering
+from libos.worlds.nodes import MakeOverlay, make_node
 from libos.worlds.steps import slot_name
 
 if TYPE_CHECKING:
+    from libos.asking import Questions
     from libos.fs.server import Attachment, Server
     from libos.net.names import Names
     from libos.plan import Plan, Served
@@ -26,7 +28,13 @@ class View:
     """Serves a plan's nodes from `serve` to `close`, which also cancels what still waits in one of them."""
 
     def __init__(
-        self, server: Server, world_id: str, plan: Plan, observe: Observe, own: Mapping[str, Node]
+        self,
+        server: Server,
+        world_id: str,
+        plan: Plan,
+        observe: Observe,
+        own: Mapping[str, Node],
+        questions: Questions,
     ) -> None:
         """`own` has the nodes of the world's own files, by the names of their sources."""
         self._own = own
@@ -38,14 +46,20 @@ class View:
         self._slots = count()
         self._attached: dict[str, Attachment] = {}
         self.skeleton = Skeleton(self._on_absent)
+        self.layering = Layering(observe, questions)
+        # What is served of the plan, by its place.
+        self.nodes: dict[str, Node] = {}
 
-    async def serve(self, names: Names, make_overlay: Callable[[str], Awaitable[int]]) -> None:
+    async def serve(self, names: Names, make_overlay: MakeOverlay) -> None:
         """Make the nodes and serve them. Raises OSError where a host source cannot be opened."""
         skeleton = self.skeleton
         for path, is_directory in self._plan.points:
             skeleton.placeholder(path.encode(), is_directory)
         for served in self._plan.served:
-            node = self._own_node(served) or await make_node(served, names, make_overlay, self._stack)
+            node = self._own_node(served) or await make_node(
+                served, names, make_overlay, self._stack, self.layering
+            )
+            self.nodes[served.at] = node
             if served.slot is None:
                 skeleton.attach(served.at.encode(), node)
             else:

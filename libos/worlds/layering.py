@@ -1,0 +1,120 @@
+"""From layers as values to the layers of `libos.fs.layers`, with what a world gives them: events, questions,
+and a place for totals.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from libos import namespace as values
+from libos.fs.layers import Layer, Stack, layered, stack_of
+from libos.fs.layers.appending import AppendOnly
+from libos.fs.layers.asking import Ask
+from libos.fs.layers.auditing import Audited
+from libos.fs.layers.counting import Counted
+from libos.fs.layers.faults import Faulty
+from libos.fs.layers.hiding import Hide
+from libos.fs.layers.quotas import Quota
+from libos.fs.layers.showing import Only
+
+if TYPE_CHECKING:
+    from libos.asking import Questions
+    from libos.fs.layers.layer import Call
+    from libos.fs.node import Node
+
+Observe = Callable[[str, Mapping[str, object]], None]
+
+
+class Layering:
+    """The layers of one world."""
+
+    def __init__(self, observe: Observe, questions: Questions) -> None:
+        self._observe = observe
+        self._questions = questions
+        self._counted: list[tuple[str, Counted]] = []
+
+    async def lay(self, node: Node, wanted: Iterable[values.Layer], at: str) -> Node:
+        """Give a node with these layers over it, for a mount at `at`. Raises OSError where a layer cannot
+        look at the tree."""
+        made = [self.layer(each, at) for each in wanted]
+        if not made:
+            return node
+        over = layered(node, *made, at=at.encode())
+        stack = stack_of(over)
+        assert stack is not None
+        await stack.begin()
+        return over
+
+    async def add(self, stack: Stack, wanted: values.Layer, at: str) -> None:
+        """Lay one more over a tree that is served. Errors as `lay`."""
+        layer = self.layer(wanted, at)
+        await stack.begin(layer)
+        stack.add(layer)
+
+    def layer(self, wanted: values.Layer, at: str) -> Layer:
+        """Give the layer that a value stands for."""
+        match wanted:
+            case values.Hide(patterns):
+                return Hide(patterns)
+            case values.Only(patterns):
+                return Only(patterns)
+            case values.AppendOnly():
+                return AppendOnly()
+            case values.Quota(size, files):
+                return Quota(size=size, files=files)
+            case values.Counted():
+                return self._count(wanted, at)
+            case values.Audited():
+                return Audited(partial(self._tell, at))
+            case values.Ask(timeout):
+                return self._ask(timeout, at)
+            case values.Faulty(seed, rate, errors, short, delay, patterns):
+                return Faulty(
+                    seed=seed, rate=rate, errors=errors, short=short, delay=delay, patterns=patterns
+                )
+
+    def counts(self) -> list[dict[str, int | str]]:
+        """Give what passed through each counted mount."""
+        return [{"at": at, **layer.totals()} for at, layer in self._counted]
+
+    def _count(self, wanted: values.Counted, at: str) -> Counted:
+        layer = Counted(
+            reads=wanted.reads,
+            bytes_read=wanted.bytes_read,
+            writes=wanted.writes,
+            bytes_written=wanted.bytes_written,
+        )
+        self._counted.append((at, layer))
+        return layer
+
+    def _ask(self, timeout: float, at: str) -> Ask:
+        questions = self._questions
+        return Ask(
+            lambda question: questions.opened(_below(at, question.path), question),
+            questions.closed,
+            timeout=timeout,
+        )
+
+    def _tell(self, at: str, call: Call, error: int, size: int) -> None:
+        fields: dict[str, object] = {
+            "operation": call.operation,
+            "path": _text(_below(at, call.path)),
+            "error": errno.errorcode.get(error, str(error)) if error else None,
+        }
+        if call.operation in ("read", "write"):
+            fields |= {"offset": call.offset, "size": size}
+        if call.operation in ("rename", "link"):
+            fields["other"] = _text(_below(at, call.to_path))
+        self._observe("audit", fields)
+
+
+def _below(at: str, path: bytes) -> bytes:
+    """A path of a mounted tree, absolute in the world."""
+    return at.encode() + b"/" + path if path else at.encode()
+
+
+def _text(path: bytes) -> str:
+    return path.decode(errors="surrogateescape")
