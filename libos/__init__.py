@@ -23,14 +23,19 @@ if TYPE_CHECKING:
     from libos.files import Files
     from libos.granting import host, memory
     from libos.grants import Grant
+    from libos.kept import Change, Changes, ChangesError, ConflictError, NothingMatchesError, changes
     from libos.manifest import Manifest, from_mapping, load
     from libos.oneshot import arun, run
     from libos.supervisor import Supervisor
 
 _HOMES = {
     "App": "libos.app",
+    "Change": "libos.kept",
+    "Changes": "libos.kept",
+    "ChangesError": "libos.kept",
     "CommandError": "libos.errors",
     "CommandNotFoundError": "libos.errors",
+    "ConflictError": "libos.kept",
     "Event": "libos.events",
     "ExitStatus": "libos.app",
     "Grant": "libos.grants",
@@ -39,10 +44,12 @@ _HOMES = {
     "LibosError": "libos.errors",
     "Manifest": "libos.manifest",
     "ManifestError": "libos.errors",
+    "NothingMatchesError": "libos.kept",
     "Process": "libos.app",
     "Supervisor": "libos.supervisor",
     "SupervisorError": "libos.errors",
     "arun": "libos.oneshot",
+    "changes": "libos.kept",
     "from_mapping": "libos.manifest",
     "host": "libos.granting",
     "load": "libos.manifest",
@@ -52,8 +59,12 @@ _HOMES = {
 
 __all__ = [
     "App",
+    "Change",
+    "Changes",
+    "ChangesError",
     "CommandError",
     "CommandNotFoundError",
+    "ConflictError",
     "Event",
     "ExitStatus",
     "Files",
@@ -62,10 +73,12 @@ __all__ = [
     "LibosError",
     "Manifest",
     "ManifestError",
+    "NothingMatchesError",
     "Process",
     "Supervisor",
     "SupervisorError",
     "arun",
+    "changes",
     "from_mapping",
     "host",
     "load",

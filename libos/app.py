@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import trio
 
-from libos.errors import CommandError
+from libos.errors import CommandError, SupervisorError
 from libos.granting import mount_what
 from libos.worlds.spawn import FIRST_PROGRAM, Start, Terminal, explained, spawn, terminal_size
 from libos.worlds.streams import Stream, Streams, open_streams
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from libos.asking import Questions
     from libos.fs.node import Node
     from libos.grants import Grant, Grants
+    from libos.kept import Changes
     from libos.plan import Plan
 
 # Seconds for a grant's end; only a kernel that is stuck needs longer.
@@ -82,7 +83,7 @@ class Process:
         if not self._running.ended.is_set():
             await self._world.send_signal(self._running.number, number)
 
-    async def changes(self) -> AsyncIterator[str]:
+    async def job_changes(self) -> AsyncIterator[str]:
         """Give each "stopped" and "continued" as it happens, for job control; ends with the program."""
         while True:
             while self._running.changes:
@@ -110,6 +111,17 @@ class Process:
 
 class App(Process):
     """The process tree of one world, from its first program."""
+
+    async def changes(self) -> Changes:
+        """Give what it changed in its copy-on-write mounts until now; also after its end.
+
+        SupervisorError where it was started without `keep`; ChangesError.
+        """
+        from libos.kept import changes
+
+        if self.plan.keep is None:
+            raise SupervisorError("this app's changes are not kept: start it with keep=NAME")
+        return await trio.to_thread.run_sync(changes, self.plan.keep)
 
     # What its `ask` mounts want to know: `open()` lists it, `answer(id, "once")` answers.
     questions: Questions

@@ -128,8 +128,9 @@ class Spares:
 
 
 def can_be_spare(plan: Plan) -> bool:
-    """Whether a plan's world may be prepared ahead: one that publishes ports would hold them."""
-    return not plan.listens
+    """Whether a plan's world may be prepared ahead: one that publishes ports would hold them,
+    one that keeps changes their name."""
+    return not plan.listens and plan.keep is None
 
 
 def _same_view(one: Plan, other: Plan) -> bool:
@@ -138,7 +139,7 @@ def _same_view(one: Plan, other: Plan) -> bool:
 
 
 def _view(plan: Plan) -> tuple[Any, ...]:
-    return plan.steps, plan.served, plan.points, plan.dials, plan.listens, plan.hostname
+    return plan.steps, plan.served, plan.points, plan.dials, plan.listens, plan.hostname, plan.keep
 
 
 def identities(plan: Plan) -> list[Identity]:

@@ -175,14 +175,19 @@ class Supervisor:
         terminal: Terminal = False,
         name: str | None = None,
         files: Files | None = None,
+        keep: str | None = None,
     ) -> App:
         """Make a world from a manifest (its file, its value, or a plan) and start its program there.
 
         Gives the app once the program has been exec'd. Streams are subprocess's; with `terminal` (True, or
         rows and columns) those of None are a pty. `files` are mounted besides what the manifest mounts.
-        Raises ManifestError, CommandNotFoundError, CommandError, HostError, SupervisorError.
+        With `keep`, changes to copy-on-write mounts are kept under that name (`App.changes`,
+        `libos.changes`), and the next run with it goes on from there. Raises ManifestError,
+        CommandNotFoundError, CommandError, HostError, SupervisorError, ChangesError.
         """
         plan = self._plan(manifest, files)
+        if keep is not None:
+            plan = plan.keeping(keep)
         if not plan.command:
             raise ManifestError("no command is given: write one after --, or as command in [app]")
         start = Start(plan.command, plan.environment, plan.directory, terminal_size(terminal))

@@ -29,6 +29,9 @@ _COMMANDS = (
     "ns",
     "doctor",
     "schema",
+    "diff",
+    "commit",
+    "discard",
     "ps",
     "exec",
     "kill",
@@ -36,6 +39,7 @@ _COMMANDS = (
     "mount",
     "unmount",
     "revoke",
+    "ask",
 )
 # 128 + SIGINT and 128 + SIGPIPE, as the shell reports them.
 _INTERRUPTED = 130

@@ -32,6 +32,7 @@ class ViewOptions:
     directory: str | None
     hostname: str | None
     name: str | None
+    keep: str | None
     timeout: str | None
     command: tuple[str, ...]
 
@@ -50,6 +51,7 @@ class ViewOptions:
             directory=self.directory,
             hostname=self.hostname,
             name=self.name,
+            keep=self.keep,
             time=self.timeout,
         )
 
@@ -97,6 +99,8 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("-w", "--workdir", "directory", metavar="DIRECTORY", help="The app's working directory."),
     click.option("--hostname", "hostname", metavar="NAME", help="The host name that the app sees."),
     click.option("--name", "name", metavar="NAME", help="The world's name, for ps, exec and kill."),
+    click.option("--keep", "keep", metavar="NAME",
+                 help="Keep its copy-on-write changes; then: libos diff, commit, discard NAME."),
     click.option("--timeout", "timeout", metavar="TIME",
                  help="End the app after this time (10, 10s, 5min); the status is then 124."),
 ]  # fmt: skip

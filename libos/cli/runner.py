@@ -166,7 +166,7 @@ class _AppJob:
         await self._app.send_signal(number)
 
     async def stops(self) -> AsyncIterator[None]:
-        async for change in self._app.changes():
+        async for change in self._app.job_changes():
             if change == Change.STOPPED:
                 yield
 

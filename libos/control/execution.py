@@ -95,7 +95,7 @@ async def _tell_start(channel: Channel, process: Process) -> None:
 
 
 async def _tell_stops(channel: Channel, process: Process) -> None:
-    async for change in process.changes():
+    async for change in process.job_changes():
         if change == Change.STOPPED:
             await channel.send({"answer": "stopped"})
 

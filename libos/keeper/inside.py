@@ -11,8 +11,9 @@ which never wait for a node. Requests from the supervisor:
     {"op": "tree", "source": path, …}          answer: {"event": "tree"} with a detached mount
     {"op": "served", "name": name, …}          answer: {"event": "served"} with a detached mount of what the
                                                file server shows under that name
-    {"op": "overlay", "source": path}          answer: {"event": "overlay"} with a detached overlay over it
-                                               fds: [a host tree], where the path is out of reach
+    {"op": "overlay", "source": path, "changes": path | null}
+                                               answer: {"event": "overlay"} with a detached overlay over it
+                                               fds: [a host tree, the changes'], where paths are out of reach
     {"op": "idmap", "uid": n, "gid": n}        answer: {"event": "idmap"} with a user namespace
 
 When a world is gone (its init reaped, so every process of it) it says {"event": "gone", "world": id}.
@@ -141,8 +142,7 @@ class Keeper:
                 self._say({"event": "served", "request": message["request"]}, [tree_fd])
                 os.close(tree_fd)
             case "overlay":
-                lower_fd = os.dup(fds[0]) if fds else base.host_tree(message["source"], read_only=True)
-                tree_fd = overlay.make(lower_fd, f"{base.STAGE}/keeper")
+                tree_fd = _overlay(message, fds)
                 self._say({"event": "overlay", "request": message["request"]}, [tree_fd])
                 os.close(tree_fd)
             case "idmap":
@@ -176,6 +176,17 @@ class Keeper:
             channel.send(self._supervisor, message, fds or [])
         except BrokenPipeError:
             os._exit(0)  # the supervisor is gone; so is everything here
+
+
+def _overlay(message: dict[str, Any], fds: list[int]) -> int:
+    """Give a detached overlay; its changes are in memory, or in a folder of the host."""
+    if fds:
+        lower_fd, *changes_fds = [os.dup(fd) for fd in fds]
+    else:
+        changes = message.get("changes")
+        lower_fd = base.host_tree(message["source"], read_only=True)
+        changes_fds = [] if changes is None else [base.host_tree(changes, read_only=False)]
+    return overlay.make(lower_fd, f"{base.STAGE}/keeper", *changes_fds)
 
 
 def _id_map_namespace(uid: int, gid: int) -> int:

@@ -47,7 +47,11 @@ def build(
     root_fd = os.open(base.ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for number, step in enumerate(steps):
-            placed[step["at"]] = place(root_fd, step, _make(step, trees, number))
+            tree_fd = _rebind(root_fd, step) if step["op"] == "rebind" else _make(step, trees, number)
+            covered_fd = placed.pop(step["at"], None)
+            placed[step["at"]] = place(root_fd, step, tree_fd)
+            if covered_fd is not None:
+                os.close(covered_fd)
         _attach(root_fd, "/proc", proc_fd)
         _attach_devices(root_fd)
     finally:
@@ -55,6 +59,21 @@ def build(
     last()
     mounts.pivot_root_here(base.ROOT)
     return placed
+
+
+def _rebind(root_fd: int, step: Step) -> int:
+    """Give a detached copy of what the root shows at a path so far, with all that is mounted below it."""
+    try:
+        source_fd = mounts.open_beneath(root_fd, step["path"].lstrip("/") or ".", os.O_PATH, _NO_LINKS)
+    except OSError as error:
+        raise OSError(error.errno, f"bind {step['path']}: {error.strerror}") from error
+    try:
+        tree_fd = mounts.clone_tree(source_fd)
+    finally:
+        os.close(source_fd)
+    if step["read_only"]:
+        mounts.set_tree(tree_fd, set_flags=mounts.MOUNT_ATTR_RDONLY)
+    return tree_fd
 
 
 def place(root_fd: int, step: Step, tree_fd: int) -> int:
@@ -102,7 +121,9 @@ def _make(step: Step, trees: list[int], number: int) -> int:
         case "tmpfs":
             return new_tmpfs(step)
         case "overlay":
-            return overlay.make(_host(step, trees, read_only=True), _stage(number))
+            changes = step.get("changes")  # a folder of the host, where they are kept
+            changes_fd = None if changes is None else _host(changes, trees, read_only=False)
+            return overlay.make(_host(step, trees, read_only=True), _stage(number), changes_fd)
         case "served":
             return base.served_tree(step["name"])
     raise OSError(0, f"unknown step {step['op']}")

@@ -67,6 +67,7 @@ def _app(raw: Mapping[str, Any]) -> App:
         name=raw.get("name"),
         introspect=raw.get("introspect"),
         control=raw.get("control"),
+        keep=raw.get("keep"),
     )
 
 

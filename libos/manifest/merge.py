@@ -72,6 +72,7 @@ def _merge_app(under: App, over: App) -> App:
         name=_first(over.name, under.name),
         introspect=_first(over.introspect, under.introspect),
         control=_first(over.control, under.control),
+        keep=_first(over.keep, under.keep),
     )
 
 

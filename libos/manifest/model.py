@@ -29,6 +29,7 @@ class App:
     name: str | None = None
     introspect: bool | None = None
     control: bool | None = None
+    keep: str | None = None
 
 
 @dataclass(frozen=True)

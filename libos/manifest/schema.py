@@ -52,6 +52,10 @@ class AppTable(Table):
         default_factory=unwritten,
         description="Let it rearrange and drop what it holds, through /mnt/ns/ctl; it can gain nothing.",
     )
+    keep: Annotated[str, checked(values.keep_name)] = Field(
+        default_factory=unwritten,
+        description="Keep its changes to copy-on-write mounts under this name: libos diff, commit, discard.",
+    )
 
 
 class MountTable(Table):

@@ -218,6 +218,15 @@ def world_name(value: str) -> str:
     return value
 
 
+def keep_name(value: str) -> str:
+    """The name under which changes are kept; a file name too."""
+    if not re.fullmatch(_WORLD_NAME, value, re.IGNORECASE):
+        raise ValueError(
+            f'"{value}" cannot name kept changes: write letters, digits, "-", "_" and inner ".", 48 at most'
+        )
+    return value
+
+
 def variable(name: str) -> str:
     """The name of an environment variable."""
     if not name or "=" in name or "\0" in name:

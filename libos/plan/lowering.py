@@ -30,6 +30,7 @@ from libos.namespace import (
     WorldSource,
     is_at_or_below,
 )
+from libos.plan.keeping import NOTHING_TO_KEEP
 from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
 from libos.plan.lines import INIT_LINES, asked, network_lines, why_served
@@ -58,13 +59,14 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     """
     if isinstance(manifest, Namespace):
         manifest = Manifest(mounts=manifest.mounts, source="namespace")
-    lowering = Lowering(host if host is not None else Host(), serve_all)
+    lowering = Lowering(host if host is not None else Host(), serve_all, manifest.app.keep)
     own = manifest.namespace()
     for mount in Namespace.ordered((*own, *_world_files(own, manifest))):
         lowering.place(mount)
     directory = manifest.app.directory or "/"
     lowering.check_directory(directory, manifest.source)
     lowering.problems.extend(network_problems(manifest))
+    lowering.check_keep(manifest)
     if lowering.problems:
         raise error(lowering.problems)
     return lowering.plan(manifest, directory)
@@ -79,8 +81,9 @@ def _world_files(own: Namespace, manifest: Manifest) -> list[Mount]:
 class Lowering:
     """One lowering: what has been placed so far and the problems met."""
 
-    def __init__(self, host: HostView, serve_all: bool) -> None:
+    def __init__(self, host: HostView, serve_all: bool, keep: str | None = None) -> None:
         self.host = host
+        self.keep = keep
         self.serve_all = serve_all
         self.problems: list[Problem] = []
         self.placed: list[Placed] = []
@@ -166,7 +169,8 @@ class Lowering:
             self.line(mount, "tmpfs", "empty and writable, in memory; ends with the world")
         elif source is not None and lowered and mount.mode is Mode.COPY_ON_WRITE:
             step = Overlay(at, source, make_point)
-            self.line(mount, "overlay", "the host's files stay as they are; changes end with the world")
+            ending = "end with the world" if self.keep is None else f'are kept as "{self.keep}"'
+            self.line(mount, "overlay", f"the host's files stay as they are; changes {ending}")
         elif source is not None and lowered:
             step = Bind(at, source, mount.mode is Mode.READ_ONLY, bool(directory), make_point)
             self.line(mount, "bind", "the same view as on the host, at the kernel's speed")
@@ -205,6 +209,12 @@ class Lowering:
             message = f'the directory "{directory}" is not in the namespace: mount something there'
             self.problems.append(Problem(source or "manifest", 0, 0, message))
 
+    def check_keep(self, manifest: Manifest) -> None:
+        """Only changes to copy-on-write mounts can be kept."""
+        copied = any(placed.mount.mode is Mode.COPY_ON_WRITE for placed in self.placed)
+        if manifest.app.keep is not None and not copied:
+            self.problems.append(Problem(manifest.source or "manifest", 0, 0, NOTHING_TO_KEEP))
+
     def plan(self, manifest: Manifest, directory: str) -> Plan:
         """The plan, once nothing is wrong."""
         app = manifest.app
@@ -220,6 +230,7 @@ class Lowering:
             environment=app.environment,
             hostname=app.hostname or DEFAULT_HOSTNAME,
             name=app.name,
+            keep=app.keep,
             time=manifest.limits.time,
             serve_all=self.serve_all,
             lines=(*self.lines, *INIT_LINES, *network_lines(manifest)),

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from libos.namespace import Layer, Namespace, Source
+from libos.namespace import HostSource, Layer, Namespace, Source
 
 if TYPE_CHECKING:
     from libos.manifest.model import Listen
@@ -37,11 +37,13 @@ class Bind:
 
 @dataclass(frozen=True)
 class Overlay:
-    """A directory of the host under an overlay; the upper layer is in memory and ends with the world."""
+    """A directory of the host under an overlay. The upper layer is in memory and ends with the world, or, once
+    a run keeps it, in the folder `changes`."""
 
     at: str
     lower: str
     make_point: bool = False
+    changes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,25 @@ class BindServed:
     make_point: bool = False
 
 
-Step = Bind | Overlay | Tmpfs | BindServed
+@dataclass(frozen=True)
+class Rebind:
+    """What the root that is being built shows at `path`, with all that is mounted below it, a second time.
+    `path` has no symbolic links in it."""
+
+    at: str
+    path: str
+    read_only: bool
+    directory: bool
+    make_point: bool = False
+
+
+Step = Bind | Overlay | Tmpfs | BindServed | Rebind
 
 
 @dataclass(frozen=True)
 class Served:
-    """What the file server answers. `copy_on_write` only for a host directory: its changes stay in memory."""
+    """What the file server answers. `copy_on_write` only for a host directory: its changes stay in memory, or
+    in the folder `changes`."""
 
     at: str
     source: Source
@@ -78,6 +93,20 @@ class Served:
     copy_on_write: bool = False
     layers: tuple[Layer, ...] = ()
     slot: int | None = None
+    changes: str | None = None
+    elements: tuple[Part, ...] = ()  # of a union, in order; the source then is this place itself
+    share: int | None = None  # all that have one number are served by one node
+
+
+@dataclass(frozen=True)
+class Part:
+    """One element of a served union: a directory below what is served, made read-only, with layers over it."""
+
+    served: Served
+    below: str = ""
+    creatable: bool = False
+    read_only: bool = False
+    over: tuple[Layer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +138,24 @@ class Plan:
     time: float | None
     lines: tuple[Line, ...]
     serve_all: bool = False
+    keep: str | None = None  # the name under which changes to copy-on-write mounts outlive the run
+
+    @property
+    def copied(self) -> tuple[tuple[str, str], ...]:
+        """The copy-on-write mounts: where each stands, and the host's directory."""
+        lowered = ((step.at, step.lower) for step in self.steps if isinstance(step, Overlay))
+        served = (
+            (each.at, each.source.path)
+            for each in self.served
+            if each.copy_on_write and isinstance(each.source, HostSource)
+        )
+        return (*lowered, *served)
+
+    def keeping(self, name: str) -> Plan:
+        """This plan, its changes kept under a name. ManifestError for a wrong name, or nothing to keep."""
+        from libos.plan.keeping import keeping
+
+        return keeping(self, name)
 
     def json(self) -> dict[str, Any]:
         """The plan as JSON values, version 1, for `libos explain --json`; see `libos.plan.json_form`."""

@@ -25,12 +25,15 @@ class HostMounts:
         (tree_fd,) = await self._trees.open_for([{"source": source, "read_only": read_only}])
         return tree_fd
 
-    async def overlay(self, source: str) -> int:
-        """An overlay over a host directory, its changes in memory."""
+    async def overlay(self, source: str, changes: str | None = None) -> int:
+        """An overlay over a host directory, its changes in memory, or in the folder `changes`."""
         if self._trees is None:
-            return await self._keeper.overlay(source, None)
-        trees = await self._trees.open_for([{"source": source, "read_only": True}])
+            return await self._keeper.overlay(source, changes, [])
+        wanted = [{"source": source, "read_only": True}]
+        if changes is not None:
+            wanted.append({"source": changes, "read_only": False})
+        trees = await self._trees.open_for(wanted)
         try:
-            return await self._keeper.overlay(source, trees[0])
+            return await self._keeper.overlay(source, changes, trees)
         finally:
             close_all(trees)

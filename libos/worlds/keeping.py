@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -105,10 +105,11 @@ class Keeper:
         _, (namespace_fd,) = await self._messages.request({"op": "idmap", "uid": uid, "gid": gid})
         return namespace_fd
 
-    async def overlay(self, source: str, tree_fd: int | None) -> int:
-        """Give a detached overlay over a path of the host, or over a tree made of it. Raises OSError."""
-        request = {"op": "overlay", "source": source}
-        _, (overlay_fd,) = await self._messages.request(request, [] if tree_fd is None else [tree_fd])
+    async def overlay(self, source: str, changes: str | None, tree_fds: Sequence[int]) -> int:
+        """Give a detached overlay over a path of the host, its changes in memory or in the folder `changes`.
+        `tree_fds` are trees made of the paths, where the keeper cannot reach them. Raises OSError."""
+        request = {"op": "overlay", "source": source, "changes": changes}
+        _, (overlay_fd,) = await self._messages.request(request, tree_fds)
         return overlay_fd
 
     async def served_tree(self, name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from libos.plan import Bind, BindServed, Overlay, Step, Tmpfs
+from libos.plan import Bind, BindServed, Overlay, Rebind, Step, Tmpfs
 
 
 def step_message(step: Step, world_id: str) -> dict[str, Any]:
@@ -14,9 +14,12 @@ def step_message(step: Step, world_id: str) -> dict[str, Any]:
         case Bind():
             return common | {"op": "bind", "source": step.source, "read_only": step.read_only}
         case Overlay():
-            return common | {"op": "overlay", "source": step.lower, "read_only": True}
+            kept = {} if step.changes is None else {"changes": {"source": step.changes, "read_only": False}}
+            return common | {"op": "overlay", "source": step.lower, "read_only": True} | kept
         case Tmpfs():
             return common | {"op": "tmpfs", "size": step.size, "mode": step.mode}
+        case Rebind():
+            return common | {"op": "rebind", "path": step.path, "read_only": step.read_only}
         case BindServed():
             return common | {"op": "served", "name": slot_name(world_id, step.slot)}
 

@@ -146,7 +146,7 @@ async def test_the_program_itself_can_be_stopped_and_continued(supervisor: libos
 
     async def watch(task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
-        async for change in app.changes():
+        async for change in app.job_changes():
             seen.append(change)
             if change == "stopped":
                 stopped.set()

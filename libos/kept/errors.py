@@ -1,0 +1,19 @@
+"""What can go wrong with kept changes."""
+
+from __future__ import annotations
+
+from libos.errors import LibosError
+
+
+class ChangesError(LibosError):
+    """Kept changes are absent, in use, or cannot be read or written; nothing was done halfway."""
+
+    exit_status = 1
+
+
+class ConflictError(ChangesError):
+    """The host's files changed since the app saw them. Nothing was committed."""
+
+
+class NothingMatchesError(ChangesError):
+    """No change matches the patterns."""

@@ -1,0 +1,98 @@
+"""Keeping the changes of a run: the folders that its overlays write into, from before the world to after it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from libos.keeper.identity import serves_root
+from libos.kept import journal
+from libos.kept.errors import ChangesError
+from libos.kept.layers import opened_layers
+from libos.kept.originals import tick
+from libos.kept.store import Pair, Store
+
+# An overlay of a plan: its mount point and the host's directory.
+Overlaid = tuple[str, str]
+
+
+class Keeping:
+    """The kept changes of one run; `folders` gives the folder with `upper` and `work` for a mount point."""
+
+    def __init__(self, store: Store, lock_fd: int, pairs: list[Pair]) -> None:
+        self._store = store
+        self._pairs = pairs
+        # The lock lasts as long as any copy of this is open: a world's init gets one.
+        self.lock_fd = lock_fd
+        self.folders = {each.at: str(store.path / each.folder) for each in pairs}
+
+    def close(self) -> None:
+        """Note what the run's originals were, and let go. Call when the world is gone."""
+        try:
+            for pair in self._pairs:
+                with contextlib.suppress(OSError, ChangesError), opened_layers(self._store, pair) as layers:
+                    layers.note()
+        finally:
+            self._store.close()
+
+
+def keep(name: str, overlays: Sequence[Overlaid]) -> Keeping:
+    """Take a name for a run whose copy-on-write mounts these are; blocks for some milliseconds.
+
+    Finishes what an interrupted commit left. Raises ChangesError: in use, not private, of another directory.
+    """
+    store = Store(name, make=True)
+    try:
+        lock_fd = store.lock("a run")
+        journal.recover(store)
+        pairs = store.pairs()
+        mine = [_pair(store, pairs, at, host) for at, host in overlays]
+        for pair in mine:
+            with opened_layers(store, pair) as layers:
+                layers.note()
+        moment = tick()
+        for pair in mine:
+            with opened_layers(store, pair) as layers:
+                layers.begin(moment)
+        return Keeping(store, lock_fd, mine)
+    except OSError as error:
+        store.close()
+        raise ChangesError(f"changes cannot be kept in {store.path}: {error.strerror}") from error
+    except BaseException:
+        store.close()
+        raise
+
+
+def _pair(store: Store, pairs: list[Pair], at: str, host: str) -> Pair:
+    for pair in pairs:
+        if pair.at == at:
+            if pair.host != host:
+                raise ChangesError(
+                    f'"{store.name}" keeps changes of {pair.host} at {at}, not of {host}; '
+                    f"take another name, or: libos discard {store.name}"
+                )
+            _make(store, pair)
+            return pair
+    pair = Pair(at, host, str(max((int(each.folder) for each in pairs), default=-1) + 1))
+    _make(store, pair)
+    pairs.append(pair)
+    store.record(pairs)
+    return pair
+
+
+def _make(store: Store, pair: Pair) -> None:
+    """Make a pair's folders where they are missing, the host directory's owner's when root keeps them: his
+    files are the app's."""
+    original = Path(pair.host).stat()
+    for name in (pair.folder, f"{pair.folder}/upper", f"{pair.folder}/work"):
+        made = False
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=store.fd)
+            made = True
+        if serves_root():
+            os.chown(name, original.st_uid, original.st_gid, dir_fd=store.fd, follow_symlinks=False)
+        if made and name.endswith("/upper"):  # the merged top shows the upper directory's mode
+            os.chmod(name, stat.S_IMODE(original.st_mode), dir_fd=store.fd)

@@ -1,0 +1,82 @@
+"""Which changes a list of gitignore patterns names, and what must go along with them.
+
+A pattern is relative to the mount ("src/", "*.py", "!test_*"), or begins with the mount point as `libos diff`
+prints it ("/work/src/"). What names a directory names all below it. A new directory goes along with a file
+in it; a directory that is gone goes only when all that was in it goes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from pathspec import GitIgnoreSpec
+
+from libos.errors import ManifestError
+from libos.kept.change import Entry
+from libos.kept.entries import is_directory
+from libos.kept.tree import above
+
+
+def select(entries: Sequence[Entry], patterns: Iterable[str], at: str) -> list[Entry]:
+    """The entries that the patterns name, all of them without patterns. ManifestError for a wrong one."""
+    wanted = list(patterns)
+    if not wanted:
+        return list(entries)
+    spec = _spec(wanted, at)
+    named = {index for index, entry in enumerate(entries) if any(map(spec.match_file, _texts(entry)))}
+    named |= _parents(entries, named)
+    return [entry for index, entry in enumerate(entries) if index in named and _whole(entries, named, entry)]
+
+
+def _spec(patterns: list[str], at: str) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(_relative(pattern, at) for pattern in patterns)
+    except ValueError as error:
+        raise ManifestError(f"a pattern cannot be read: {error}; write it as in a .gitignore") from error
+
+
+def _relative(pattern: str, at: str) -> str:
+    """A pattern with the mount point before it, anchored at the mount instead."""
+    sign, rest = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
+    top = at.rstrip("/")
+    if not top or not rest.startswith("/"):
+        return pattern
+    if rest.rstrip("/") == top:
+        return f"{sign}/**"
+    return sign + rest[len(top) :] if rest.startswith(top + "/") else pattern
+
+
+def _texts(entry: Entry) -> list[str]:
+    """Each part's path as patterns see it: a directory ends with a slash."""
+    texts = []
+    for part in entry.parts:
+        directory = is_directory(part.upper if part.upper is not None else part.lower)
+        texts.append(os.fsdecode(part.path) + ("/" if directory else ""))
+    return texts
+
+
+def _parents(entries: Sequence[Entry], named: set[int]) -> set[int]:
+    """The new directories that the named entries stand in."""
+    new = {
+        entry.parts[0].path: index
+        for index, entry in enumerate(entries)
+        if entry.change.kind in "AT" and is_directory(entry.parts[0].upper)
+    }
+    needed = set()
+    for index in named:
+        for part in entries[index].parts:
+            needed |= {new[path] for path in above(part.path) if path in new}
+    return needed
+
+
+def _whole(entries: Sequence[Entry], named: set[int], entry: Entry) -> bool:
+    """Whether nothing that stays stands below a directory that goes."""
+    if entry.change.kind != "D" or not is_directory(entry.parts[0].lower):
+        return True
+    top = entry.parts[0].path + b"/"
+    return all(
+        index in named
+        for index, other in enumerate(entries)
+        if any(part.upper is None and part.path.startswith(top) for part in other.parts)
+    )
