@@ -28,6 +28,7 @@ from collections.abc import Mapping
 import trio
 
 from libos.app import App
+from libos.control.answering import answer_asking
 from libos.control.channel import Channel
 from libos.control.execution import execute, wanted_signal
 from libos.control.granting import answer_granting
@@ -112,6 +113,8 @@ async def _answer(
             await channel.send({"answer": "namespace", "text": Namespace(app.grants.mounts()).text()})
         case "grants" | "mount" | "unmount" | "revoke":
             await channel.send(await answer_granting(app, message))
+        case "questions" | "answer":
+            await channel.send(await answer_asking(app, message))
         case "signal":
             await app.send_signal(wanted_signal(message))
             await channel.send({"answer": "done"})
