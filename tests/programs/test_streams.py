@@ -12,23 +12,11 @@ import pytest
 import trio
 import trio.testing
 from mounting import mounted
+from serving import opened, tree
 
-from libos.fs.node import Caller, File, Handle, Node, refusal
-from libos.fs.skeleton import Skeleton
+from libos.fs.node import Caller, refusal
 from libos.fs.stream import Flow, stream
 from libos.fs.synthetic import text
-
-
-def tree(**nodes: Node) -> Skeleton:
-    root = Skeleton(lambda path: None)
-    for name, node in nodes.items():
-        root.attach(f"/{name}".encode(), node)
-    return root
-
-
-async def opened(node: Node, flags: int = os.O_RDONLY) -> Handle:
-    assert isinstance(node, File)
-    return await node.open(flags, Caller())
 
 
 async def three() -> AsyncIterator[str]:
