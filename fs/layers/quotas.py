@@ -87,8 +87,8 @@ class Quota(Layer):
             case "write":
                 return await self._grow(call, proceed)
             case "setattr":
-                sized = call.change is not None and call.change.size is not None
-                return await (self._resize(call.node, call.size, proceed) if sized else proceed())
+                size = call.change.size if call.change else None
+                return await (proceed() if size is None else self._resize(call.node, size, proceed))
             case "open":
                 return await self._opened(call, proceed)
             case "remove":
