@@ -12,10 +12,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from libos.errors import ManifestError, SupervisorError
 from libos.namespace import HostSource, Mode, Mount, NodeSource
@@ -141,7 +141,7 @@ class Grants:
         for placement in live.placements.values():
             self._add(placement, None)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Grant]:
         return iter(list(self._grants.values()))
 
     def get(self, name: str) -> Grant:
@@ -158,6 +158,10 @@ class Grants:
     async def mount(self, mount: Mount) -> Grant:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
         return self._mounted(await self._live.mount(mount), None)
+
+    async def bind(self, source: str, mount: Mount) -> Grant:
+        """Mount a second time what the world shows at `source`. Raises OSError, SupervisorError."""
+        return self._mounted(await self._live.bind(source, mount), None)
 
     async def mount_grant(self, at: str, parent: Grant, narrowing: Narrowing) -> Grant:
         """Mount what another grant holds, narrower or as it is. Errors as `mount`."""

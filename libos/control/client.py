@@ -30,7 +30,11 @@ def ask(folder: Folder, name: str, message: Message) -> Message:
                 f'the world "{name}" does not answer ({error}); its supervisor may be stopped'
             ) from error
     if answer.get("answer") == "error":
-        raise ControlError(f'the world "{name}": {answer.get("text")}')
+        refused = ControlError(f'the world "{name}": {answer.get("text")}')
+        status = answer.get("exit_status")
+        if isinstance(status, int) and 0 < status < 128:
+            refused.exit_status = status
+        raise refused
     return answer
 
 

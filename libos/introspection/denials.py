@@ -38,11 +38,18 @@ _WHY = {
     "dial": "no dial grant names this address",
     "name": "no dial grant names this host",
 }
-_KINDS = {
-    "path.absent": ("path", "path"),
-    "dial.refused": ("dial", "address"),
-    "name.absent": ("name", "name"),
-}
+
+
+def denial_of(kind: str, fields: Mapping[str, object]) -> Denial | None:
+    """What an event of a world refused; None where it is no refusal."""
+    if kind == "path.absent":
+        return Denial("path", str(fields["path"]))
+    if kind == "dial.refused":
+        host = fields.get("name") or fields["address"]
+        return Denial("dial", f"{fields['network']}!{host}!{fields['port']}")
+    if kind == "name.absent":
+        return Denial("name", str(fields["name"]))
+    return None
 
 
 class Denials:
@@ -54,10 +61,9 @@ class Denials:
 
     def note(self, kind: str, fields: Mapping[str, object]) -> None:
         """Count the event where it is a refusal."""
-        if kind not in _KINDS:
+        denial = denial_of(kind, fields)
+        if denial is None:
             return
-        short, key = _KINDS[kind]
-        denial = Denial(short, str(fields.get(key, "")))
         count = fields.get("count", 1)
         times = count if isinstance(count, int) else 1
         if denial in self._counts or len(self._counts) < MOST:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from libos.fs import synthetic
+from libos.introspection.control import control_file
 from libos.introspection.denials import Denials
 from libos.introspection.policy import policy_json, policy_text
 from libos.namespace import Namespace
@@ -33,7 +34,8 @@ class Introspection:
             "denials": lambda _: self.denials.text(),
             "denials.json": lambda _: self.denials.json(),
         }
-        return {f"ns/{name}": self._node(write) for name, write in content.items()}
+        nodes = {f"ns/{name}": self._node(write) for name, write in content.items()}
+        return nodes | {"ns/ctl": control_file(lambda: self.grants)}
 
     def _node(self, write: Callable[[Grants], str]) -> Node:
         async def content() -> str:

@@ -18,6 +18,8 @@ while the root is built; a step that fails is {"event": "failed"}, and the world
     {"op": "mount", "request": r, "name": text, "step": {...}} fds: [tree], none where the step is a tmpfs
     {"op": "unmount" | "restrict" | "copy", "request": r, "name": text}   answers {"event": "done"}, for copy
         {"event": "copy"} fds: [tree]; see mounted.py
+    {"op": "bind", "request": r, "name": text, "source": path, "step": {...}}   answers {"event": "done"}
+    {"op": "look", "request": r, "path": path}   answers {"event": "look", "directory": ...}
 """
 
 from __future__ import annotations
@@ -145,6 +147,12 @@ class Init:
                 _close(sockets)
             case "mount":
                 self._mounted.add(message["name"], message["step"], fds[0] if fds else None)
+                self._say({"event": "done", "request": message["request"]})
+            case "look":
+                found = self._mounted.look(message["path"])
+                self._say({"event": "look", "request": message["request"], "directory": found})
+            case "bind":
+                self._mounted.bind(message["name"], message["source"], message["step"])
                 self._say({"event": "done", "request": message["request"]})
             case "copy":
                 tree_fd = self._mounted.copy(message["name"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from libos.keeper import world
 from libos.keeper.world import Step
@@ -33,6 +34,26 @@ class Mounted:
         finally:
             os.close(root_fd)
 
+    def look(self, path: str) -> bool:
+        """Whether a path of the world, as its processes see it, is a directory."""
+        fd = _look_up(path)
+        try:
+            return stat.S_ISDIR(os.fstat(fd).st_mode)
+        finally:
+            os.close(fd)
+
+    def bind(self, name: str, source: str, step: Step) -> None:
+        """Mount a second time what the world shows at `source`, with what is mounted below it."""
+        fd = _look_up(source)
+        try:
+            tree_fd = mounts.clone_tree(fd)
+        finally:
+            os.close(fd)
+        try:
+            self.add(name, step, tree_fd)
+        finally:
+            os.close(tree_fd)
+
     def copy(self, name: str) -> int:
         """Give a detached copy of a mount, for another world. open_tree(2)."""
         return mounts.clone_tree(self._tree(name))
@@ -51,3 +72,14 @@ class Mounted:
         if name not in self._trees:
             raise OSError(errno.EINVAL, f"nothing is mounted as {name}")
         return self._trees[name]
+
+
+def _look_up(path: str) -> int:
+    """A descriptor of what a path of the world leads to. Links lead where they lead the app; those of /proc,
+    which would lead it where init may go, are refused (ELOOP)."""
+    root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        resolve = mounts.RESOLVE_IN_ROOT | mounts.RESOLVE_NO_MAGICLINKS
+        return mounts.open_beneath(root_fd, path.lstrip("/") or ".", os.O_PATH, resolve)
+    finally:
+        os.close(root_fd)

@@ -171,6 +171,15 @@ class World:
         request = {"op": "mount", "name": name, "step": step}
         await self._messages.request(request, [] if tree_fd is None else [tree_fd])
 
+    async def is_directory(self, path: str) -> bool:
+        """Whether the world shows a directory at a path. Raises OSError."""
+        answer, _ = await self._messages.request({"op": "look", "path": path})
+        return bool(answer["directory"])
+
+    async def bind(self, name: str, source: str, step: channel.Message) -> None:
+        """Mount a second time what the world shows at `source`; known by `name`. Raises OSError."""
+        await self._messages.request({"op": "bind", "name": name, "source": source, "step": step})
+
     async def copy_mount(self, name: str) -> int:
         """Give a detached copy of the mount known by this name; the caller owns it. Raises OSError."""
         _, (tree_fd,) = await self._messages.request({"op": "copy", "name": name})

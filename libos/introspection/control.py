@@ -1,0 +1,84 @@
+"""/mnt/ns/ctl: how an app rearranges and gives up what it holds. It can gain nothing by it.
+
+Commands, words quoted as in namespace(6):
+
+    bind NEW OLD       show at OLD too what the world shows at NEW
+    unmount OLD        take out what is mounted at OLD, and what is mounted below it
+    drop GRANT         the same, by the id that `policy` shows
+    clear              drop everything but /mnt/ns
+
+What is given up does not come back. A mount that covers a part of another one cannot be taken out alone
+(EPERM), since that would show what it covers; what the app has bound itself can.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from libos.errors import LibosError
+from libos.fs.control import control
+from libos.fs.node import refusal
+from libos.manifest import values
+from libos.namespace import BoundSource, Mount
+from libos.plan.introspection import PLACE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from libos.fs.node import Node
+    from libos.grants import Grant, Grants
+
+# Where the mounts that an app makes say that they come from.
+ORIGIN = "the app"
+
+
+def control_file(grants: Callable[[], Grants | None]) -> Node:
+    """The file. `grants` gives the world's grants once its app has started."""
+
+    async def answer(line: str) -> str | None:
+        held = grants()
+        if held is None:
+            raise refusal(errno.EIO)
+        try:
+            await _obey(held, line.split())
+        except (LibosError, ValueError) as error:
+            raise refusal(errno.EINVAL) from error
+        return None
+
+    return control(answer, mode=0o200)
+
+
+async def _obey(grants: Grants, words: list[str]) -> None:
+    match words:
+        case ["bind", new, old]:
+            mount = Mount(values.place(old), BoundSource(values.path(new)), origin=ORIGIN)
+            await grants.bind(new, mount)
+        case ["unmount", old]:
+            await _drop(grants, _at(grants, old))
+        case ["drop", name]:
+            await _drop(grants, grants.get(name))
+        case ["clear"]:
+            for grant in list(grants):
+                if not grant.revoked and not grant.at.startswith(PLACE + "/") and _may_go(grant):
+                    await grants.take(grant, "drop")
+        case _:
+            raise refusal(errno.EINVAL)
+
+
+def _at(grants: Grants, place: str) -> Grant:
+    for grant in grants:
+        if grant.at == place:
+            return grant
+    raise refusal(errno.EINVAL)
+
+
+async def _drop(grants: Grants, grant: Grant) -> None:
+    if not _may_go(grant):
+        raise refusal(errno.EPERM)
+    await grant.revoke()
+
+
+def _may_go(grant: Grant) -> bool:
+    """Whether taking it out shows nothing that was covered, but for what the app has covered itself."""
+    return grant.placement.in_skeleton or grant.placement.mount.origin == ORIGIN

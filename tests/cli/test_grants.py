@@ -1,0 +1,101 @@
+"""`libos grants`, `mount`, `unmount`, `revoke`: changing a running world from another terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from accounts import Account
+
+pytestmark = pytest.mark.system
+
+LOOK = "while read line; do cat /extra/word 2>&1; ls /extra 2>&1; echo --; done"
+
+
+class World:
+    """A running world that looks at /extra when it is told to."""
+
+    def __init__(self, account: Account, process: subprocess.Popen[str]) -> None:
+        self._account = account
+        self._process = process
+
+    def look(self) -> str:
+        """What is there."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("look\n")
+        self._process.stdin.flush()
+        said = ""
+        while not said.endswith("--\n"):
+            more = self._process.stdout.readline()
+            assert more, said
+            said += more
+        return said.removesuffix("--\n")
+
+    def libos(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Another terminal of the same user."""
+        return self._account.run(self._account.libos(*words))
+
+
+@pytest.fixture
+def world(as_user: Account) -> Iterator[World]:
+    (as_user.folder / "extra").mkdir(mode=0o755)
+    (as_user.folder / "extra" / "word").write_text("granted\n")
+    (as_user.folder / "extra" / "key.pem").write_text("key\n")
+    with subprocess.Popen(
+        as_user.command(*as_user.libos("run", "--name", "w", "--", "sh", "-c", LOOK)),
+        env=as_user.environment,
+        cwd=as_user.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        made = World(as_user, process)
+        made.look()
+        yield made
+        process.terminate()
+
+
+def test_grants_are_listed_made_and_taken_back(world: World) -> None:
+    assert "No such file" in world.look()
+    done = world.libos("mount", "w", "./extra:/extra", "--hide", "*.pem")
+    assert done.returncode == 0, done.stderr
+    number = done.stdout.strip()
+    assert world.look() == "granted\nword\n"
+    listed = json.loads(world.libos("grants", "w", "--json").stdout)["grants"]
+    (found,) = [grant for grant in listed if grant["id"] == number]
+    assert (found["at"], found["mechanism"]) == ("/extra", "served")
+    assert "/usr" in world.libos("grants", "w").stdout
+    assert world.libos("revoke", "w", number).returncode == 0
+    assert "No such file" in world.look()
+
+
+def test_a_mount_is_taken_out_by_its_place(world: World) -> None:
+    assert world.libos("mount", "w", "extra:/extra:cow").returncode == 0
+    assert world.look() == "granted\nkey.pem\nword\n"
+    assert "mount -c #cow /extra" in world.libos("ns", "--world", "w").stdout.replace("'", "")
+    assert world.libos("unmount", "w", "/extra").returncode == 0
+    assert "No such file" in world.look()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "why"),
+    [
+        (("mount", "w", "/no/such:/extra"), 2, "the host has no"),
+        (("mount", "w", "extra"), 2, "write SRC:AT"),
+        (("mount", "w", "extra:/usr"), 2, "mounted already"),
+        (("mount", "nobody", "extra:/extra"), 125, "nobody"),
+        (("unmount", "w", "/extra"), 125, "libos grants lists them"),
+        (("revoke", "w", "999"), 125, "libos grants lists them"),
+    ],
+)
+def test_what_cannot_be_done_is_one_message(
+    world: World, words: tuple[str, ...], status: int, why: str
+) -> None:
+    done = world.libos(*words)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert why in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "No such file" in world.look()
