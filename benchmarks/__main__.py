@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 import libos
-from benchmarks import command, files, launch, memory, relay
+from benchmarks import command, files, launch, live, memory, relay
 from benchmarks.measure import Figure, machine, table
 
 RESULT = Path("build/bench.json")
@@ -22,6 +22,7 @@ SUPERVISED: dict[str, Callable[[libos.Supervisor, Path], Awaitable[list[Figure]]
     "lowered": files.lowered,
     "served": files.served,
     "relay": relay.measure,
+    "live": live.measure,
 }
 ALONE: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "first": launch.first,

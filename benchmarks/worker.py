@@ -21,18 +21,27 @@ PYTHON = "/usr/bin/python3"
 class Worker:
     """A running worker; `ask` is for one task at a time."""
 
-    def __init__(self, stdin: Any, stdout: Any) -> None:
+    def __init__(self, stdin: Any, stdout: Any, app: libos.App | None = None) -> None:
+        self.app = app
         self._stdin = stdin
         self._stdout = stdout
         self._rest = b""
 
     async def ask(self, name: str, *arguments: object) -> float:
         """Have it call one of its functions; gives the answer."""
+        await self.tell(name, *arguments)
+        return await self.answer()
+
+    async def tell(self, name: str, *arguments: object) -> None:
+        """Have it call one of its functions, and do not wait: `answer` gives what comes back."""
         await self._stdin.send_all(json.dumps([name, *arguments]).encode() + b"\n")
+
+    async def answer(self) -> float:
+        """The answer to what it was told."""
         while b"\n" not in self._rest:
             chunk = await self._stdout.receive_some()
             if not chunk:
-                raise RuntimeError(f"the worker ended while it was to {name} {arguments}")
+                raise RuntimeError("the worker ended before it answered")
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         return float(json.loads(line))
@@ -62,7 +71,7 @@ async def in_world(supervisor: libos.Supervisor, **more: Any) -> AsyncIterator[W
     manifest = {"libos": 1, "include": ["python"], "app": {"command": command}, "mount": mounts, **more}
     app = await supervisor.start(manifest, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        yield Worker(app.stdin, app.stdout)
+        yield Worker(app.stdin, app.stdout, app)
     finally:
         with trio.CancelScope(shield=True):
             await app.kill()

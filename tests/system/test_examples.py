@@ -67,6 +67,20 @@ def test_library_streams_while_a_function_answers(as_user: Account) -> None:
     assert done.stdout.endswith("it ended with 0\n")
 
 
+def test_live_shows_a_view_that_changes(as_user: Account) -> None:
+    done = as_user.run(as_user.python(str(EXAMPLES / "live/live.py")))
+    assert done.returncode == 0, done.stderr
+    before, granted, hidden, reading, revoked, end = done.stdout.split("\n\n")
+    assert "a key" not in before
+    assert "a note\na key\n" in granted
+    assert "a key" not in hidden
+    assert "a note" in hidden
+    assert "notes.txt: Read-only file system" in reading
+    assert "cat: /data/notes.txt: No such file or directory" in revoked
+    assert "cat: -: Input/output error" in revoked
+    assert end == "on the host, notes.txt has 3 lines\n"
+
+
 @contextmanager
 def web(as_user: Account, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """The web example on another port than its own, since a test takes no fixed one; ends with the block."""
