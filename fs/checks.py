@@ -8,12 +8,14 @@ from libos.fs.node import NAME_MAX, TARGET_MAX, Attributes, Handle
 
 
 def checked_names(names: object) -> list[bytes]:
-    """A whole listing, with "." and ".."; TypeError or ValueError for what cannot be a name."""
+    """A whole listing, "." and ".." added; TypeError or ValueError for what cannot be a name."""
     if not isinstance(names, list):
         raise TypeError(f"a listing is a list of bytes, not {type(names).__name__}")
     for name in names:
         if not isinstance(name, bytes) or not 0 < len(name) <= NAME_MAX or b"/" in name or b"\0" in name:
             raise ValueError(f"not a name: {name!r}")
+    if b"." in names or b".." in names:
+        raise ValueError('not names: a listing is without "." and ".."')
     return [b".", b"..", *names]
 
 

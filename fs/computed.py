@@ -4,19 +4,21 @@
 - An entry that is text or bytes is a file; its content is asked for anew at each open.
 - An entry is the same file for as long as somebody holds it and it has one kind, even where the function
   makes a new node each time.
-- A listing of what `entries` gives as a mapping serves one lookup of each name that follows, so that listing
-  many does not ask many times.
+- A mapping of many entries answers lookups and opens for ten times as long as making it took, and for a
+  second at most: a listing, which the kernel follows with a lookup of each, does not make it over and over.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
+
+import trio
 
 from libos.fs.calling import Content, Function, as_bytes, as_name, as_names
 from libos.fs.checks import checked_names
@@ -24,8 +26,11 @@ from libos.fs.node import APP, Attributes, Caller, Directory, Handle, Node, Syml
 from libos.fs.program import ProgramFile, fixed
 from libos.fs.synthetic import Snapshot
 
-# Seconds for which a listing answers lookups: those that the kernel makes with it come within much less.
-FRESH = 1.0
+# Entries of a mapping up to which each lookup makes it anew, and sees what is there at that moment.
+FEW = 100
+# How long a larger one is used: so many times what it took to make, and so many seconds at most.
+TIMES = 10.0
+FRESH_MAX = 1.0
 
 Entry = Node | Content | None
 Entries = Mapping[Any, Any] | Iterable[Any]
@@ -43,9 +48,10 @@ def directory(
     `entry(name)` then gives the entry. Names are str (or bytes), as os.fsencode has them; `entry` gets str.
 
     An entry is a node, or str or bytes (a read-only file), or None: ENOENT. `entry` may know names that are
-    not listed. Async functions run on the trio thread, others in worker threads; while a lookup waits, others
-    in this directory wait with it. An OSError is the errno of the lookup or listing, anything else, or a
-    result of another type, EIO and a fault event. A listing leaves out what is gone when its turn comes.
+    not listed. A mapping of more than 100 entries may be used again for up to a second. Async functions run
+    on the trio thread, others in worker threads; while a lookup waits, others in this directory wait with it.
+    An OSError is the errno of the lookup or listing, anything else, or a result of another type, EIO and a
+    fault event. A listing leaves out what is gone when its turn comes.
     """
     named = None if entry is None else Function(entry, 1, "a directory's entry function", asked=False)
     return ComputedDirectory(
@@ -81,19 +87,15 @@ class ComputedDirectory(Directory):
         self._attributes = fixed(stat.S_IFDIR | stat.S_IMODE(mode), 0, owner)._replace(links=2)
         self.deadline = deadline
         self._held: WeakValueDictionary[bytes, Node] = WeakValueDictionary()
-        self._listed: dict[bytes, object] = {}
-        self._listed_at = 0.0
+        self._made: dict[bytes, object] = {}
+        self._fresh_until = -math.inf
 
     def known(self) -> Attributes:
         return self._attributes
 
     async def readdir(self) -> list[bytes]:
-        given = await self._all()
-        names = (
-            list(given) if isinstance(given, Mapping) else as_names(given, "a directory's function returns")
-        )
-        self._listed = dict(given) if isinstance(given, Mapping) else {}
-        self._listed_at = time.monotonic()
+        given = await self._ask()
+        names = list(given) if isinstance(given, dict) else as_names(given, "a directory's function returns")
         checked_names(names)
         return list(dict.fromkeys(names))
 
@@ -111,23 +113,28 @@ class ComputedDirectory(Directory):
         self._held[name] = node
         return node
 
-    async def value(self, name: bytes, *, fresh: bool = False) -> object:
-        """What the functions give for a name; `fresh`: not from a listing."""
-        if not fresh and time.monotonic() - self._listed_at < FRESH and name in self._listed:
-            return self._listed.pop(name)
+    async def value(self, name: bytes) -> object:
+        """What the functions give for a name."""
         if self._entry is not None:
             return await self._entry(os.fsdecode(name))
-        given = await self._all()
-        if not isinstance(given, Mapping):
-            raise self._entries.wrong(given, "a mapping, unless an entry function is given,")
-        return given.get(name)
+        if trio.current_time() >= self._fresh_until:
+            given = await self._ask()
+            if not isinstance(given, dict):
+                raise self._entries.wrong(given, "a mapping, unless an entry function is given,")
+        return self._made.get(name)
 
-    async def _all(self) -> object:
-        """What `entries` gives, with a mapping's names as bytes."""
+    async def _ask(self) -> object:
+        """What `entries` gives; a mapping as a dict with names of bytes, which is kept."""
+        began = trio.current_time()
         given = await self._entries()
-        if isinstance(given, Mapping):
-            return {as_name(name, "a directory has"): value for name, value in given.items()}
-        return given
+        if not isinstance(given, Mapping):
+            return given
+        made = {as_name(name, "a directory has"): value for name, value in given.items()}
+        now = trio.current_time()
+        self._made, self._fresh_until = made, now
+        if len(made) > FEW:
+            self._fresh_until += min(TIMES * (now - began), FRESH_MAX)
+        return made
 
 
 class EntryFile(ProgramFile):
@@ -140,7 +147,7 @@ class EntryFile(ProgramFile):
 
     async def open(self, flags: int, caller: Caller) -> Handle:
         self.refuse_other_than(os.O_RDONLY, flags)
-        value = await self._directory.value(self._name, fresh=True)
+        value = await self._directory.value(self._name)
         if value is None or isinstance(value, Node):
             raise refusal(errno.ESTALE)
         return Snapshot(as_bytes(value, "a directory's entry is a node,"))
