@@ -37,7 +37,7 @@ async def make_node(
     """Give the node of one served source, its layers over it; what it holds of the host goes with `stack`.
     Raises OSError."""
     node = await _source_node(served, names, make_overlay, stack)
-    return await layering.lay(node, served.layers, served.at)
+    return await layering.lay(node, served.layers, served.at, always=served.revocable)
 
 
 async def _source_node(served: Served, names: Names, make_overlay: MakeOverlay, stack: ExitStack) -> Node:
