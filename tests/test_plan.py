@@ -227,8 +227,10 @@ def test_a_served_mount_below_another_has_a_slot_of_its_own() -> None:
 
 def test_a_point_of_the_other_kind_is_an_error() -> None:
     assert errors(host("/s", "/src"), memory("/s/readme"), text("/s/sub")) == [
-        'a.toml:2:1: "/s/readme" is a directory, and on the host "/src/readme" is none: mount it elsewhere',
-        'a.toml:3:1: "/s/sub" is a file, and on the host "/src/sub" is none: mount it elsewhere',
+        'a.toml:2:1: inconsistent mount: "/s/readme" is a file and would become a directory: '
+        "both must be directories, or both files",
+        'a.toml:3:1: inconsistent mount: "/s/sub" is a directory and would become a file: '
+        "both must be directories, or both files",
     ]
 
 
@@ -362,6 +364,7 @@ def test_the_json_form_with_serve_all() -> None:
             "copy_on_write": True,
             "layers": [],
             "slot": None,
+            "elements": [],
         },
         {
             "at": "/m",
@@ -370,6 +373,7 @@ def test_the_json_form_with_serve_all() -> None:
             "copy_on_write": False,
             "layers": [],
             "slot": None,
+            "elements": [],
         },
     ]
 

@@ -43,7 +43,11 @@ _KINDS: tuple[tuple[type, str], ...] = (
 )
 
 # What a mount that is not of the host may be; host mounts may be all three.
-_MODES = {"memory": ("read-write",), "node": ("read-only", "read-write")}
+_MODES = {
+    "memory": ("read-write",),
+    "node": ("read-only", "read-write"),
+    "bind": ("read-only", "read-write"),
+}
 
 
 def check(document: Document) -> list[Problem]:
@@ -128,7 +132,7 @@ def _mount_problems(document: Document) -> Iterator[Problem]:
             continue
         path = ("mount", index)
         yield from _one_mount(document, path, mount)
-        if isinstance(at := mount.get("at"), str):
+        if isinstance(at := mount.get("at"), str) and mount.get("order", "replace") == "replace":
             if at in first:
                 yield document.problem(path, already_mounted(at, first[at]))
             first.setdefault(at, document.origin(path))
@@ -145,7 +149,7 @@ def _one_mount(document: Document, path: Path, mount: dict[str, Any]) -> Iterato
         if isinstance(mount.get("mode"), str) and mount["mode"] not in allowed:
             message = f"a {said[0]} mount is always {' or '.join(allowed)}: remove this key"
             yield document.problem((*path, "mode"), message, at_key=True)
-        if mount.get("optional") is True:
+        if mount.get("optional") is True and said[0] != "bind":
             message = "only a host mount can be optional: remove this key"
             yield document.problem((*path, "optional"), message, at_key=True)
 

@@ -9,12 +9,15 @@ from libos.manifest.build import absolute
 from libos.manifest.document import Document
 from libos.manifest.model import Manifest
 from libos.manifest.problems import Problem, already_mounted, at_origin
+from libos.namespace import Order
 
 
 def conflicts(manifest: Manifest) -> list[Problem]:
-    """A problem for each mount at a place, and each listen at an outside address, that an earlier one has."""
+    """A problem for each mount at a place, and each listen at an outside address, that an earlier one has. What
+    joins a union with an order is at no place of its own."""
     found = []
-    for mount, later in merge.clashes(manifest.mounts, lambda mount: mount.at):
+    replacing = [mount for mount in manifest.mounts if mount.order is Order.REPLACE]
+    for mount, later in merge.clashes(replacing, lambda mount: mount.at):
         found.append(at_origin(later.origin, already_mounted(later.at, mount.origin)))
     fixed = [listen for listen in manifest.listens if listen.outside]
     for listen, other in merge.clashes(fixed, lambda listen: listen.published):

@@ -5,7 +5,8 @@ Rules and invariants:
   host, so namespaces are built, compared and printed without any I/O.
 - A `Namespace` is applied from its first mount to its last, as in Plan 9's bind(2): what comes later covers
   what came before at and below its path. `Namespace.ordered` puts parents before children, so that the
-  order in which a manifest lists its mounts does not matter.
+  order in which a manifest lists its mounts does not matter; what is bound comes after all that is mounted
+  at, above or below its source. Text is applied in the order in which it is written.
 - Mounts at one path that say `before` or `after` are a union: elements in order, the first that has a name
   wins, and directories of one name in two elements do not merge. Without an order a mount replaces what
   stood at its path. bind(1), bind(2).
@@ -116,8 +117,9 @@ class Mount:
     """One source at one place.
 
     `at` is absolute and clean. With `optional`, a source that the host does not have is left out instead of
-    being an error. `layers` lie over the source, the first one nearest to it. A `revocable` mount is served,
-    so that taking it back fails what is open of it too. `origin` says where the mount was asked for
+    being an error. In a union what is new is made in the first element that is `creatable` and not
+    read-only. `layers` lie over the source, the first one nearest to it. A `revocable` mount is served, so
+    that taking it back fails what is open of it too. `origin` says where the mount was asked for
     ("agent.toml:12:1", "profile base", "-v ./a:/b"); it takes no part in comparisons, so the same mount from
     two files is equal.
     """
@@ -129,6 +131,7 @@ class Mount:
     order: Order = Order.REPLACE
     layers: tuple[Layer, ...] = ()
     revocable: bool = False
+    creatable: bool = True
     origin: str = field(default="", compare=False)
 
 
@@ -140,8 +143,9 @@ class Namespace:
 
     @staticmethod
     def ordered(mounts: Iterable[Mount]) -> Namespace:
-        """The namespace of these mounts, parents first and otherwise in the order given."""
-        return Namespace(tuple(sorted(mounts, key=lambda mount: depth(mount.at))))
+        """The namespace of these mounts: parents first, what is bound after what it shows, at one place first
+        the mount that replaces; otherwise in the order given."""
+        return Namespace(tuple(_ordered(list(mounts))))
 
     def __iter__(self) -> Iterator[Mount]:
         return iter(self.mounts)
@@ -157,11 +161,38 @@ class Namespace:
                 found = mount
         return found
 
-    def text(self) -> str:
-        """The table in the grammar of Plan 9's namespace(6); see `libos.namespace.text`."""
+    def text(self, directory: str = "/") -> str:
+        """The table in the grammar of Plan 9's namespace(6), with the working directory; see
+        `libos.namespace.text`."""
         from libos.namespace.text import write
 
-        return write(self)
+        return write(self, directory)
+
+
+def _ordered(mounts: list[Mount]) -> Iterator[Mount]:
+    left = sorted(mounts, key=lambda mount: (depth(mount.at), mount.order is not Order.REPLACE))
+    if not any(isinstance(mount.source, BoundSource) for mount in left):
+        yield from left
+        return
+    while left:
+        # Where binds wait for each other in a ring, the first one breaks it.
+        ready = next((each for each in left if not any(_waits(each, other) for other in left)), left[0])
+        left = [each for each in left if each is not ready]
+        yield ready
+
+
+def _waits(mount: Mount, other: Mount) -> bool:
+    """Whether `mount` can be mounted only after `other`."""
+    if other is mount:
+        return False
+    if other.at != mount.at and is_at_or_below(mount.at, other.at):
+        return True
+    if other.at == mount.at:
+        return other.order is Order.REPLACE and mount.order is not Order.REPLACE
+    if not isinstance(mount.source, BoundSource):
+        return False
+    path = mount.source.path
+    return is_at_or_below(path, other.at) or is_at_or_below(other.at, path)
 
 
 def depth(path: str) -> int:

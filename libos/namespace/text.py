@@ -1,15 +1,21 @@
 """Namespaces as text, in the grammar of Plan 9's namespace(6).
 
-One operation a line, arguments split on blanks and quoted as rc(1) does ('it''s'); `#` begins a comment:
+One operation a line, arguments split on blanks and quoted as rc(1) does ('it''s'); `#` begins a comment.
+What a namespace holds is written in these:
 
-    bind SOURCE AT                       a host file or directory, read-only
-    bind -c SOURCE AT                    the same, read-write (-c: creating is allowed)
-    mount -c '#cow' AT SOURCE            a host directory, copy-on-write
-    mount -c '#memory' AT BYTES          an empty directory in memory of at most this size
-    mount '#text' AT TEXT                a file with this text
-    mount '#bytes' AT BASE64             a file with these bytes
-    mount '#node' AT NAME                what Python code answers, or '#function': text cannot recreate it
-    mount '#world' AT NAME               a file that the supervisor writes: hosts, resolv.conf
+    bind NEW OLD                         what the namespace shows at NEW then, a second time, read-only
+    bind '#host/PATH' OLD                a file or directory of the host, read-only
+    bind -c …                            the same, read-write; in a union things are created there
+    bind -w …                            the same, read-write; in a union nothing is created there
+    bind -b …, bind -a …                 before or after what stands at OLD: a union
+    mount -c '#cow' OLD PATH             a directory of the host, copy-on-write
+    mount -c '#memory' OLD BYTES         an empty directory in memory of at most this size
+    mount '#text' OLD TEXT               a file with this text
+    mount '#bytes' OLD BASE64            a file with these bytes
+    mount '#node' OLD NAME               what Python code answers, or '#function': text cannot recreate it
+    mount '#world' OLD NAME              a file that the supervisor writes: hosts, resolv.conf
+    layer OLD NAME ARGUMENT …            a layer over what was mounted last at OLD (`layer_text`)
+    cd DIRECTORY                         where the app starts
 
 The flag -q marks an optional mount, as in 9front's lib/namespace. A line break, carriage return, NUL or
 backslash in an argument is written \\n, \\r, \\0 and \\\\, so that a text stays on its line. What `write`
@@ -19,10 +25,10 @@ writes, `parse` reads back, but for nodes and functions: these are errors there.
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Iterator
 
-from libos.namespace import (
+from libos.namespace.layer_text import layer_words
+from libos.namespace.model import (
+    BoundSource,
     BytesSource,
     FunctionSource,
     HostSource,
@@ -31,35 +37,51 @@ from libos.namespace import (
     Mount,
     Namespace,
     NodeSource,
+    Order,
     Source,
     TextSource,
     WorldSource,
-    is_clean,
 )
-
-_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
-_PLAIN_ARGUMENT = re.compile(r"[^\s'#$]+")
-_ARGUMENT = re.compile(r"(?:[^ \t']|'(?:[^']|'')*')+")
+from libos.namespace.reading import read
+from libos.namespace.words import quote
 
 
-def write(namespace: Namespace) -> str:
-    """The table, one operation a line, in order."""
-    return "".join(line(mount) + "\n" for mount in namespace)
+def write(namespace: Namespace, directory: str = "/") -> str:
+    """The table, one operation a line, in order; with `directory`, where the app starts, on the last line."""
+    lines = [each for mount in namespace for each in lines_of(mount)]
+    if directory != "/":
+        lines.append(f"cd {quote(directory)}")
+    return "".join(each + "\n" for each in lines)
 
 
 def line(mount: Mount) -> str:
-    """One mount as an operation."""
+    """One mount as an operation, without its layers."""
+    return lines_of(mount)[0]
+
+
+def lines_of(mount: Mount) -> list[str]:
+    """One mount as an operation, and a line for each of its layers."""
     operation, *arguments = _operation(mount)
-    flags = ("c" if mount.mode is not Mode.READ_ONLY else "") + ("q" if mount.optional else "")
-    words = [operation, *(["-" + flags] if flags else []), *map(_quote, arguments)]
-    return " ".join(words)
+    flags = _flags(mount)
+    words = [operation, *(["-" + flags] if flags else []), *map(quote, arguments)]
+    layers = [layer_words(layer) for layer in mount.layers] + ([["revocable"]] if mount.revocable else [])
+    over = [" ".join(["layer", quote(mount.at), *map(quote, layer)]) for layer in layers]
+    return [" ".join(words), *over]
+
+
+def _flags(mount: Mount) -> str:
+    order = {Order.REPLACE: "", Order.BEFORE: "b", Order.AFTER: "a"}[mount.order]
+    writes = "" if mount.mode is Mode.READ_ONLY else "c" if mount.creatable else "w"
+    return order + writes + ("q" if mount.optional else "")
 
 
 def _operation(mount: Mount) -> tuple[str, ...]:
     source, at = mount.source, mount.at
+    if isinstance(source, BoundSource):
+        return ("bind", source.path, at)
     if isinstance(source, HostSource):
         copied = mount.mode is Mode.COPY_ON_WRITE
-        return ("mount", "#cow", at, source.path) if copied else ("bind", source.path, at)
+        return ("mount", "#cow", at, source.path) if copied else ("bind", "#host" + source.path, at)
     return ("mount", *_device(source, at))
 
 
@@ -78,81 +100,7 @@ def _device(source: Source, at: str) -> tuple[str, str, str]:
     return "#function", at, getattr(source.function, "__qualname__", type(source.function).__name__)
 
 
-def _quote(argument: str) -> str:
-    for character, escape in _ESCAPES.items():
-        argument = argument.replace(character, escape)
-    if _PLAIN_ARGUMENT.fullmatch(argument):
-        return argument
-    return "'" + argument.replace("'", "''") + "'"
-
-
 def parse(text: str) -> Namespace:
-    """The namespace that a text of this grammar says. ValueError with the line's number and what is wrong."""
-    mounts = []
-    for number, content in enumerate(text.split("\n"), 1):
-        stripped = content.strip(" \t\r")
-        if stripped and not stripped.startswith("#"):
-            try:
-                mounts.append(_mount(list(_words(stripped))))
-            except ValueError as wrong:
-                raise ValueError(f"line {number}: {wrong}") from None
-    return Namespace(tuple(mounts))
-
-
-def _words(content: str) -> Iterator[str]:
-    at = 0
-    while at < len(content):
-        match = _ARGUMENT.match(content, at)
-        if match is None:
-            raise ValueError("a quote is not closed: write '' for a quote inside quotes")
-        yield _unquote(match[0])
-        at = match.end()
-        while at < len(content) and content[at] in " \t":
-            at += 1
-
-
-def _unquote(word: str) -> str:
-    bare = re.sub(r"'((?:[^']|'')*)'", lambda match: match[1].replace("''", "'"), word)
-    back = {escape: character for character, escape in _ESCAPES.items()}
-    return re.sub(r"\\[\\nr0]", lambda match: back[match[0]], bare)
-
-
-def _mount(words: list[str]) -> Mount:
-    operation, *arguments = words
-    flags = ""
-    if arguments and arguments[0].startswith("-"):
-        flags = arguments.pop(0)[1:]
-    unknown = set(flags) - set("cq")
-    if unknown:
-        raise ValueError(f"the flag -{min(unknown)} is not known: there are -c and -q")
-    writable, optional = "c" in flags, "q" in flags
-    if operation == "bind" and len(arguments) == 2:
-        mode = Mode.READ_WRITE if writable else Mode.READ_ONLY
-        return _made(arguments[1], HostSource(arguments[0]), mode, optional)
-    if operation == "mount" and len(arguments) == 3:
-        device, at, argument = arguments
-        if device == "#cow":
-            return _made(at, HostSource(argument), Mode.COPY_ON_WRITE, optional)
-        mode = Mode.READ_WRITE if writable else Mode.READ_ONLY
-        return _made(at, _source(device, argument), mode, optional)
-    raise ValueError("write bind [-cq] SOURCE AT, or mount [-cq] DEVICE AT ARGUMENT")
-
-
-def _made(at: str, source: Source, mode: Mode, optional: bool) -> Mount:
-    if not is_clean(at):
-        raise ValueError(f'"{at}" is no absolute, clean path')
-    return Mount(at, source, mode, optional)
-
-
-def _source(device: str, argument: str) -> Source:
-    if device == "#text":
-        return TextSource(argument)
-    if device == "#bytes":
-        return BytesSource(base64.b64decode(argument, validate=True))
-    if device == "#memory":
-        return MemorySource(int(argument))
-    if device == "#world":
-        return WorldSource(argument)
-    if device in ("#node", "#function"):
-        raise ValueError(f"{device} is answered by Python code and cannot be made from text")
-    raise ValueError(f"the device {device} is not known: there are #cow, #memory, #text, #bytes, #world")
+    """The namespace that a text of this grammar says, by itself: nothing is asked of the host, and there are
+    no variables. NamespaceError, with every wrong line by its number."""
+    return read(text).namespace()

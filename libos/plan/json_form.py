@@ -18,7 +18,7 @@ from libos.namespace import (
     TextSource,
     WorldSource,
 )
-from libos.plan.model import Plan, Served, Step
+from libos.plan.model import Part, Plan, Served, Step
 
 VERSION = 1
 
@@ -54,6 +54,16 @@ def _served(served: Served) -> dict[str, Any]:
         "copy_on_write": served.copy_on_write,
         "layers": [{"layer": type(each).__name__.lower(), **asdict(each)} for each in served.layers],
         "slot": served.slot,
+        "elements": [_part(part) for part in served.elements],
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "source": source_json(part.served.source),
+        "below": part.below,
+        "creatable": part.creatable,
+        "writable": part.served.writable and not part.read_only,
     }
 
 

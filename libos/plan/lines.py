@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from libos.manifest.model import Manifest
 from libos.namespace import (
+    BoundSource,
     BytesSource,
     FunctionSource,
     HostSource,
@@ -27,6 +28,8 @@ INIT_LINES = (
 def asked(mount: Mount) -> str:
     """What a mount asks for, in a few words."""
     source = mount.source
+    if isinstance(source, BoundSource):
+        return f"bind {source.path}, {mount.mode}"
     if isinstance(source, HostSource):
         return f"host {source.path}, {mount.mode}"
     if isinstance(source, MemorySource):

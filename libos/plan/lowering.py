@@ -8,6 +8,8 @@ Pure: all questions about the host go to a `HostView`. The rules, in the order o
 | host directory, copy-on-write          | overlay, upper layer in memory                     |
 | memory                                 | tmpfs                                              |
 | text, bytes, node, function            | served                                             |
+| what the namespace shows elsewhere     | a bind of it by init, inside the world             |
+| a union                                | served                                             |
 | anything, with `serve_all`             | served                                             |
 
 Where a mount below another one finds its mount point is told in `libos.plan.points`.
@@ -19,8 +21,9 @@ import posixpath
 from dataclasses import replace
 
 from libos.manifest.model import Manifest
-from libos.manifest.problems import Problem, at_origin, error
+from libos.manifest.problems import Problem, error
 from libos.namespace import (
+    BoundSource,
     HostSource,
     MemorySource,
     Mode,
@@ -28,15 +31,16 @@ from libos.namespace import (
     Namespace,
     NodeSource,
     WorldSource,
-    is_at_or_below,
 )
-from libos.plan.keeping import NOTHING_TO_KEEP
+from libos.namespace.table import Elements, There
 from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
-from libos.plan.lines import INIT_LINES, asked, network_lines, why_served
+from libos.plan.joining import Joining, is_union
+from libos.plan.keeping import NOTHING_TO_KEEP
+from libos.plan.lines import INIT_LINES, network_lines, why_served
 from libos.plan.lookup import find
 from libos.plan.memory import memory_mode
-from libos.plan.model import Bind, BindServed, Line, Overlay, Plan, Served, Step, Tmpfs
+from libos.plan.model import Bind, BindServed, Overlay, Plan, Served, Step, Tmpfs
 from libos.plan.network import addresses, network_problems
 from libos.plan.points import Placed, point_below
 
@@ -78,36 +82,50 @@ def _world_files(own: Namespace, manifest: Manifest) -> list[Mount]:
     return [mount for mount in wanted if mount.at not in taken]
 
 
-class Lowering:
+class Lowering(Joining):
     """One lowering: what has been placed so far and the problems met."""
 
     def __init__(self, host: HostView, serve_all: bool, keep: str | None = None) -> None:
-        self.host = host
+        super().__init__(host)
         self.keep = keep
         self.serve_all = serve_all
-        self.problems: list[Problem] = []
-        self.placed: list[Placed] = []
-        self.steps: list[Step] = []
-        self.served: list[Served] = []
-        self.points: list[tuple[str, bool]] = []
-        self.lines: list[Line] = []
 
     def place(self, mount: Mount) -> None:
         """Give one mount its mechanism, or note why it has none."""
         source = self._host_source(mount)
         if isinstance(mount.source, HostSource) and source is None:
             return
-        directory = self._is_directory(mount, source)
-        parent = next((it for it in reversed(self.placed) if is_at_or_below(mount.at, it.mount.at)), None)
+        mount = self.followed(mount)
+        elements = self.enter(mount)
+        if elements is None:
+            return
+        self.mounts.append(mount)
+        if is_union(mount, elements):
+            self.place_union(mount, elements)
+            return
+        directory = self._is_directory(mount, source, elements)
+        parent = self.parent(mount.at)
         make_point = False
         if parent is not None:
             point = point_below(parent, mount, directory, self.host)
             if isinstance(point, str):
-                self._refuse(mount, point)
+                self.refuse(mount, point)
                 return
             make_point = point
+        steps, served = len(self.steps), len(self.served)
         self._lower(mount, source, directory, below=parent is not None, make_point=make_point)
-        self.placed.append(Placed(mount, directory, source))
+        self.cover(mount.at)
+        self.placed.append(
+            Placed(
+                mount,
+                directory,
+                source,
+                elements[0].number,
+                self.rebinds,
+                stepped=len(self.steps) > steps,
+                served=len(self.served) > served,
+            )
+        )
 
     def _host_source(self, mount: Mount) -> str | None:
         """The host path without links; None when the mount cannot be made, which is then noted."""
@@ -142,27 +160,26 @@ class Lowering:
             return None
         return source
 
-    def _is_directory(self, mount: Mount, source: str | None) -> bool | None:
+    def _is_directory(self, mount: Mount, source: str | None, elements: Elements) -> bool | None:
         if source is not None:
             return self.host.kind(source) is Kind.DIRECTORY
+        if isinstance(mount.source, BoundSource):
+            kind = self.table.kind(elements)
+            return None if kind is There.UNKNOWN else kind is There.DIRECTORY
         if isinstance(mount.source, NodeSource):
             from libos.fs.node import Directory  # a node is at hand, so the module is loaded
 
             return isinstance(mount.source.node, Directory)
         return isinstance(mount.source, MemorySource)
 
-    def _refuse(self, mount: Mount, message: str) -> None:
-        """A problem, unless libos itself asked for the mount: then it is left out."""
-        if isinstance(mount.source, WorldSource):
-            self.line(mount, "left out", message)
-        else:
-            self.problem(mount, message)
-
     def _lower(
         self, mount: Mount, source: str | None, directory: bool | None, *, below: bool, make_point: bool
     ) -> None:
         step: Step
         at = mount.at
+        if isinstance(mount.source, BoundSource):
+            self.rebind(mount, mount.source.path, directory, below=below, make_point=make_point)
+            return
         lowered = not (self.serve_all or mount.layers or mount.revocable)
         if isinstance(mount.source, MemorySource) and lowered:
             step = Tmpfs(at, mount.source.size, memory_mode(at), make_point)
@@ -190,11 +207,14 @@ class Lowering:
             writable=mount.mode is not Mode.READ_ONLY,
             copy_on_write=mount.mode is Mode.COPY_ON_WRITE,
             layers=mount.layers,
+            revocable=mount.revocable,
         )
-        if below:
-            slot = sum(isinstance(step, BindServed) for step in self.steps)
-            served = replace(served, slot=slot)
-            self.steps.append(BindServed(mount.at, slot, directory, make_point))
+        over = self.stands_at_or_below(mount.at)
+        if over and not below:
+            self.points.append((mount.at, bool(directory)))
+        if below or over:
+            served = replace(served, slot=self.new_slot())
+            self.steps.append(BindServed(mount.at, served.slot or 0, directory, make_point))
         self.served.append(served)
         reason = why_served(mount)
         if self.serve_all and not mount.layers and isinstance(mount.source, (HostSource, MemorySource)):
@@ -203,8 +223,7 @@ class Lowering:
 
     def check_directory(self, directory: str, source: str) -> None:
         """The app's working directory must be in the namespace."""
-        namespace = Namespace(tuple(placed.mount for placed in self.placed))
-        found = find(namespace, directory, self.host)
+        found = find(self.table, directory, self.host)
         if found is None or found.kind not in (Kind.DIRECTORY, None):
             message = f'the directory "{directory}" is not in the namespace: mount something there'
             self.problems.append(Problem(source or "manifest", 0, 0, message))
@@ -219,7 +238,7 @@ class Lowering:
         """The plan, once nothing is wrong."""
         app = manifest.app
         return Plan(
-            namespace=Namespace(tuple(placed.mount for placed in self.placed)),
+            namespace=Namespace(tuple(self.mounts)),
             steps=tuple(self.steps),
             served=tuple(self.served),
             points=(*self.points, ("/proc", True), ("/dev", True)),
@@ -235,9 +254,3 @@ class Lowering:
             serve_all=self.serve_all,
             lines=(*self.lines, *INIT_LINES, *network_lines(manifest)),
         )
-
-    def line(self, mount: Mount, mechanism: str, reason: str) -> None:
-        self.lines.append(Line(mount.at, asked(mount), mechanism, reason, mount.origin))
-
-    def problem(self, mount: Mount, message: str) -> None:
-        self.problems.append(at_origin(mount.origin or mount.at, message))

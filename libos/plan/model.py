@@ -37,8 +37,8 @@ class Bind:
 
 @dataclass(frozen=True)
 class Overlay:
-    """A directory of the host under an overlay. The upper layer is in memory and ends with the world, or, once
-    a run keeps it, in the folder `changes`."""
+    """A directory of the host under an overlay. The upper layer is in memory and ends with the world, or, where
+    it is kept, in the folder `changes`."""
 
     at: str
     lower: str
@@ -96,11 +96,12 @@ class Served:
     changes: str | None = None
     elements: tuple[Part, ...] = ()  # of a union, in order; the source then is this place itself
     share: int | None = None  # all that have one number are served by one node
+    revocable: bool = False  # layers can be laid over it while it is served
 
 
 @dataclass(frozen=True)
 class Part:
-    """One element of a served union: a directory below what is served, made read-only, with layers over it."""
+    """One element of a served union: a directory below what is served, read-only, with layers over it."""
 
     served: Served
     below: str = ""

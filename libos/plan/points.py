@@ -21,6 +21,11 @@ class Placed:
     mount: Mount
     directory: bool | None
     source: str | None  # the host path without links, for host mounts
+    number: int = -1  # of its element in the table
+    rebinds: int = 0  # steps before it that bound something inside the world
+    elements: tuple[Placed, ...] = ()  # of a union, each as if it were mounted alone
+    stepped: bool = False  # init mounts it
+    served: bool = False  # the file server answers it
 
     @property
     def ends_with_world(self) -> bool:
@@ -32,6 +37,8 @@ def point_below(parent: Placed, mount: Mount, directory: bool | None, host: Host
     """Whether the mount point must be made in the parent, or a sentence: why the mount cannot stand there."""
     if parent.directory is False:
         return f'"{parent.mount.at}" is a file, so nothing can be mounted below it'
+    if parent.elements:
+        return point_below(_element_of(parent, mount.at, host), mount, directory, host)
     if parent.source is None:
         return parent.ends_with_world
     kind, tree = _walk(host, parent.source, posixpath.relpath(mount.at, parent.mount.at).split("/"))
@@ -46,6 +53,17 @@ def point_below(parent: Placed, mount: Mount, directory: bool | None, host: Host
         wanted = "a directory" if directory else "a file"
         return f'"{mount.at}" is {wanted}, and on the host "{tree}" is none: mount it elsewhere'
     return False
+
+
+def _element_of(union: Placed, at: str, host: HostView) -> Placed:
+    """The element of a union in which a path below it leads; where none has its first name, the one that
+    creates, as far as it ends with the world."""
+    first = posixpath.relpath(at, union.mount.at).partition("/")[0]
+    for element in union.elements:
+        if element.source is not None and host.kind(posixpath.join(element.source, first)) is not None:
+            return element
+    creating = (element for element in union.elements if element.mount.creatable)
+    return next(creating, union.elements[0])
 
 
 def _walk(host: HostView, tree: str, names: list[str]) -> tuple[Kind | None, str]:

@@ -14,6 +14,7 @@ from libos.namespace import WorldSource
 from libos.worlds.layering import Layering
 from libos.worlds.nodes import MakeOverlay, make_node
 from libos.worlds.steps import slot_name
+from libos.worlds.unions import Unions
 
 if TYPE_CHECKING:
     from libos.asking import Questions
@@ -53,12 +54,13 @@ class View:
     async def serve(self, names: Names, make_overlay: MakeOverlay) -> None:
         """Make the nodes and serve them. Raises OSError where a host source cannot be opened."""
         skeleton = self.skeleton
+        unions = Unions(
+            lambda served: make_node(served, names, make_overlay, self._stack, self.layering), self.layering
+        )
         for path, is_directory in self._plan.points:
             skeleton.placeholder(path.encode(), is_directory)
         for served in self._plan.served:
-            node = self._own_node(served) or await make_node(
-                served, names, make_overlay, self._stack, self.layering
-            )
+            node = self._own_node(served) or await unions.node(served)
             self.nodes[served.at] = node
             if served.slot is None:
                 skeleton.attach(served.at.encode(), node)

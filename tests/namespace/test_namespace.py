@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from libos.namespace import (
+    BoundSource,
     BytesSource,
     FunctionSource,
     HostSource,
@@ -17,12 +16,14 @@ from libos.namespace import (
     Mount,
     Namespace,
     NodeSource,
+    Order,
     TextSource,
     WorldSource,
     depth,
     is_at_or_below,
     is_clean,
 )
+from libos.namespace.errors import AbsentError, GrammarError
 from libos.namespace.text import parse
 
 
@@ -83,11 +84,15 @@ NODE: Any = Answer()
 @pytest.mark.parametrize(
     ("one", "line"),
     [
-        (Mount("/usr", HostSource("/usr")), "bind /usr /usr"),
-        (Mount("/w", HostSource("/home/a b"), Mode.READ_WRITE), "bind -c '/home/a b' /w"),
+        (Mount("/usr", HostSource("/usr")), "bind '#host/usr' /usr"),
+        (Mount("/w", HostSource("/home/a b"), Mode.READ_WRITE), "bind -c '#host/home/a b' /w"),
         (Mount("/w", HostSource("/p"), Mode.COPY_ON_WRITE), "mount -c '#cow' /w /p"),
-        (Mount("/x", HostSource("/x"), optional=True), "bind -q /x /x"),
-        (Mount("/x", HostSource("/x"), Mode.READ_WRITE, optional=True), "bind -cq /x /x"),
+        (Mount("/x", HostSource("/x"), optional=True), "bind -q '#host/x' /x"),
+        (Mount("/x", HostSource("/x"), Mode.READ_WRITE, optional=True), "bind -cq '#host/x' /x"),
+        (Mount("/x", BoundSource("/a b")), "bind '/a b' /x"),
+        (Mount("/x", HostSource("/x"), Mode.READ_WRITE, creatable=False), "bind -w '#host/x' /x"),
+        (Mount("/x", HostSource("/x"), order=Order.BEFORE), "bind -b '#host/x' /x"),
+        (Mount("/x", HostSource("/x"), Mode.READ_WRITE, order=Order.AFTER), "bind -ac '#host/x' /x"),
         (mount("/tmp", 64 << 20), "mount -c '#memory' /tmp 67108864"),
         (Mount("/t", TextSource("it's\nso\\n\r\0")), r"mount '#text' /t 'it''s\nso\\n\r\0'"),
         (Mount("/t", TextSource("")), "mount '#text' /t ''"),
@@ -101,63 +106,27 @@ def test_each_kind_of_mount_has_its_line(one: Mount, line: str) -> None:
     text = Namespace((one,)).text()
     assert text == line + "\n"
     if isinstance(one.source, (NodeSource, FunctionSource)):
-        with pytest.raises(ValueError, match=r"line 1: .* cannot be made from text"):
+        with pytest.raises(GrammarError, match=r"line 1: .* cannot be made from text"):
+            parse(text)
+    elif isinstance(one.source, BoundSource):
+        with pytest.raises(AbsentError, match='line 1: "/a b" is not in the namespace'):
             parse(text)
     else:
         assert parse(text).mounts == (one,)
 
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
-PATHS = st.lists(
-    st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=6).filter(
-        lambda name: name not in (".", "..")
-    ),
-    min_size=1,
-    max_size=3,
-).map(lambda names: "/" + "/".join(names))
-MOUNTS = st.one_of(
-    st.builds(Mount, PATHS, st.builds(HostSource, PATHS), st.sampled_from(Mode), st.booleans()),
-    st.builds(Mount, PATHS, st.builds(TextSource, TEXT)),
-    st.builds(Mount, PATHS, st.builds(BytesSource, st.binary(max_size=20))),
-    st.builds(mount, PATHS, st.integers(1, 1 << 40)),
-)
+def test_what_is_bound_comes_after_all_that_its_source_shows() -> None:
+    bound = Mount("/b", BoundSource("/usr/x"))
+    deep, top, other = mount("/usr/x/y"), mount("/usr"), mount("/z")
+    namespace = Namespace.ordered([bound, deep, other, top])
+    assert [each.at for each in namespace] == ["/z", "/usr", "/usr/x/y", "/b"]
 
 
-@given(st.lists(MOUNTS, max_size=5))
-def test_the_text_of_a_namespace_says_the_same_namespace(mounts: list[Mount]) -> None:
-    namespace = Namespace(tuple(mounts))
-    text = namespace.text()
-    assert text.count("\n") == len(mounts)
-    assert parse(text) == namespace
+def test_binds_that_wait_for_each_other_stay_in_their_order() -> None:
+    ring = [Mount("/a", BoundSource("/b")), Mount("/b", BoundSource("/a"))]
+    assert Namespace.ordered(ring).mounts == tuple(ring)
 
 
-def test_comments_and_blank_lines_are_skipped() -> None:
-    assert parse("# bind /a /b\n\n  \t# x\n  bind\t/a   /b \r\n").mounts == (Mount("/b", HostSource("/a")),)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("bind /a", "line 1: write bind"),
-        ("bind /a /b /c", "line 1: write bind"),
-        ("\numount /a", "line 2: write bind"),
-        ("bind -z /a /b", "line 1: the flag -z is not known"),
-        ("bind /a 'b", "line 1: a quote is not closed"),
-        ("bind /a b", 'line 1: "b" is no absolute, clean path'),
-        ("bind /a /b/../c", "no absolute, clean path"),
-        ("mount '#what' /a x", "the device #what is not known"),
-        ("mount '#memory' /a x", "line 1: "),
-        ("mount '#bytes' /a x", "line 1: "),
-    ],
-)
-def test_what_is_no_namespace(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
-        parse(text)
-
-
-@given(st.text(alphabet="bindmout -cq/a'#\\\n\t", max_size=40))
-def test_any_text_parses_or_is_a_value_error(text: str) -> None:
-    try:
-        parse(text)
-    except ValueError as wrong:
-        assert str(wrong).startswith("line ")
+def test_at_one_place_what_replaces_comes_first() -> None:
+    before, whole = Mount("/a", HostSource("/x"), order=Order.BEFORE), mount("/a")
+    assert Namespace.ordered([before, whole]).mounts == (whole, before)

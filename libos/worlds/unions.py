@@ -1,0 +1,61 @@
+"""The nodes of a plan that show several things, or one thing in several places.
+
+What has one number in the plan (`Served.share`) is one node: a file made through one of its places is there
+in the other, and the server tells the kernel.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from libos.fs.node import Directory, Node, refusal
+from libos.fs.union import Element, Union
+
+if TYPE_CHECKING:
+    from libos.plan import Part, Served
+    from libos.worlds.layering import Layering
+
+Make = Callable[["Served"], Awaitable[Node]]
+
+
+class Unions:
+    """Makes the nodes of one world. `make` gives the node of one source with its layers."""
+
+    def __init__(self, make: Make, layering: Layering) -> None:
+        self._make = make
+        self._layering = layering
+        self._shared: dict[int, Node] = {}
+
+    async def node(self, served: Served) -> Node:
+        """Give the node of one entry of a plan. Raises OSError."""
+        if served.elements:
+            return Union([await self._element(part, served.at) for part in served.elements])
+        if served.share is None:
+            return await self._make(served)
+        if served.share not in self._shared:
+            self._shared[served.share] = await self._make(served)
+        return self._shared[served.share]
+
+    async def _element(self, part: Part, at: str) -> Element:
+        node = await self.node(part.served)
+        for name in part.below.encode().split(b"/") if part.below else ():
+            node = await _directory(node).walk(name)
+        if part.read_only:
+            node = _read_only(node)
+        node = await self._layering.lay(node, part.over, at)
+        return Element(_directory(node), part.creatable)
+
+
+def _directory(node: Node) -> Directory:
+    if not isinstance(node, Directory):
+        raise refusal(errno.ENOTDIR)
+    return node
+
+
+def _read_only(node: Node) -> Node:
+    from libos.fs.layers import layered
+    from libos.fs.layers.readonly import ReadOnly
+
+    return layered(node, ReadOnly())
