@@ -103,5 +103,3 @@ def _what(change: Change) -> str:
 
 def _size(count: int) -> str:
     return f"{count} byte" if count == 1 else f"{count} bytes"
-
-

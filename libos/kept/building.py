@@ -1,8 +1,8 @@
 """Making a copy of what an app wrote, beside the place where it will stand.
 
-Kept: content with its holes, hard links among what is made, modes, extended attributes and ACLs, times, links,
-FIFOs and sockets. Never made: set-user-id and set-group-id files, device files, attributes of overlayfs. Each
-file is on disk when it is finished.
+Kept: content with its holes, hard links among what is made, modes, extended attributes and ACLs, times,
+links, FIFOs and sockets. Never made: set-user-id and set-group-id files, device files, attributes of
+overlayfs. Each file is on disk when it is finished.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Builder:
         return True
 
     def _finish(self, path: bytes, found: os.stat_result, fd: int) -> None:
-        """Owner, mode, attributes, times of a file or directory, in the order in which none undoes another."""
+        """Owner, mode, attributes, times of a file or directory, so that none undoes another."""
         give_owner(fd, found)
         os.fchmod(fd, wanted_mode(self._upper, found))
         set_attributes(fd, attributes(self._upper, path))

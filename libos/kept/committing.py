@@ -98,7 +98,14 @@ def _prepare(chosen: Chosen, journals: list[Journal]) -> None:
     builder = Builder(layers.upper, layers.lower, _made(parts), links, reached)
     for step in planned:
         if step.op == "place":
-            step.inode = builder.build(os.fsencode(step.path), os.fsencode(step.temp))
+            try:
+                step.inode = builder.build(os.fsencode(step.path), os.fsencode(step.temp))
+            except PermissionError as error:
+                folder = os.path.dirname(os.path.join(layers.pair.host, step.path))
+                raise ChangesError(
+                    f"nothing was committed: {folder} cannot be written ({error.strerror}); "
+                    f"you may want: chmod u+w {folder}"
+                ) from error
 
 
 def _made(parts: dict[bytes, Found]) -> dict[bytes, Found]:

@@ -15,6 +15,9 @@ from libos.kept.removing import remove
 from libos.kept.store import Store
 from libos.kept.tree import Tree
 
+# What is being removed; no name of kept changes begins with a dot.
+_GONE = ".gone-"
+
 
 def discard(layers: Layers, entries: Sequence[Entry]) -> None:
     """Take entries out of the upper layer: where they were, the app sees the host's again. The store must be
@@ -39,15 +42,18 @@ def _reveal(layers: Layers, path: bytes) -> None:
 
 def discard_all(store: Store) -> None:
     """Remove everything that is kept under a name, and the name. The store must be locked; works whatever
-    became of the host's directories. Interrupted, the next call goes on. Raises ChangesError."""
+    became of the host's directories. The name goes first, by one rename; what a killed call left of the rest
+    is removed by the next. Raises ChangesError."""
+    gone = f"{_GONE}{store.name}-{secrets.token_hex(6)}"
     try:
-        for name in sorted(os.listdir(store.fd), key=lambda name: (name == "lock", name == "record.json")):
-            if name != "lock":
-                with Tree(os.dup(store.fd)) as tree:
-                    remove(tree, os.fsencode(name))
-                reached("removed")
-        with Tree(os.dup(store.fd)) as tree:
-            remove(tree, b"lock")
-        os.rmdir(store.path)
+        with Tree.at(str(store.path.parent)) as home:
+            os.rename(store.name, gone, src_dir_fd=home.fd, dst_dir_fd=home.fd)
+            reached("name gone")
+            for name in os.listdir(home.fd):
+                if name.startswith(_GONE):
+                    remove(home, os.fsencode(name))
+                    reached("removed")
+    except FileNotFoundError:
+        pass  # another call was as quick
     except OSError as error:
         raise ChangesError(f"{store.path} cannot be removed: {error.strerror}") from error

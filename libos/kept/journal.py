@@ -85,9 +85,9 @@ class Journal:
         """Make the renames durable: each directory in which one was done."""
         folders = {os.fsencode(step.path).rpartition(b"/")[0] for step in self.steps}
         for folder in sorted(folders):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                with self.layers.lower.opened(folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
-                    os.fsync(fd)
+            gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+            with gone, self.layers.lower.opened(folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
+                os.fsync(fd)
         reached("synced")
 
     def _end(self) -> None:

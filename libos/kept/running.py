@@ -1,4 +1,4 @@
-"""Keeping the changes of a run: the folders that its overlays write into, from before the world to after it."""
+"""Keeping the changes of a run: the folders that its overlays write into, for as long as its world lives."""
 
 from __future__ import annotations
 

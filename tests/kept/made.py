@@ -1,4 +1,4 @@
-"""Changes as overlayfs itself writes them, made by a program in a private mount namespace, without a world."""
+"""Changes as overlayfs itself writes them, made in a private mount namespace, without a world."""
 
 from __future__ import annotations
 
