@@ -59,6 +59,9 @@ def refusal(number: int, name: bytes | None = None) -> OSError:
 class ReportedError(OSError):
     """An errno for the program of which the caller of libos hears too, by a fault event with this text."""
 
+    def __str__(self) -> str:
+        return str(self.strerror)
+
 
 class Attributes(NamedTuple):
     """What stat(2) shows of a node. Times are nanoseconds since 1970; `blocks` are of 512 bytes."""
