@@ -7,7 +7,6 @@ Rules:
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
 
 from libos.fs.boundary import DEADLINE
@@ -136,7 +135,7 @@ class LayeredHandle(Handle):
 
     async def read(self, offset: int, size: int) -> bytes:
         stack, inner = self.node.stack, self.inner
-        stack.admit(self.node, errno.EIO)
+        stack.admit(self.node)
         return await stack.run(
             self.node, "read", inner.read, offset, size,
             flags=self.flags, offset=offset, size=size, handle=inner,
@@ -144,7 +143,7 @@ class LayeredHandle(Handle):
 
     async def write(self, offset: int, data: bytes) -> int:
         node, inner = self.node, self.inner
-        node.stack.admit(node, errno.EIO)
+        node.stack.admit(node)
         chain = node.stack.around("write")
         if not chain:
             return await inner.write(offset, data)
@@ -160,7 +159,7 @@ class LayeredHandle(Handle):
 
     async def fsync(self, *, data_only: bool) -> None:
         stack, inner = self.node.stack, self.inner
-        stack.admit(self.node, errno.EIO)
+        stack.admit(self.node)
 
         async def work() -> None:
             await inner.fsync(data_only=data_only)

@@ -141,12 +141,11 @@ class Stack:
         for layer in layers or self._own:
             await layer.begin(self._root)
 
-    def admit(self, node: Layered, error: int = errno.ENOENT) -> None:
-        """Refuses what is revoked (EIO), and, with `error`, what became absent while it was held."""
-        if self.revoked:
+    def admit(self, node: Layered) -> None:
+        """EIO for what is revoked, and for what became absent while it was held: its name is ENOENT, but who
+        has it open must not read on."""
+        if self.revoked or node.absent():
             raise refusal(errno.EIO)
-        if node.absent():
-            raise refusal(error)
 
     def around(self, operation: str) -> tuple[Layer, ...]:
         """The layers that want to be around an operation."""

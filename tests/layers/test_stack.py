@@ -101,8 +101,10 @@ async def test_a_layer_that_comes_later_holds_for_what_is_open() -> None:
     with refused(errno.EIO):
         await tree.inside.pread(fd, 1, 0)
     assert isinstance(directory, Directory) and directory.known() is None
-    with refused(errno.ENOENT):
+    with refused(errno.EIO):
         await directory.walk(b"a")
+    with refused(errno.ENOENT):
+        await tree.root.walk(b"d")
     with pytest.raises(ValueError, match="not in list"):
         tree.stack.remove(read_only)
 

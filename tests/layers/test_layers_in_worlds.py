@@ -1,0 +1,300 @@
+"""Layers in real worlds, as a manifest asks for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from accounts import Account
+
+import libos
+from libos.asking import Asked, OnAsk
+from libos.events import Event
+
+pytestmark = pytest.mark.system
+pytest_plugins = ["running"]
+
+NULL, PIPE = subprocess.DEVNULL, subprocess.PIPE
+
+EVERYTHING = """
+libos = 1
+include = ["base"]
+
+[app]
+command = ["sh", "-c", '''
+ls -A /hide /only
+cat /hide/.env; echo x > /hide/new.pem; echo more >> /log/log; echo less > /log/log
+head -c 100 /dev/zero > /quota/a; head -c 30 /dev/zero > /quota/b
+cat /count/key; cat /count/key; cat /count/key
+cat /fault/key; cat /fault/other
+ls /audit >/dev/null
+''']
+
+[[mount]]
+at = "/hide"
+host = "./tree"
+mode = "copy-on-write"
+hide = [".env", "*.pem"]
+
+[[mount]]
+at = "/only"
+host = "./tree"
+only = ["*.pem"]
+
+[[mount]]
+at = "/log"
+host = "./log"
+mode = "read-write"
+append_only = true
+
+[[mount]]
+at = "/quota"
+memory = "1M"
+quota = { size = 120, files = 2 }
+
+[[mount]]
+at = "/count"
+host = "./tree"
+count = { bytes_read = 10 }
+
+[[mount]]
+at = "/fault"
+host = "./tree"
+fault = { rate = 1, errors = ["ENOSPC"], match = ["key"] }
+
+[[mount]]
+at = "/audit"
+host = "./tree"
+audit = true
+"""
+
+
+def make_tree(account: Account) -> Path:
+    for name, text in {
+        "tree/.env": "secret", "tree/a.pem": "pem", "tree/key": "12345678", "tree/other": "other\n",
+        "log/log": "one\n",
+    }.items():  # fmt: skip
+        path = account.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    for path in account.folder.rglob("*"):
+        os.chown(path, account.uid, account.folder.stat().st_gid)
+    manifest = account.folder / "all.toml"
+    manifest.write_text(EVERYTHING)
+    return manifest
+
+
+def test_every_key_of_a_manifest_lays_its_layer(as_user: Account) -> None:
+    manifest = make_tree(as_user)
+    done = as_user.run(as_user.libos("run", "--events", "events", str(manifest)))
+    assert done.stdout == "/hide:\nkey\nother\n\n/only:\na.pem\n12345678" + "12" + "other\n", done.stderr
+    said = done.stderr
+    for line in (
+        "/hide/.env: No such file", "cannot create /hide/new.pem: Permission denied",
+        "cannot create /log/log: Operation not permitted", "Disk quota exceeded",
+        "/count/key: Disk quota exceeded", "/fault/key: No space left on device",
+    ):  # fmt: skip
+        assert line in said, said
+    assert (as_user.folder / "log/log").read_text() == "one\nmore\n"
+    assert (as_user.folder / "tree/.env").read_text() == "secret"
+    events = [json.loads(line) for line in (as_user.folder / "events").read_text().splitlines()]
+    assert {event["operation"] for event in events if event["kind"] == "audit"} >= {"readdir", "stat"}
+    (counts,) = events[-1]["counts"]
+    assert (counts["at"], counts["reads"] >= 3, counts["bytes_read"]) == ("/count", True, 10)
+    assert counts["sha256_read"] == hashlib.sha256(b"1234567812").hexdigest()
+
+
+# --- ask
+
+
+def world(folder: Path, *command: str, **keys: Any) -> dict[str, Any]:
+    """A manifest that shows a folder at /d and asks for each file of it."""
+    mount = {"at": "/d", "host": str(folder), "ask": True, **keys}
+    return {"include": ["python"], "app": {"command": list(command)}, "mount": [mount]}
+
+
+async def run(manifest: dict[str, Any], on_ask: OnAsk) -> tuple[int, str, list[Event]]:
+    """Runs to the end: the status, what was written, the events."""
+    async with libos.Supervisor(on_ask=on_ask) as supervisor, supervisor.events() as reader:
+        app = await supervisor.start(manifest, stdin=NULL, stdout=PIPE, stderr=subprocess.STDOUT)
+        events = [event async for event in until_exit(reader)]
+        assert app.stdout is not None
+        text = b"".join([chunk async for chunk in app.stdout])
+        status = await app.wait()
+        await app.aclose()
+    return status.returncode, text.decode(), events
+
+
+async def until_exit(reader: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    async for event in reader:
+        yield event
+        if event.kind == "app.exit":
+            return
+
+
+def answers(events: list[Event]) -> list[tuple[object, object, object]]:
+    fields = ("path", "answer", "by")
+    return [tuple(event.fields[each] for each in fields) for event in events if event.kind == "answer"]  # type: ignore[misc]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in "abc":
+        (tmp_path / name).write_text(f"text of {name}\n")
+    return tmp_path
+
+
+async def test_a_callback_answers_and_what_it_refuses_is_absent(folder: Path) -> None:
+    async def on_ask(asked: Asked) -> str:
+        await trio.lowlevel.checkpoint()
+        return {"/d/a": "once", "/d/b": "no", "/d/c": "always"}[asked.path]
+
+    script = "cat /d/a; cat /d/b; cat /d/c /d/c; ls /d"
+    status, text, events = await run(world(folder, "sh", "-c", script), on_ask)
+    assert (status, text) == (
+        0,
+        "text of a\ncat: /d/b: No such file or directory\ntext of c\ntext of c\na\nc\n",
+    )
+    assert answers(events) == [
+        ("/d/a", "once", "callback"), ("/d/b", "no", "callback"), ("/d/c", "always", "callback"),
+    ]  # fmt: skip
+    assert [event.fields["path"] for event in events if event.kind == "ask"] == ["/d/a", "/d/b", "/d/c"]
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("a bug"), "perhaps", 3])
+async def test_a_callback_that_fails_says_no_and_an_event_tells_why(folder: Path, answer: Any) -> None:
+    def on_ask(asked: Asked) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    status, text, events = await run(world(folder, "cat", "/d/a"), on_ask)
+    assert (status, text) == (1, "cat: /d/a: No such file or directory\n")
+    assert answers(events) == [("/d/a", "no", "callback")]
+    (error,) = [event for event in events if event.kind == "error"]
+    assert "the callback that answers questions failed" in str(error.fields["reason"])
+
+
+async def test_nobody_answers_and_that_means_no(folder: Path) -> None:
+    manifest = world(folder, "cat", "/d/a", ask={"timeout": "200ms"})
+    status, text, events = await run(manifest, lambda asked: None)
+    assert (status, text) == (1, "cat: /d/a: No such file or directory\n")
+    assert answers(events) == [("/d/a", "no", "timeout")]
+
+
+MANY = """
+import os, sys, threading
+threading.stack_size(65536)
+def wait(name):
+    try:
+        os.open("/d/" + name, os.O_RDONLY)
+    except OSError:
+        pass
+for part in range(int(sys.argv[1])):
+    if os.fork() == 0:
+        for each in range(int(sys.argv[2])):
+            threading.Thread(target=wait, args=(f"{part}-{each}",)).start()
+        for thread in threading.enumerate()[1:]:
+            thread.join()
+        os._exit(0)
+for part in range(int(sys.argv[1])):
+    os.wait()
+"""
+
+
+async def test_five_thousand_operations_wait_when_the_world_is_killed(tmp_path: Path) -> None:
+    parts, each_part = 10, 500
+    for part in range(parts):
+        for each in range(each_part):
+            (tmp_path / f"{part}-{each}").touch()
+    command = ["python3", "-I", "-S", "-c", MANY, str(parts), str(each_part)]
+    async with libos.Supervisor() as supervisor:
+        app = await supervisor.start(world(tmp_path, *command), stdin=NULL, stdout=NULL)
+        await app.questions.beyond(parts * each_part - 1)
+        assert len(app.questions.open()) == parts * each_part
+        await app.kill()
+        assert app.questions.open() == []
+        again = await supervisor.start(world(tmp_path, "ls", "/d"), stdin=NULL, stdout=NULL)
+        assert (await again.wait()).returncode == 0
+
+
+async def test_a_thousand_questions_are_answered_at_once(tmp_path: Path) -> None:
+    for part in range(2):
+        for each in range(500):
+            (tmp_path / f"{part}-{each}").write_text("x")
+    command = ["python3", "-I", "-S", "-c", MANY, "2", "500"]
+    async with libos.Supervisor() as supervisor:
+        app = await supervisor.start(world(tmp_path, *command), stdin=NULL, stdout=NULL)
+        await app.questions.beyond(999)
+        for asked in app.questions.open():
+            app.questions.answer(asked.id, "always")
+        assert (await app.wait()).returncode == 0
+        with pytest.raises(libos.SupervisorError, match="no open question 1"):
+            app.questions.answer(1, "no")
+
+
+# --- libos ask
+
+
+def test_another_terminal_lists_and_answers(as_user: Account) -> None:
+    make_tree(as_user)
+    manifest = as_user.folder / "ask.toml"
+    manifest.write_text(
+        'libos = 1\ninclude = ["base"]\napp.name = "asker"\n'
+        'app.command = ["sh", "-c", "cat /d/key /d/other /d/.env"]\n'
+        'mount = [{ at = "/d", host = "./tree", ask = true }]\n'
+    )
+    read_fd, write_fd = os.pipe()
+    running = subprocess.Popen(
+        as_user.command(*as_user.libos("run", "--events", str(write_fd), str(manifest))),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=[write_fd],
+        env=as_user.environment,
+        cwd=as_user.folder,
+        text=True,
+    )
+    os.close(write_fd)
+    with running, open(read_fd) as events:
+        try:
+            answer_from_another_terminal(as_user, events)
+        finally:
+            running.terminate()
+        output = running.communicate()[0]
+    assert running.returncode == 1
+    assert output == "12345678other\ncat: /d/.env: No such file or directory\n"
+
+
+def answer_from_another_terminal(as_user: Account, events: Iterable[str]) -> None:
+    """Three questions, the first of them with some mistakes; returns after the world's end."""
+    lines = iter(events)
+
+    def question() -> int:
+        event = next(json.loads(line) for line in lines if '"kind": "ask"' in line)
+        assert isinstance(event["id"], int)
+        return event["id"]
+
+    first = question()
+    listed = as_user.run(as_user.libos("ask", "asker"))
+    assert listed.stdout.split() == ["ID", "WANTS", "TO", "PATH", "1", "stat", "/d/key"], listed.stderr
+    shown = json.loads(as_user.run(as_user.libos("ask", "asker", "--json")).stdout)
+    assert shown == {"version": 1, "questions": [{"id": 1, "path": "/d/key", "operation": "stat"}]}
+    for arguments, status, message in (
+        (["asker", "77", "once"], 125, "no open question 77"),
+        (["asker", str(first)], 2, "say what the answer is"),
+        (["asker", str(first), "perhaps"], 2, "'perhaps' is not one of"),
+        (["nobody", "1", "no"], 125, "nobody"),
+    ):
+        failed = as_user.run(as_user.libos("ask", *arguments))
+        assert (failed.returncode, message in failed.stderr) == (status, True), failed.stderr
+    for number, answer in ((first, "once"), (None, "always"), (None, "no")):
+        answered = as_user.run(as_user.libos("ask", "asker", str(number or question()), answer))
+        assert (answered.returncode, answered.stderr) == (0, "")
+    assert [json.loads(line)["kind"] for line in lines][-1] == "app.exit"
