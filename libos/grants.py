@@ -18,7 +18,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from libos.errors import ManifestError, SupervisorError
-from libos.namespace import HostSource, Mode, Mount, NodeSource
+from libos.namespace import BoundSource, HostSource, Mode, Mount, NodeSource
 
 if TYPE_CHECKING:
     from libos.events import Hub
@@ -97,7 +97,11 @@ class Grant:
         self._require()
         await self.holder.narrow(self, narrowing)
         for child in self.children:
-            if not child.revoked and not child.placement.served:
+            if child.revoked:
+                continue
+            if isinstance(child.placement.mount.source, BoundSource):
+                await child.revoke()  # the app's own second name for it
+            elif not child.placement.served:
                 await child.narrow(read_only=read_only, hide=hide, only=only)
 
     async def revoke(self) -> None:
@@ -160,8 +164,14 @@ class Grants:
         return self._mounted(await self._live.mount(mount), None)
 
     async def bind(self, source: str, mount: Mount) -> Grant:
-        """Mount a second time what the world shows at `source`. Raises OSError, SupervisorError."""
-        return self._mounted(await self._live.bind(source, mount), None)
+        """Mount a second time what the world shows at `source`. It dies with each grant of which it shows
+        something. Raises OSError, SupervisorError."""
+        placement, origins = await self._live.bind(source, mount)
+        bound = self._mounted(placement, None)
+        for grant in self:
+            if grant.placement in origins:
+                grant.children.append(bound)
+        return bound
 
     async def mount_grant(self, at: str, parent: Grant, narrowing: Narrowing) -> Grant:
         """Mount what another grant holds, narrower or as it is. Errors as `mount`."""

@@ -18,7 +18,8 @@ while the root is built; a step that fails is {"event": "failed"}, and the world
     {"op": "mount", "request": r, "name": text, "step": {...}} fds: [tree], none where the step is a tmpfs
     {"op": "unmount" | "restrict" | "copy", "request": r, "name": text}   answers {"event": "done"}, for copy
         {"event": "copy"} fds: [tree]; see mounted.py
-    {"op": "bind", "request": r, "name": text, "source": path, "step": {...}}   answers {"event": "done"}
+    {"op": "bind", "request": r, "name": text, "source": path, "step": {...}}
+        answers {"event": "bound", "shown": [the names of the mounts of which something is shown]}
     {"op": "look", "request": r, "path": path}   answers {"event": "look", "directory": ...}
 """
 
@@ -152,8 +153,8 @@ class Init:
                 found = self._mounted.look(message["path"])
                 self._say({"event": "look", "request": message["request"], "directory": found})
             case "bind":
-                self._mounted.bind(message["name"], message["source"], message["step"])
-                self._say({"event": "done", "request": message["request"]})
+                shown = self._mounted.bind(message["name"], message["source"], message["step"])
+                self._say({"event": "bound", "request": message["request"], "shown": shown})
             case "copy":
                 tree_fd = self._mounted.copy(message["name"])
                 self._say({"event": "copy", "request": message["request"]}, [tree_fd])

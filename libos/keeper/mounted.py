@@ -11,9 +11,12 @@ import errno
 import os
 import stat
 
-from libos.keeper import world
+from libos.keeper import mounttable, world
 from libos.keeper.world import Step
 from libos.kernel import mounts
+
+# Mounts of a world beyond which it binds no more: a bind of "/" doubles them. fs.mount-max is 100,000.
+_MOST = 4096
 
 
 class Mounted:
@@ -42,10 +45,15 @@ class Mounted:
         finally:
             os.close(fd)
 
-    def bind(self, name: str, source: str, step: Step) -> None:
-        """Mount a second time what the world shows at `source`, with what is mounted below it."""
+    def bind(self, name: str, source: str, step: Step) -> list[str]:
+        """Mount a second time what the world shows at `source`, with what is mounted below it; give the names
+        of all mounts of which something is shown. ENOSPC where the world has too many mounts."""
+        parents = mounttable.parents()
+        if len(parents) > _MOST:
+            raise OSError(errno.ENOSPC, "too many mounts in this world")
         fd = _look_up(source)
         try:
+            shown = mounttable.below(parents, mounttable.mount_id(fd))
             tree_fd = mounts.clone_tree(fd)
         finally:
             os.close(fd)
@@ -53,10 +61,17 @@ class Mounted:
             self.add(name, step, tree_fd)
         finally:
             os.close(tree_fd)
+        return [other for other, fd in self._trees.items() if mounttable.mount_id(fd) in shown]
 
     def copy(self, name: str) -> int:
-        """Give a detached copy of a mount, for another world. open_tree(2)."""
-        return mounts.clone_tree(self._tree(name))
+        """Give a detached copy of a mount, for another world: without what is mounted on it, but for what the
+        host has mounted there, which cannot be parted from it. open_tree(2)."""
+        try:
+            return mounts.clone_tree(self._tree(name), recursive=False)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return mounts.clone_tree(self._tree(name))
 
     def remove(self, name: str) -> None:
         """Detach a mount: no path leads to it any more; who has something open of it keeps that. umount2(2),

@@ -40,7 +40,8 @@ class Layering:
         self, node: Node, wanted: Iterable[values.Layer], at: str, *, always: bool = False
     ) -> Node:
         """Give a node with these layers over it, for a mount at `at`; with `always` it gets a stack even where
-        there are none, so that some can be laid later. Raises OSError where a layer cannot look at the tree."""
+        there are none, so that some can be laid later. Raises OSError where a layer cannot look at the
+        tree."""
         made = [self.layer(each, at) for each in wanted]
         if not made and not always:
             return node

@@ -98,9 +98,10 @@ class LiveView:
             finally:
                 os.close(tree_fd)
 
-    async def bind(self, source: str, mount: Mount) -> Placement:
-        """Mount a second time what the world itself shows at `source`. In another mount its mount point must
-        be there. Raises OSError (EBUSY where something is mounted there), SupervisorError."""
+    async def bind(self, source: str, mount: Mount) -> tuple[Placement, list[Placement]]:
+        """Mount a second time what the world itself shows at `source`; give that, and what it shows something
+        of. In another mount its mount point must be there. Raises OSError (EBUSY where something is mounted
+        there), SupervisorError."""
         async with self._turn:
             at = mount.at
             if at in self.placements:
@@ -111,10 +112,11 @@ class LiveView:
                 if not above:
                     self._point(at, directory, undo)
                     await self._view.settle()
-                await self._world.bind(at, source, {"at": at, "make_point": False})
+                shown = await self._world.bind(at, source, {"at": at, "make_point": False})
                 undo.pop_all()
+            origins = [self.placements[name] for name in shown if name in self.placements]
             placement = self.placements[at] = Placement(mount, "bind", in_skeleton=not above)
-            return placement
+            return placement, origins
 
     async def unmount(self, placement: Placement) -> list[Placement]:
         """Take a mount out, after those below it, which it gives. Does nothing where it is gone. Raises

@@ -176,9 +176,11 @@ class World:
         answer, _ = await self._messages.request({"op": "look", "path": path})
         return bool(answer["directory"])
 
-    async def bind(self, name: str, source: str, step: channel.Message) -> None:
-        """Mount a second time what the world shows at `source`; known by `name`. Raises OSError."""
-        await self._messages.request({"op": "bind", "name": name, "source": source, "step": step})
+    async def bind(self, name: str, source: str, step: channel.Message) -> list[str]:
+        """Mount a second time what the world shows at `source`, known by `name`; give the names of the mounts
+        of which something is shown. Raises OSError."""
+        answer, _ = await self._messages.request({"op": "bind", "name": name, "source": source, "step": step})
+        return list(answer["shown"])
 
     async def copy_mount(self, name: str) -> int:
         """Give a detached copy of the mount known by this name; the caller owns it. Raises OSError."""

@@ -279,3 +279,44 @@ async def test_many_changes_at_once(supervisor: libos.Supervisor, folder: Path) 
             nursery.start_soon(come_and_go, number)
         for _ in range(5):
             await sh.do("ls -R /many > /dev/null 2>&1")
+
+
+async def test_what_the_app_bound_of_it_dies_with_a_grant(supervisor: libos.Supervisor, folder: Path) -> None:
+    manifest = {"include": ["base"], "app": {"command": ["sh"], "control": True}}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    app = await supervisor.start(manifest, **pipes)  # type: ignore[arg-type]  # the two constants are ints
+    sh = Shell(app)
+    await sh.do("mkdir /tmp/a")
+    grant = await app.mount("/tmp/a/data", libos.host(str(folder), mode="read-write"))
+    await sh.do("mv /tmp/a /tmp/b")  # its place is not what it was
+    for line in ("bind /tmp/b/data /copy", "bind /tmp /all", "bind /copy/sub /third"):
+        assert await sh.do(f"echo {line} > /mnt/ns/ctl") == ""
+    assert await sh.do("cat /copy/file /all/b/data/file; ls -d /third") == "content\ncontent\n/third\n"
+    await grant.revoke()
+    said = await sh.do("cat /copy/file /all/b/data/file /tmp/b/data/file; ls /third")
+    assert said.count("No such file") == 4
+    await app.kill()
+    await app.aclose()
+
+
+async def test_a_copy_for_another_world_shows_nothing_that_is_mounted_on_it(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    async with shell(supervisor) as one, shell(supervisor) as two:
+        outer = await one.app.mount("/data", {"memory": "1M"})
+        await one.do("mkdir /data/sub")
+        await one.app.mount("/data/sub", libos.host(str(folder)))
+        await two.app.mount("/data", outer)
+        assert await two.do("ls /data /data/sub") == "/data:\nsub\n\n/data/sub:\n"
+
+
+async def test_an_app_cannot_fill_the_kernel_with_mounts(supervisor: libos.Supervisor) -> None:
+    manifest = {"include": ["base"], "app": {"command": ["bash"], "control": True}}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    app = await supervisor.start(manifest, **pipes)  # type: ignore[arg-type]  # as above
+    sh = Shell(app)
+    said = await sh.do("for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do echo bind / /d$i > /mnt/ns/ctl; done")
+    assert "No space left" in said
+    assert int(await sh.do("wc -l < /proc/self/mountinfo")) < 10_000
+    await app.kill()
+    await app.aclose()
