@@ -39,8 +39,8 @@ class Layering:
     async def lay(
         self, node: Node, wanted: Iterable[values.Layer], at: str, *, always: bool = False
     ) -> Node:
-        """Give a node with these layers over it, for a mount at `at`; with `always` it gets a stack even where
-        there are none, so that some can be laid later. Raises OSError where a layer cannot look at the
+        """Give a node with these layers over it, for a mount at `at`; with `always` it gets a stack even
+        where there are none, so that some can be laid later. Raises OSError where a layer cannot look at the
         tree."""
         made = [self.layer(each, at) for each in wanted]
         if not made and not always:
