@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from libos.granting import host, memory
     from libos.grants import Grant
     from libos.kept import Change, Changes, ChangesError, ConflictError, NothingMatchesError, changes
-    from libos.manifest import Manifest, from_mapping, load
+    from libos.manifest import Manifest, from_mapping, load, load_namespace
     from libos.oneshot import arun, run
     from libos.supervisor import Supervisor
 
@@ -53,6 +53,7 @@ _HOMES = {
     "from_mapping": "libos.manifest",
     "host": "libos.granting",
     "load": "libos.manifest",
+    "load_namespace": "libos.manifest",
     "memory": "libos.granting",
     "run": "libos.oneshot",
 }
@@ -82,6 +83,7 @@ __all__ = [
     "from_mapping",
     "host",
     "load",
+    "load_namespace",
     "memory",
     "run",
 ]

@@ -89,7 +89,7 @@ def text(at: str) -> Mount:
 
 
 def plan(*mounts: Mount, serve_all: bool = False) -> Plan:
-    return lower(Namespace(mounts), TABLE, serve_all=serve_all)
+    return lower(Namespace.ordered(mounts), TABLE, serve_all=serve_all)
 
 
 def errors(*mounts: Mount, directory: str | None = None) -> list[str]:

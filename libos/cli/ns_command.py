@@ -25,7 +25,8 @@ def command(ctx: click.Context, /, world: str | None, **parameters: Any) -> None
 def _of_manifest(view: ViewOptions) -> str:
     from libos.plan import lower
 
-    return lower(view.manifest()).namespace.text()
+    plan = lower(view.manifest())
+    return plan.namespace.text(plan.directory)
 
 
 def _of_world(name: str) -> str:

@@ -34,6 +34,8 @@ class ViewOptions:
     name: str | None
     keep: str | None
     timeout: str | None
+    namespace: str | None
+    namespace_mode: str
     command: tuple[str, ...]
 
     def manifest(self) -> Manifest:
@@ -53,6 +55,8 @@ class ViewOptions:
             name=self.name,
             keep=self.keep,
             time=self.timeout,
+            namespace=self.namespace,
+            namespace_mode=self.namespace_mode,
         )
 
 
@@ -96,6 +100,10 @@ _OPTIONS: list[Callable[[Any], Any]] = [
                  help="Make a port of the app reachable outside (outside first); at 127.0.0.1 unless said."),
     click.option("--include", "include", metavar="PROFILE|FILE", multiple=True,
                  help="Add a profile (base, shell, python, node) or a manifest file."),
+    click.option("--namespace", "namespace", metavar="FILE",
+                 help="Mount what this file of namespace(6) says, and nothing else."),
+    click.option("--namespace-mode", "namespace_mode", type=click.Choice(["strict", "compat"]),
+                 default="strict", help="Name every wrong line of it, or pass over them as 9front does."),
     click.option("-w", "--workdir", "directory", metavar="DIRECTORY", help="The app's working directory."),
     click.option("--hostname", "hostname", metavar="NAME", help="The host name that the app sees."),
     click.option("--name", "name", metavar="NAME", help="The world's name, for ps, exec and kill."),

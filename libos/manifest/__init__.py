@@ -2,6 +2,7 @@
 
     load(path)                 a TOML file, with what it includes
     from_mapping(mapping)      the same thing as a Python value
+    load_namespace(path)       a file of namespace(6)
     from_options(...)          what a command line says, over a manifest or over a profile
     json_schema()              the JSON Schema of a manifest file
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from libos.manifest.load import from_mapping, load
 from libos.manifest.model import App, Dial, Limits, Listen, Manifest
+from libos.manifest.namespace_file import load_namespace
 from libos.manifest.options import from_options
 from libos.manifest.profiles import profile_names
 
@@ -31,6 +33,7 @@ __all__ = [
     "from_options",
     "json_schema",
     "load",
+    "load_namespace",
     "profile_names",
 ]
 

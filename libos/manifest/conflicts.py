@@ -13,8 +13,8 @@ from libos.namespace import Order
 
 
 def conflicts(manifest: Manifest) -> list[Problem]:
-    """A problem for each mount at a place, and each listen at an outside address, that an earlier one has. What
-    joins a union with an order is at no place of its own."""
+    """A problem for each mount at a place, and each listen at an outside address, that an earlier one has.
+    What joins a union, with an order, takes no place."""
     found = []
     replacing = [mount for mount in manifest.mounts if mount.order is Order.REPLACE]
     for mount, later in merge.clashes(replacing, lambda mount: mount.at):

@@ -32,6 +32,7 @@ def merge(under: Manifest, over: Manifest) -> Manifest:
         listens=_append(under.listens, over.listens, gone, lambda listen: listen.name),
         limits=Limits(time=_first(over.limits.time, under.limits.time)),
         removals=tuple(dict.fromkeys(under.removals + over.removals)),
+        in_order=under.in_order or over.in_order,
         source=over.source or under.source,
     )
 

@@ -77,11 +77,12 @@ class Manifest:
     listens: tuple[Listen, ...] = ()
     limits: Limits = Limits()
     removals: tuple[str, ...] = ()
+    in_order: bool = False  # the mounts are applied as they are listed, and not parents first
     source: str = field(default="", compare=False)
 
     def namespace(self) -> Namespace:
-        """The mounts in the order in which they are applied: parents first."""
-        return Namespace.ordered(self.mounts)
+        """The mounts in the order in which they are applied: parents first, unless they have an order."""
+        return Namespace(self.mounts) if self.in_order else Namespace.ordered(self.mounts)
 
     def over(self, under: Manifest) -> Manifest:
         """This manifest laid over another; see `libos.manifest.merge`."""

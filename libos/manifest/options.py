@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -41,6 +42,8 @@ def from_options(
     name: str | None = None,
     keep: str | None = None,
     time: float | str | None = None,
+    namespace: str | os.PathLike[str] | None = None,
+    namespace_mode: str = "strict",
     environ: Mapping[str, str] | None = None,
     base: str | os.PathLike[str] | None = None,
 ) -> Manifest:
@@ -49,8 +52,9 @@ def from_options(
     `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base.
     `mounts` are SRC:AT[:ro|rw|cow]; `environment` NAME=VALUE, or NAME to pass on the value in `environ`
     (the caller's unless given); `dials` dial(2) addresses; `publish` [IP:]PORT:PORT, outside then inside, or
-    PORT for both; `include` as in a manifest file; `time` seconds or "10min". `base` is the folder of
-    relative paths: the current one unless given. ManifestError with every error found.
+    PORT for both; `include` as in a manifest file; `time` seconds or "10min"; `namespace` a file of
+    namespace(6) whose mounts take the place of the manifest's, read as `namespace_mode` says. `base` is the
+    folder of relative paths: the current one unless given. ManifestError with every error found.
     """
     options = _Options(os.path.abspath(base if base is not None else os.curdir))
     environ = os.environ if environ is None else environ
@@ -73,7 +77,13 @@ def from_options(
         removals=tuple(mount.at for mount in mounted),
         source="options",
     )
-    return load_under(own, manifest, tuple(include), base=options.base, problems=options.problems)
+    whole = load_under(own, manifest, tuple(include), base=options.base, problems=options.problems)
+    if namespace is None:
+        return whole
+    from libos.manifest.namespace_file import with_namespace
+
+    whole = with_namespace(whole, os.fspath(namespace), namespace_mode, options.base, mounted)
+    return replace(whole, app=replace(whole.app, directory=own.app.directory or whole.app.directory))
 
 
 class _Options:

@@ -30,6 +30,11 @@ def read_document(path: str, shown: str | None = None) -> Document:
     return Document(source, raw, os.path.dirname(os.path.abspath(path)), _positions(text), is_file=True)
 
 
+def read_text(path: str, shown: str) -> str:
+    """The text of a file that is read with a manifest. UnreadableError as the module says."""
+    return _decode(_read(path, shown), shown)
+
+
 def _read(path: str, source: str) -> bytes:
     try:
         with open(path, "rb", opener=_without_waiting) as file:

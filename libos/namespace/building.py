@@ -52,6 +52,7 @@ class Building:
 
     def __init__(self, look: Look = look_at_values) -> None:
         self.directory = "/"
+        self.changed_directory = False
         self._look = look
         self._log: list[Mount] = []
         self._table = Table(look)
@@ -149,7 +150,7 @@ class Building:
                 raise InconsistentMountError(f'"{path}" is a file: cd takes a directory')
             if kind is There.ABSENT:
                 raise AbsentError(f'"{path}" is not in the namespace: mount it before')
-        self.directory = path
+        self.directory, self.changed_directory = path, True
 
 
 def _relaid(element: Element, number: int, mount: Mount) -> Element:

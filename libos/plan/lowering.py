@@ -62,10 +62,11 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     that is not in the namespace, a published port that is dialed too.
     """
     if isinstance(manifest, Namespace):
-        manifest = Manifest(mounts=manifest.mounts, source="namespace")
+        manifest = Manifest(mounts=manifest.mounts, in_order=True, source="namespace")
     lowering = Lowering(host if host is not None else Host(), serve_all, manifest.app.keep)
     own = manifest.namespace()
-    for mount in Namespace.ordered((*own, *_world_files(own, manifest))):
+    mounts = (*own, *_world_files(own, manifest))
+    for mount in mounts if manifest.in_order else Namespace.ordered(mounts):
         lowering.place(mount)
     directory = manifest.app.directory or "/"
     lowering.check_directory(directory, manifest.source)
