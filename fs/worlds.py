@@ -107,9 +107,9 @@ class Attachment:
     def forget(self, belongs: Belongs, keep: Collection[bytes] = ()) -> None:
         """Makes the kernel ask anew for all that it keeps of some nodes: names that lead to them, attributes,
         the pages of open and of mapped files. `keep`: paths, relative to the world's root, whose names stay
-        known, since a kernel mount stands on them and would go away. Returns at once; `settle` waits for the
-        kernel."""
-        kept = set(keep)
+        known, and those of the directories above: a kernel mount stands there and would go away. Returns at
+        once; `settle` waits for the kernel."""
+        kept = {path[:end] for path in keep for end in _ends(path)}
         found = [inode for inode in self._inodes.of_world(self) if belongs(inode.node)]
         for inode in found:
             self._server.notify_inode(inode.number)
@@ -126,6 +126,11 @@ class Attachment:
         """Returns when the kernel has heard of every change announced so far. Wait for it before a mount is
         placed on a name that was detached or replaced."""
         await self._server.notified()
+
+
+def _ends(path: bytes) -> Iterator[int]:
+    """Where the path of each directory on the way ends, and the path itself."""
+    return (at for at in range(len(path) + 1) if at == len(path) or path[at : at + 1] == b"/")
 
 
 class MountRoot(Directory):

@@ -36,9 +36,7 @@ class Layering:
         self._questions = questions
         self._counted: list[tuple[str, Counted]] = []
 
-    async def lay(
-        self, node: Node, wanted: Iterable[values.Layer], at: str, *, always: bool = False
-    ) -> Node:
+    async def lay(self, node: Node, wanted: Iterable[values.Layer], at: str, *, always: bool = False) -> Node:
         """Give a node with these layers over it, for a mount at `at`; with `always` it gets a stack even
         where there are none, so that some can be laid later. Raises OSError where a layer cannot look at the
         tree."""

@@ -158,7 +158,7 @@ class LiveView:
         for layer in mount.layers[len(placement.mount.layers) :]:
             await self._view.layering.add(stack, layer, placement.mount.at)
         placement.mount = mount
-        self._view.forget(stack.holds)
+        self._view.forget(stack.holds, self.placements)
 
     async def _restrict(self, placement: Placement) -> bool:
         """Make a kernel mount read-only; False where that cannot be in place: a file is open for writing."""
@@ -215,7 +215,7 @@ class LiveView:
             undo.callback(self._view.skeleton.detach, mount.at.encode())
             await self._view.settle()
             return placement
-        self._view.attach_slot(slot, node, placement.resources)
+        self._view.attach_slot(slot, node, placement.resources, mount.at)
         tree_fd = await self._keeper.served_tree(slot)
         try:
             assert addition.step is not None

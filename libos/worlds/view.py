@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from itertools import count
 from types import TracebackType
@@ -46,6 +46,7 @@ class View:
         self._stack = ExitStack()
         self._slots = count()
         self._attached: dict[str, Attachment] = {}
+        self._tops: dict[str, str] = {}
         self.skeleton = Skeleton(self._on_absent)
         self.layering = Layering(observe, questions)
         # What is served of the plan, by its place.
@@ -65,7 +66,7 @@ class View:
             if served.slot is None:
                 skeleton.attach(served.at.encode(), node)
             else:
-                self.attach_slot(self.slot(served.slot), node, self._stack)
+                self.attach_slot(self.slot(served.slot), node, self._stack, served.at)
         self.attach_slot(self._id, skeleton, self._stack)
 
     def _own_node(self, served: Served) -> Node | None:
@@ -94,8 +95,10 @@ class View:
         """Such a name for a node that comes later."""
         return f"{self._id}.live.{next(self._slots)}"
 
-    def attach_slot(self, name: str, node: Node, stack: ExitStack) -> None:
-        """Serve a node under a name of the file server's root until `stack` or the view closes."""
+    def attach_slot(self, name: str, node: Node, stack: ExitStack, at: str = "") -> None:
+        """Serve a node under a name of the file server's root until `stack` or the view closes; it is bound
+        at a place of the world."""
+        self._tops[name] = at
         attachment = self._attached[name] = self._server.attach(name, node)
         stack.callback(self._detach, name, attachment)
         if stack is not self._stack:
@@ -103,6 +106,7 @@ class View:
 
     def _detach(self, name: str, attachment: Attachment) -> None:
         self._attached.pop(name, None)
+        self._tops.pop(name, None)
         attachment.close()
 
     def revoke(self, at: str, slot: str | None) -> None:
@@ -111,10 +115,13 @@ class View:
         if attachment is not None:
             attachment.revoke(b"" if slot else at[1:].encode())
 
-    def forget(self, which: Callable[[Node], bool]) -> None:
-        """Make the kernel forget what it keeps of these nodes."""
-        for attachment in self._attached.values():
-            attachment.forget(which)
+    def forget(self, which: Callable[[Node], bool], mounted: Iterable[str] = ()) -> None:
+        """Make the kernel forget what it keeps of these nodes, but for the names on which something is
+        mounted."""
+        places = [(place + "/").encode() for place in mounted]
+        for name, attachment in self._attached.items():
+            top = (self._tops.get(name, "") + "/").encode()
+            attachment.forget(which, [at[len(top) : -1] for at in places if at.startswith(top)])
 
     async def settle(self) -> None:
         """Return when the kernel has heard of every change of the skeleton."""

@@ -240,6 +240,48 @@ async def test_a_thousand_questions_are_answered_at_once(tmp_path: Path) -> None
             app.questions.answer(1, "no")
 
 
+# --- narrowing
+
+LOOKING = """
+touch /d/x/sub/here /m/y/sub/here
+while read line; do ls -A /d/x /d/x/sub /m/y /m/y/sub; echo --; done
+"""
+
+
+async def test_what_is_mounted_below_stays_when_layers_come(tmp_path: Path) -> None:
+    (tmp_path / "x/sub").mkdir(parents=True)
+    (tmp_path / "x/a.pem").touch()
+    mounts = [
+        {"at": "/d", "host": str(tmp_path), "hide": ["*.none"]},
+        {"at": "/d/x/sub", "memory": "1M"},
+        {"at": "/m", "memory": "1M"},
+        {"at": "/m/y", "host": str(tmp_path / "x"), "hide": ["*.none"]},
+        {"at": "/m/y/sub", "memory": "1M"},
+    ]
+    manifest = {"include": ["base"], "app": {"command": ["sh", "-c", LOOKING]}, "mount": mounts}
+    async with libos.Supervisor() as supervisor:
+        app = await supervisor.start(manifest, stdin=PIPE, stdout=PIPE)
+        assert app.stdin is not None and app.stdout is not None
+
+        async def look() -> str:
+            assert app.stdin is not None and app.stdout is not None
+            await app.stdin.send_all(b"\n")
+            text = b""
+            while not text.endswith(b"--\n"):
+                chunk = await app.stdout.receive_some()
+                assert chunk
+                text += chunk
+            return text.decode().replace("\n", " ")
+
+        seen = "/d/x: a.pem sub  /d/x/sub: here  /m/y: a.pem sub  /m/y/sub: here -- "
+        assert await look() == seen
+        for at in ("/d", "/m/y"):
+            await app.grants.get(at).narrow(hide=["*.pem"])
+        assert await look() == seen.replace("a.pem ", "")
+        await app.kill()
+        await app.aclose()
+
+
 # --- libos ask
 
 
