@@ -202,10 +202,10 @@ class Requests(Generic[World]):
         before = time.monotonic() - SEARCH_TICKS * TICK
         searched = [request for request in self._waiting if not request.known and request.since < before]
         if searched:
-            stuck = await trio.to_thread.run_sync(signals.stuck)
-            for request in searched:
-                if request.number in stuck:
-                    request.end(errno.EINTR)
+            for stuck in await trio.to_thread.run_sync(signals.stuck):
+                for request in _in_the_way(stuck, searched):
+                    if request in self._waiting:  # or its scope is another one's by now
+                        request.end(errno.EINTR)
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -221,6 +221,17 @@ class Requests(Generic[World]):
             request.looked = self._turn
             if signals.wanted(request.thread):
                 request.end(errno.EINTR)
+
+
+def _in_the_way(stuck: signals.Stuck, searched: list[Request[World]]) -> list[Request[World]]:
+    """The requests one of which a stuck thread waits for. Of those that it may have made, the ones are left
+    out whose opener waits itself: they are the opener's."""
+    found = [request for request in searched if request.number == stuck.number]
+    if stuck.behind:
+        return found
+    if any(request.thread == stuck.thread for request in found):
+        return []  # it is looked at anyway
+    return [request for request in found if not signals.waits(request.thread)]
 
 
 def _looked(request: Request[World]) -> int:
