@@ -8,12 +8,14 @@ from libos.errors import LibosError
 class ChangesError(LibosError):
     """Kept changes are absent, in use, or cannot be read or written; nothing was done halfway."""
 
-    exit_status = 1
-
 
 class ConflictError(ChangesError):
     """The host's files changed since the app saw them. Nothing was committed."""
 
+    exit_status = 1
+
 
 class NothingMatchesError(ChangesError):
     """No change matches the patterns."""
+
+    exit_status = 1

@@ -13,7 +13,7 @@ from libos.kept import journal
 from libos.kept.errors import ChangesError
 from libos.kept.layers import opened_layers
 from libos.kept.originals import tick
-from libos.kept.store import Pair, Store
+from libos.kept.store import Pair, Store, check_name, home
 
 # An overlay of a plan: its mount point and the host's directory.
 Overlaid = tuple[str, str]
@@ -44,6 +44,8 @@ def keep(name: str, overlays: Sequence[Overlaid]) -> Keeping:
 
     Finishes what an interrupted commit left. Raises ChangesError: in use, not private, of another directory.
     """
+    for _, host in overlays:
+        _refuse_overlap(home() / check_name(name), host)
     store = Store(name, make=True)
     try:
         lock_fd = store.lock("a run")
@@ -64,6 +66,16 @@ def keep(name: str, overlays: Sequence[Overlaid]) -> Keeping:
     except BaseException:
         store.close()
         raise
+
+
+def _refuse_overlap(path: Path, host: str) -> None:
+    """A commit must not write to what keeps it, nor an app see it."""
+    state, lower = os.path.realpath(path), os.path.realpath(host)
+    if os.path.commonpath((state, lower)) in (state, lower):
+        raise ChangesError(
+            f"changes to {host} cannot be kept in {path}, for one lies inside the other; "
+            "set XDG_STATE_HOME to a folder elsewhere"
+        )
 
 
 def _pair(store: Store, pairs: list[Pair], at: str, host: str) -> Pair:

@@ -1,7 +1,8 @@
 """Which changes a list of gitignore patterns names, and what must go along with them.
 
 A pattern is relative to the mount ("src/", "*.py", "!test_*"), or begins with the mount point as `libos diff`
-prints it ("/work/src/"). What names a directory names all below it. A new directory goes along with a file
+prints it ("/work/src/"). What names a directory names all below it; the last pattern that matches a path
+decides, so `'*' '!*.env'` is all but those, at any depth. A new directory goes along with a file
 in it; a directory that is gone goes only when all that was in it goes.
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from pathspec import GitIgnoreSpec
+from pathspec import PathSpec
 
 from libos.errors import ManifestError
 from libos.kept.change import Entry
@@ -29,9 +31,9 @@ def select(entries: Sequence[Entry], patterns: Iterable[str], at: str) -> list[E
     return [entry for index, entry in enumerate(entries) if index in named and _whole(entries, named, entry)]
 
 
-def _spec(patterns: list[str], at: str) -> GitIgnoreSpec:
+def _spec(patterns: list[str], at: str) -> PathSpec[Any]:
     try:
-        return GitIgnoreSpec.from_lines(_relative(pattern, at) for pattern in patterns)
+        return PathSpec.from_lines("gitignore", [_relative(pattern, at) for pattern in patterns])
     except ValueError as error:
         raise ManifestError(f"a pattern cannot be read: {error}; write it as in a .gitignore") from error
 

@@ -304,7 +304,7 @@ def test_somebody_who_takes_a_place_during_the_commit_keeps_it(state: Path, tmp_
 
 
 def test_a_pattern_that_matches_nothing_says_so(scene: Scene) -> None:
-    with pytest.raises(NothingMatchesError, match="no change matches nothing.like.it"):
+    with pytest.raises(NothingMatchesError, match=r"no change matches nothing\.like\.it"):
         changes(NAME).commit(["nothing.like.it"])
     with pytest.raises(NothingMatchesError):
         changes(NAME).discard(["untouched"])
