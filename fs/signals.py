@@ -21,8 +21,8 @@ _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal
 _NEVER = sum(1 << (number - 1) for number in _STOPS)
 # Where the kernel waits for the reply to a request: linux/fs/fuse/dev.c.
 _WAITING = b"request_wait_answer"
-# Where it waits for another request on the same file, uninterruptibly: the position's lock in linux/fs/file.c,
-# the inode's in linux/fs/fuse/file.c, whose functions are inlined into one another as the compiler likes.
+# Where it waits for another request on the same file, uninterruptibly: the position's lock in
+# linux/fs/file.c, or the inode's in linux/fs/fuse/file.c, whose functions a compiler may inline.
 _BEHIND = (b"fdget_pos", b"fuse_file_write_iter", b"fuse_direct_write_iter", b"fuse_dio_lock")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from libos.fs.boundary import DEADLINE
 from libos.fs.layers.layer import Call
 from libos.fs.layers.stack import Stack, through
-from libos.fs.node import Attributes, Cache, Caller, Change, Directory, File, Handle, Node, Symlink
+from libos.fs.node import Attributes, Cache, Caller, Change, Directory, File, Handle, Node, Symlink, Wake
 
 
 class Layered(Node):
@@ -132,6 +132,11 @@ class LayeredHandle(Handle):
         self.inner = inner
         self.flags = flags
         self.direct = inner.direct or node.stack.direct(flags)
+        self.seekable = inner.seekable
+
+    def poll(self, wake: Wake | None) -> int:
+        """What the inner handle says: a layer refuses, and does not wait for data."""
+        return self.inner.poll(wake)
 
     async def read(self, offset: int, size: int) -> bytes:
         stack, inner = self.node.stack, self.inner

@@ -14,6 +14,7 @@ import trio.testing
 from mounting import mounted
 from serving import opened, tree
 
+from libos.fs.layers import read_only
 from libos.fs.node import Caller, refusal
 from libos.fs.stream import Flow, stream
 from libos.fs.synthetic import text
@@ -382,6 +383,26 @@ asyncio.run(main())
         await one.send.aclose()
         assert await program.stdout.receive_some() == b"0 b''\n"
         assert await program.wait() == 0
+        await program.close()
+
+
+async def test_layers_let_a_stream_be_waited_for() -> None:
+    source = Source()
+    code = """
+import select
+fd = os.open("events", os.O_RDONLY)
+print(select.select([fd], [], [], 0)[0], flush=True)
+print(select.select([fd], [], [], 60)[0] == [fd], os.read(fd, 10), flush=True)
+try: os.lseek(fd, 0, 0)
+except OSError as error: print(error.errno)
+"""
+    async with mounted({"w": read_only(tree(events=stream(source.generate)))}) as mount:
+        program = await mount.start("python3", "-c", "import os" + code, directory="w")
+        assert await program.stdout.receive_some() == b"[]\n"
+        source.send.send_nowait("x")
+        assert await program.wait() == 0
+        out = b"".join([chunk async for chunk in program.stdout])
+        assert out == b"True b'x'\n29\n"
         await program.close()
 
 
