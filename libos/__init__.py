@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from libos.app import App, ExitStatus, Process
+    from libos.asking import Asked, OnAsk
     from libos.errors import (
         CommandError,
         CommandNotFoundError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "App": "libos.app",
+    "Asked": "libos.asking",
     "Change": "libos.kept",
     "Changes": "libos.kept",
     "ChangesError": "libos.kept",
@@ -45,6 +47,7 @@ _HOMES = {
     "Manifest": "libos.manifest",
     "ManifestError": "libos.errors",
     "NothingMatchesError": "libos.kept",
+    "OnAsk": "libos.asking",
     "Process": "libos.app",
     "Supervisor": "libos.supervisor",
     "SupervisorError": "libos.errors",
@@ -60,6 +63,7 @@ _HOMES = {
 
 __all__ = [
     "App",
+    "Asked",
     "Change",
     "Changes",
     "ChangesError",
@@ -75,6 +79,7 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "NothingMatchesError",
+    "OnAsk",
     "Process",
     "Supervisor",
     "SupervisorError",
