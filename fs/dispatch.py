@@ -77,6 +77,13 @@ class Dispatch(ABC):
 
     def enter(self, parent: AnyInode, name: bytes, node: object) -> Any:
         """The entry for a node found or made at a name; the kernel holds it once more."""
+        child = parent.names.get(name)
+        if child is not None and child.node is node and child.told is not None:
+            attributes, cache, entry = child.told
+            if attributes is child.node.known() and cache is child.node.cache:
+                child.lookups += 1
+                entry.entry_timeout = parent.node.cache.entry
+                return entry
         if not isinstance(node, Node):
             raise TypeError(f"not a node at {name!r}: {type(node).__name__}")
         world = parent.world if parent.number != ROOT else self.root.attachments[name]

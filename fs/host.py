@@ -13,8 +13,9 @@ Rules:
   extended attributes than user.* are not there.
 - What stands on a file system whose content depends on who opens it (proc, sysfs, cgroup …) is EACCES: it
   would be opened by the server.
-- Names are never cached, since the host may change them; attributes for a tenth of a second where nothing
-  changed lately; content as long as size and time of change stay.
+- Names and attributes are kept while the host's changes are told (libos.fs.host_watch); else names never,
+  and attributes for a tenth of a second where nothing changed lately. Content stays as long as size and time
+  of change do.
 - Calls run on the trio thread, as the page cache answers them; fsync runs in a worker thread. A tree on a
   slow network file system holds up the server: lower it instead.
 """
@@ -24,11 +25,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
 
+from libos.fs.descriptors import Key
 from libos.fs.host_files import HostFile, HostHandle, HostLink, sync
-from libos.fs.host_nodes import RESOLVE, HostNode, one_name, open_path
+from libos.fs.host_nodes import KEPT, KEPT_NAMES, LIVELY, RESOLVE, HostNode, one_name, open_path
 from libos.fs.host_shared import Tree
-from libos.fs.node import Caller, Directory, Handle, Node, refusal
+from libos.fs.host_watch import KEEP
+from libos.fs.node import Attributes, Caller, Changed, Directory, Handle, Node, refusal
 from libos.kernel import files, mounts
 
 # Flags with which a new file is opened besides those of the app.
@@ -38,11 +45,92 @@ NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 class HostDirectory(HostNode, Directory):
     """A directory of the host."""
 
+    def __init__(self, tree: Tree, key: Key, parent: HostNode | None, name: bytes, kind: int) -> None:
+        super().__init__(tree, key, parent, name, kind)
+        # Where its names lead, as far as the kernel was told while it is watched.
+        self._children: dict[bytes, weakref.ref[HostNode]] = {}
+        # What was listed while the kernel kept these attributes of the directory.
+        self._names: list[bytes] = []
+        self._names_of: os.stat_result | None = None
+
+    def __del__(self) -> None:
+        if self.watch_number:
+            self.tree.watches.drop(self.watch_number)
+        super().__del__()
+
     # --- looking
 
     async def walk(self, name: bytes) -> Node:
-        with self.tree:
+        with self.tree as tree:
+            child = self.at_hand()(name)
+            if child is not None:
+                return child
+            self._be_watched()
             return self._node(name)
+
+    def at_hand(self) -> Callable[[bytes], Node | None]:
+        self.tree.watches.drain()
+        children, old = self._children, time.monotonic() - KEEP
+
+        def child(name: bytes) -> Node | None:
+            reference = children.get(name)
+            node = reference() if reference is not None else None
+            return node if node is not None and node.kept is not None and node.kept_at > old else None
+
+        return child
+
+    def show(self, found: os.stat_result) -> Attributes:
+        shown = super().show(found)
+        if self.watch_number and self.tree.tells(self.key):
+            # Its names are kept, however young it is; what it shows of itself, as its age is.
+            self.cache = KEPT_NAMES if self.cache is KEPT else replace(self.cache, entry=KEEP)
+        return shown
+
+    def is_watched(self, found: os.stat_result) -> bool:
+        """By its own watch, and its parent's for its name."""
+        return self.watch_number > 0
+
+    def _be_watched(self) -> None:
+        """Watches it once it has been quiet."""
+        if self.watch_number or self.cache is LIVELY or not self.tree.tells(self.key):
+            return
+        if self.tree.watches.add(self):
+            self.show(os.fstat(self.fd()))
+
+    def not_watched(self) -> None:
+        """Its watch is gone."""
+        self.watch_number = 0
+        self.cache = LIVELY
+
+    def known_child(self, name: bytes) -> HostNode | None:
+        """What the kernel believes a name leads to."""
+        reference = self._children.get(name)
+        return None if reference is None else reference()
+
+    def _leads(self, name: bytes, node: HostNode) -> None:
+        """A name leads to a node, and the kernel will be told so."""
+        if self.watch_number:
+            self._children[name] = weakref.ref(node)
+
+    def known_names(self) -> list[bytes]:
+        """All names of which the kernel believes something."""
+        return list(self._children)
+
+    def forget_child(self, name: bytes) -> None:
+        """A name leads elsewhere now, or may."""
+        self._children.pop(name, None)
+        self.kept = None
+
+    def still_leads(self, name: bytes, child: HostNode) -> bool:
+        """Whether a name leads to a file."""
+        try:
+            found = os.stat(name, dir_fd=self.fd(), follow_symlinks=False)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == child.key
+
+    def watch(self, changed: Changed) -> None:
+        self.tree.watches.listen(self, changed)
 
     def _node(self, name: bytes) -> HostNode:
         """The node of a name. Opened first and looked at then: as the kernel lets go of what it does not
@@ -70,11 +158,18 @@ class HostDirectory(HostNode, Directory):
             node.parent, node.name = self, name
         tree.descriptors.put(key, fd)
         node.looked_at(found)
+        self._leads(name, node)
         return node
 
     async def readdir(self) -> list[bytes]:
+        self.tree.watches.drain()
+        if self._names_of is not None and self._names_of is self.kept and self.is_fresh():
+            return self._names
         with self.tree:
-            return os.listdir(os.fsencode(self.proc_path()))
+            self._be_watched()
+            # Of the same moment, or older: an event that comes between makes both void.
+            self._names_of, self._names = self.kept, os.listdir(os.fsencode(self.proc_path()))
+            return self._names
 
     # --- making
 
@@ -82,6 +177,7 @@ class HostDirectory(HostNode, Directory):
         with self.tree as tree:
             tree.require_writable()
             tree.require_room()
+            self.forget_child(name)
             access = flags & (os.O_ACCMODE | os.O_APPEND | os.O_SYNC | os.O_DSYNC)
             fd = mounts.open_beneath(self.fd(), one_name(name), NEW | access, RESOLVE, mode & 0o777)
             os.fchmod(fd, mode & 0o777)
@@ -92,6 +188,7 @@ class HostDirectory(HostNode, Directory):
     async def mkdir(self, name: bytes, mode: int, caller: Caller) -> Node:
         with self.tree as tree:
             tree.require_writable()
+            self.forget_child(name)
             os.mkdir(one_name(name), mode & 0o777, dir_fd=self.fd())
             node = self._node(name)
             node.found = None
@@ -101,6 +198,7 @@ class HostDirectory(HostNode, Directory):
     async def symlink(self, name: bytes, target: bytes, caller: Caller) -> Node:
         with self.tree as tree:
             tree.require_writable()
+            self.forget_child(name)
             os.symlink(target, one_name(name), dir_fd=self.fd())
             return self._node(name)
 
@@ -109,6 +207,7 @@ class HostDirectory(HostNode, Directory):
             tree.require_writable()
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK):
                 raise refusal(errno.EPERM, name)
+            self.forget_child(name)
             os.mknod(one_name(name), mode & ~0o7000, dir_fd=self.fd())
             node = self._node(name)
             node.found = None
@@ -122,7 +221,10 @@ class HostDirectory(HostNode, Directory):
             tree.require_writable()
             if node.kind == stat.S_IFDIR or os.fstat(node.fd()).st_uid != tree.owner[0]:
                 raise refusal(errno.EPERM, name)
+            self.forget_child(name)
+            node.kept = None
             os.link(node.proc_path(), one_name(name), dst_dir_fd=self.fd(), follow_symlinks=True)
+            self._leads(name, node)
 
     # --- removing and moving
 
@@ -141,9 +243,12 @@ class HostDirectory(HostNode, Directory):
         try:
             found = os.stat(one_name(name), dir_fd=self.fd(), follow_symlinks=False)
         except FileNotFoundError:
+            self.forget_child(name)
             return None
         node = self.tree.held((found.st_dev, found.st_ino))
+        self.forget_child(name)
         if node is not None:
+            node.kept = None
             node.fd()
             self.tree.descriptors.pin(node.key)
         return node
@@ -159,8 +264,10 @@ class HostDirectory(HostNode, Directory):
             files.rename(self.fd(), name, parent.fd(), new_name, flags)
             if moved is not None:
                 moved.parent, moved.name = parent, new_name
+                parent._leads(new_name, moved)
             if replaced is not None and flags & files.RENAME_EXCHANGE:
                 replaced.parent, replaced.name = self, name
+                self._leads(name, replaced)
 
     async def fsync(self, *, data_only: bool) -> None:
         with self.tree:
@@ -209,4 +316,5 @@ class HostTree(HostDirectory):
 
     def close(self) -> None:
         """Closes all descriptors but those of open handles; the nodes answer ESTALE from now on."""
+        self.tree.watches.close()
         self.tree.descriptors.close()

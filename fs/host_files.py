@@ -22,6 +22,10 @@ class HostFile(HostNode, File):
         super().__init__(tree, key, parent, name, kind)
         self.writers: list[HostHandle] = []
 
+    def is_watched(self, found: os.stat_result) -> bool:
+        """Not while somebody here writes: what the kernel knows then is newer than any event."""
+        return not self.writers and super().is_watched(found)
+
     def truncate(self, size: int) -> None:
         """By a descriptor open for writing where there is one: its right does not depend on the mode of
         now."""
@@ -50,6 +54,8 @@ class HostFile(HostNode, File):
             if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
                 tree.require_writable()
             tree.require_room()
+            if flags & os.O_TRUNC:
+                self.kept = None
             own = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
             return HostHandle(self, os.open(self.proc_path(), flags & PASSED | own), flags)
 
@@ -64,6 +70,7 @@ class HostHandle(Handle):
         TOTAL.opened += 1
         if flags & os.O_ACCMODE != os.O_RDONLY:
             file.writers.append(self)
+            file.kept = None
 
     async def read(self, offset: int, size: int) -> bytes:
         data = os.pread(self.fd, size, offset)

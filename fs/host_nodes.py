@@ -16,6 +16,7 @@ import trio
 
 from libos.fs.descriptors import Key
 from libos.fs.host_shared import PRIVILEGE, Tree
+from libos.fs.host_watch import KEEP
 from libos.fs.node import Attributes, Cache, Change, Node, refusal
 from libos.kernel import mounts
 
@@ -26,10 +27,12 @@ RESOLVE = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_MAGICLINKS | mounts.RESOLVE
 LEASE_TICK = 0.05
 # What the kernel may believe of a file of the host: nothing, unless it is quiet (unchanged for QUIET_AGE);
 # then, for a tenth of a second, the attributes. A program that reads on would otherwise ask for the size at
-# each read(2). Names are asked for each time, and bring new attributes, so only who works by a descriptor
-# sees this delay.
+# each read(2).
 LIVELY = Cache(content=True)
 QUIET = Cache(attributes=0.1, content=True)
+# What is watched: see libos.fs.host_watch.
+KEPT = Cache(attributes=KEEP, content=True)
+KEPT_NAMES = Cache(entry=KEEP, attributes=KEEP, content=True)
 # Nanoseconds: what git calls racy is a second; file systems with coarse times have two (FAT).
 QUIET_AGE = 2_000_000_000
 
@@ -41,6 +44,8 @@ class HostNode(Node):
     # The host may change anything at any moment, so each use asks again; but content that did not change
     # stays.
     cache = Cache(content=True)
+    # Of a directory: its watch; 0 where there is none.
+    watch_number = 0
 
     def __init__(self, tree: Tree, key: Key, parent: HostNode | None, name: bytes, kind: int) -> None:
         self.tree = tree
@@ -50,6 +55,10 @@ class HostNode(Node):
         self.kind = kind
         self.found: os.stat_result | None = None
         self.turn = 0
+        # What the kernel was told to keep, when it was seen (time.monotonic), and in which form it was told.
+        self.kept: os.stat_result | None = None
+        self.kept_at = 0.0
+        self.shown: Attributes | None = None
 
     def __del__(self) -> None:
         if self.tree.let_go(self):
@@ -109,14 +118,24 @@ class HostNode(Node):
         return f"/proc/self/fd/{self.fd()}"
 
     def known(self) -> Attributes:
+        if self.is_fresh():
+            assert self.shown is not None
+            return self.shown
         found, self.found = self.found, None
         if found is not None and self.tree.turns == self.turn:
             return self.show(found)
         with self.tree:
             return self.show(os.fstat(self.fd()))
 
+    def is_fresh(self) -> bool:
+        """Whether what was last told is true after all events that were dealt with."""
+        return self.kept is not None and time.monotonic() - self.kept_at < KEEP
+
     async def stat(self) -> Attributes:
         with self.tree:
+            self.tree.watches.drain()
+            if self.is_fresh() and self.shown is not None:
+                return self.shown
             return self.show(os.fstat(self.fd()))
 
     def looked_at(self, found: os.stat_result) -> None:
@@ -125,11 +144,37 @@ class HostNode(Node):
 
     def show(self, found: os.stat_result) -> Attributes:
         """Its attributes, and how long they may be believed."""
+        self.shown = self.tree.attributes(found)
         age = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns)
-        self.cache = QUIET if age > QUIET_AGE else LIVELY
-        return self.tree.attributes(found)
+        if age <= QUIET_AGE:
+            self.cache, self.kept = LIVELY, None
+        elif self.is_watched(found):
+            self.cache, self.kept, self.kept_at = KEPT, found, time.monotonic()
+        else:
+            self.cache, self.kept = QUIET, None
+        return self.shown
+
+    def is_watched(self, found: os.stat_result) -> bool:
+        """Whether every change of its attributes will be told."""
+        parent = self.parent
+        return found.st_nlink == 1 and parent is not None and parent.watch_number > 0
+
+    def differs(self) -> bool:
+        """Whether the kernel keeps what is not so any more; said once."""
+        kept = self.kept
+        if kept is None:
+            return False
+        try:
+            now = os.fstat(self.fd())
+        except OSError:
+            now = None
+        if now is not None and _marks(now) == _marks(kept):
+            return False
+        self.kept = None
+        return True
 
     async def setattr(self, change: Change) -> Attributes:
+        self.kept = None
         while True:
             try:
                 return self._set(change)
@@ -143,6 +188,8 @@ class HostNode(Node):
             self._check_owner(change, found)
             if change.size is not None:
                 self.truncate(change.size)
+            if change.uid is not None or change.gid is not None:
+                self._chown(change, found)
             if change.mode is not None:
                 self._chmod(change.mode)
             if change.atime is not None or change.mtime is not None:
@@ -156,6 +203,12 @@ class HostNode(Node):
         now = self.tree.attributes(found)
         if change.uid not in (None, now.uid) or change.gid not in (None, now.gid):
             raise refusal(errno.EPERM)
+
+    def _chown(self, change: Change, found: os.stat_result) -> None:
+        """To whom it belongs already; that sets the time of change too: chown(2)."""
+        uid = -1 if change.uid is None else found.st_uid
+        gid = -1 if change.gid is None else found.st_gid
+        os.chown(self.proc_path(), uid, gid)
 
     def _chmod(self, mode: int) -> None:
         if self.kind == stat.S_IFLNK:
@@ -181,13 +234,20 @@ class HostNode(Node):
         _check_xattr(name)
         with self.tree as tree:
             tree.require_writable()
+            self.kept = None
             os.setxattr(self.proc_path(), name, value)
 
     async def removexattr(self, name: bytes) -> None:
         _check_xattr(name)
         with self.tree as tree:
             tree.require_writable()
+            self.kept = None
             os.removexattr(self.proc_path(), name)
+
+
+def _marks(found: os.stat_result) -> tuple[int, ...]:
+    """What a change of a file changes."""
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode, found.st_nlink)
 
 
 def _check_xattr(name: bytes) -> None:

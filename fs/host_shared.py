@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from libos.fs.descriptors import TOTAL, Descriptors, Key, default_capacity
+from libos.fs.host_watch import FILESYSTEMS, Watches
 from libos.fs.node import APP, NOBODY, Attributes, refusal
 from libos.kernel import files
 
@@ -36,11 +37,14 @@ class Tree:
     def __init__(self, writable: bool, owner: tuple[int, int], capacity: int | None) -> None:
         self.writable = writable
         self.owner = owner
+        self.watches = Watches()
         self.descriptors = Descriptors(default_capacity() if capacity is None else capacity)
         self.most_open = default_capacity() * 4
         self.open_files = 0
         # File systems (st_dev) that were looked at and are served.
         self._admitted: set[int] = set()
+        # Those of them whose changes inotify tells.
+        self._telling: set[int] = set()
         # Operations so far: what was seen in one is not believed in the next.
         self.turns = 0
         # Entries are taken out by __del__: half the price of a WeakValueDictionary.
@@ -68,9 +72,16 @@ class Tree:
     def admit(self, fd: int, found: os.stat_result) -> None:
         """EACCES for what stands on a file system that is not served."""
         if found.st_dev not in self._admitted:
-            if files.filesystem_type(fd) in SPECIAL:
+            kind = files.filesystem_type(fd)
+            if kind in SPECIAL:
                 raise refusal(errno.EACCES)
             self._admitted.add(found.st_dev)
+            if kind in FILESYSTEMS:
+                self._telling.add(found.st_dev)
+
+    def tells(self, key: Key) -> bool:
+        """Whether inotify tells all changes of the file system of an inode."""
+        return key[0] in self._telling
 
     def held(self, key: Key) -> HostNode | None:
         """The node of a file that somebody holds."""

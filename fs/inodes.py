@@ -11,9 +11,9 @@ Sync on purpose: no checkpoint between the table and the counts.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from libos.fs.node import Node
+from libos.fs.node import Attributes, Cache, Node
 
 # The number of the mount's root directory: FUSE_ROOT_ID in linux/fuse.h.
 ROOT = 1
@@ -24,7 +24,7 @@ World = TypeVar("World")
 class Inode(Generic[World]):
     """A node that the kernel knows by `number`; `parent` and `name` are where it was last found."""
 
-    __slots__ = ("lookups", "name", "names", "node", "number", "parent", "world")
+    __slots__ = ("lookups", "name", "names", "node", "number", "parent", "told", "world")
 
     def __init__(self, number: int, node: Node, world: World, parent: Inode[World] | None, name: bytes):
         self.number = number
@@ -33,6 +33,8 @@ class Inode(Generic[World]):
         self.parent = parent
         self.name = name
         self.lookups = 0
+        # Attributes, how they may be kept, and both in the protocol library's form: as they were last told.
+        self.told: tuple[Attributes | None, Cache, Any] | None = None
         self.names: dict[bytes, Inode[World]] = {}
 
     def path(self) -> bytes:

@@ -134,9 +134,11 @@ class MemoryNode(Node):
 
 
 def _check_xattr(name: bytes) -> None:
-    """Only attributes of users are kept: xattr(7)."""
+    """Only attributes of users are kept: xattr(7). EINVAL for the prefix alone."""
     if not name.startswith(b"user."):
         raise refusal(errno.ENOTSUP)
+    if name == b"user.":
+        raise refusal(errno.EINVAL)
 
 
 class MemoryFile(MemoryNode, File):

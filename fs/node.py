@@ -160,6 +160,10 @@ class Node:
         raise refusal(errno.ENOTSUP)
 
 
+def _not_at_hand(name: bytes) -> Node | None:
+    return None
+
+
 class Directory(Node):
     """Names that lead to nodes."""
 
@@ -170,6 +174,11 @@ class Directory(Node):
         as somebody holds it. A walk that waits holds up the other walks in this directory: better wait in
         stat or open."""
         raise refusal(errno.ENOENT, name)
+
+    def at_hand(self) -> Callable[[bytes], Node | None]:
+        """What gives the node of a name as `walk` would, where that is known without looking, else None: a
+        listing asks it first. Good until the next wait."""
+        return _not_at_hand
 
     async def readdir(self) -> list[bytes]:
         """All names, without "." and "..", in any order; readdir(3). A snapshot: later changes do not touch

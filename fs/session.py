@@ -19,7 +19,7 @@ from typing import Any
 import pyfuse3
 
 from libos.errors import SupervisorError
-from libos.fs.checks import checked_handle, checked_names
+from libos.fs.checks import DOTS, checked_handle, checked_names
 from libos.fs.describing import Describing
 from libos.fs.dispatch import AnyInode, caller_of, directory_of, handle_of, on_inode, on_open
 from libos.fs.eager import eager_trio
@@ -46,8 +46,13 @@ class Operations(Naming, Describing, pyfuse3.Operations):
         self.ready.set()
 
     def entry(self, inode: AnyInode, attributes: Attributes | None) -> pyfuse3.EntryAttributes:
-        entry = pyfuse3.EntryAttributes()
         node = inode.node
+        cache = node.cache
+        told = inode.told
+        if told is not None and told[0] is attributes and told[1] is cache:
+            ready: pyfuse3.EntryAttributes = told[2]
+            return ready
+        entry = pyfuse3.EntryAttributes()
         entry.st_ino = inode.number
         if attributes is None:
             entry.attr_timeout = 0
@@ -58,7 +63,7 @@ class Operations(Naming, Describing, pyfuse3.Operations):
         if stat.S_IFMT(attributes.mode) != node.kind or not 0 <= attributes.size < 1 << 63:
             shown = f"mode {attributes.mode:#o} and size {attributes.size}"
             raise ValueError(f"{shown} for a node of kind {node.kind:#o}")
-        entry.attr_timeout = node.cache.attributes
+        entry.attr_timeout = cache.attributes
         entry.st_mode = attributes.mode
         entry.st_nlink = attributes.links
         entry.st_uid = attributes.uid
@@ -70,6 +75,8 @@ class Operations(Naming, Describing, pyfuse3.Operations):
         entry.st_atime_ns = attributes.atime
         entry.st_mtime_ns = attributes.mtime
         entry.st_ctime_ns = attributes.ctime
+        if cache.attributes:
+            inode.told = attributes, cache, entry
         return entry
 
     # --- open files
@@ -150,26 +157,24 @@ class Operations(Naming, Describing, pyfuse3.Operations):
 
     @on_open
     async def readdir(self, opened: Open, start_id: int, token: pyfuse3.ReaddirToken) -> None:
+        inode, directory = opened.inode, directory_of(opened.inode)
         if start_id == 0:
-            opened.names = checked_names(await directory_of(opened.inode).readdir())
+            opened.names = checked_names(await directory.readdir())
+        at_hand = directory.at_hand()
         for index in range(start_id, len(opened.names)):
-            if not await self._emit(opened.inode, opened.names[index], token, index + 1):
+            name = opened.names[index]
+            if index < len(DOTS):
+                if not pyfuse3.readdir_reply(token, name, self.entry(_dots(inode, name), None), index + 1):
+                    return
+                continue
+            try:
+                node = at_hand(name) or await directory.walk(name)
+            except OSError:
+                continue  # it went away, or cannot be looked at: not part of this listing
+            entry = self.enter(inode, name, node)
+            if not pyfuse3.readdir_reply(token, name, entry, index + 1):
+                self.inodes.forget(entry.st_ino, 1)
                 return
-
-    async def _emit(self, inode: AnyInode, name: bytes, token: pyfuse3.ReaddirToken, next_id: int) -> bool:
-        """Adds one name to a listing; False when it is full."""
-        if name in (b".", b".."):
-            dots = self.entry(_dots(inode, name), None)
-            return pyfuse3.readdir_reply(token, name, dots, next_id)
-        try:
-            node = await directory_of(inode).walk(name)
-        except OSError:
-            return True  # it went away, or cannot be looked at: not part of this listing
-        entry = self.enter(inode, name, node)
-        taken = pyfuse3.readdir_reply(token, name, entry, next_id)
-        if not taken:
-            self.inodes.forget(entry.st_ino, 1)
-        return taken
 
     @on_open
     async def fsyncdir(self, opened: Open, datasync: bool) -> None:

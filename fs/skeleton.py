@@ -109,6 +109,8 @@ class Skeleton(Point):
         parent, name = self._parent(path)
         replaced = name in parent.children
         parent.put(name, node)
+        if isinstance(node, Directory):
+            node.watch(self._pass_on(path, parent, name, node))
         self._tell(path if replaced else parent.path, replaced)
 
     def placeholder(self, path: bytes, directory: bool) -> None:
@@ -156,6 +158,15 @@ class Skeleton(Point):
                 raise NotADirectoryError(errno.ENOTDIR, "not a directory of the skeleton", path)
             here = below
         return here, names[-1]
+
+    def _pass_on(self, at: bytes, parent: Point, name: bytes, node: Node) -> Changed:
+        """Tells of the changes of a tree for as long as it is attached."""
+
+        def changed(path: bytes, gone: bool) -> None:
+            if parent.children.get(name) is node:
+                self._tell(at + b"/" + path if path else at, gone)
+
+        return changed
 
     def _tell(self, path: bytes, gone: bool) -> None:
         for changed in self._listeners:
