@@ -55,6 +55,7 @@ class Building:
         self.changed_directory = False
         self._look = look
         self._log: list[Mount] = []
+        self._left_out: set[int] = set()  # the mounts of the log that are optional and absent
         self._table = Table(look)
         self._taken = False  # something was unmounted: the log alone does not tell what is left
 
@@ -96,27 +97,28 @@ class Building:
 
     def _mount(self, mount: Mount) -> None:
         saved = dict(self._table.places)
-        self._table.mount(mount)
+        if not self._table.mount(mount):
+            self._left_out.add(len(self._log))
         self._log.append(mount)
         if self._taken:
             self._check(saved, undo_log=True)
 
     def _lay(self, operation: Lay) -> None:
         at = absolute(operation.old, self.directory)
-        last = next((mount for mount in reversed(self._log) if mount.at == at), None)
-        if last is None or at not in self._table.places:
+        numbers = [number for number, mount in enumerate(self._log) if mount.at == at]
+        if not numbers or (at not in self._table.places and numbers[-1] not in self._left_out):
             raise NotMountedError(
                 f'nothing is mounted at "{at}" that a layer could lie over: mount it before'
             )
+        number = numbers[-1]  # a mount's number is its place in the log
+        last = self._log[number]
         if operation.layer is None:
             laid = replace(last, revocable=True)
         else:
             laid = replace(last, layers=(*last.layers, operation.layer))
-        index = len(self._log) - 1 - self._log[::-1].index(last)
-        self._log[index] = laid
-        number = index  # a mount's number is its place in the log
+        self._log[number] = laid
         self._table.places = {
-            place: tuple(_relaid(each, number, laid) for each in elements)
+            place: tuple(_relaid(each, number, laid, place) for each in elements)
             for place, elements in self._table.places.items()
         }
 
@@ -153,11 +155,11 @@ class Building:
         self.directory, self.changed_directory = path, True
 
 
-def _relaid(element: Element, number: int, mount: Mount) -> Element:
-    """An element after a layer was laid over the mount of a number, which it shows or was bound by."""
+def _relaid(element: Element, number: int, mount: Mount, place: str) -> Element:
+    """An element of a place after a layer was laid over a mount, which it shows or was bound by."""
     if element.number == number:
         return replace(element, mount=mount, revocable=element.revocable or mount.revocable)
-    if element.joined == number:
+    if element.joined == number and place == mount.at:
         return replace(element, over=mount.layers, revocable=element.revocable or mount.revocable)
     return element
 

@@ -119,7 +119,8 @@ class Mount:
     `at` is absolute and clean. With `optional`, a source that the host does not have is left out instead of
     being an error. In a union what is new is made in the first element that is `creatable` and not
     read-only. `layers` lie over the source, the first one nearest to it. A `revocable` mount is served, so
-    that taking it back fails what is open of it too. `origin` says where the mount was asked for
+    that taking it back fails what is open of it too. A `replaceable` file may be replaced by renaming
+    another one over it. `origin` says where the mount was asked for
     ("agent.toml:12:1", "profile base", "-v ./a:/b"); it takes no part in comparisons, so the same mount from
     two files is equal.
     """
@@ -132,6 +133,7 @@ class Mount:
     layers: tuple[Layer, ...] = ()
     revocable: bool = False
     creatable: bool = True
+    replaceable: bool = False
     origin: str = field(default="", compare=False)
 
 

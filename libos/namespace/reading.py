@@ -24,6 +24,8 @@ from libos.namespace.words import compat_words, strict_words
 _DEEPEST = 16
 # Wrong lines that are told; more would hide the first ones.
 _SHOWN = 50
+# Characters of one message.
+_LONGEST = 500
 
 # Gives the text of a file of an element (IncludeError, OSError).
 Open = Callable[[Element], str]
@@ -95,7 +97,7 @@ class _Reader:
             place = f"{name}:{number}" if name else f"line {number}"
             if not known:
                 self.first = type(error)
-            self.problems.append(f"{place}: {error}")
+            self.problems.append(_one_line(f"{place}: {error}"))
 
     def _apply(self, line: str, origin: str, depth: int) -> None:
         words = (compat_words if self._compat else strict_words)(line, self._variables)
@@ -117,3 +119,9 @@ class _Reader:
         except IncludeError as error:
             raise IncludeError(f'"{path}" cannot be read: {error}') from None
         self.file(text, path, depth + 1)
+
+
+def _one_line(text: str) -> str:
+    """The text without line breaks and other control characters (escaped), and cut where it is very long."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"

@@ -163,14 +163,14 @@ class Table:
 
     # --- mounting
 
-    def mount(self, mount: Mount) -> None:
-        """Mount what a value says: bind(2), mount(2). What is optional and absent is left out."""
+    def mount(self, mount: Mount) -> bool:
+        """Mount what a value says: bind(2), mount(2). What is optional and absent is left out: then False."""
         at = mount.at
         _check_place(at)
         elements = self._elements(mount)
         if elements is None:
             self.count += 1
-            return
+            return False
         standing = self._standing(at)
         if standing or mount.order is not Order.REPLACE:
             self._check_kinds(mount, elements, standing)
@@ -180,6 +180,7 @@ class Table:
             both = (elements, standing) if mount.order is Order.BEFORE else (standing, elements)
             self.places[at] = both[0] + both[1]
         self.count += 1
+        return True
 
     def _check_kinds(self, mount: Mount, elements: Elements, standing: Elements) -> None:
         at, kind, old_kind = mount.at, self.kind(elements), self.kind(standing)
