@@ -85,6 +85,7 @@ def _mount(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> Mou
         order=Order(raw.get("order", "replace")),
         layers=layers(raw),
         revocable=raw.get("revocable", False),
+        replaceable=raw.get("replaceable", False),
         origin=origin(("mount", index)),
     )
 

@@ -26,6 +26,8 @@ from libos.namespace import HostSource, Mode, Mount
 T = TypeVar("T")
 
 _MODES = {"ro": Mode.READ_ONLY, "rw": Mode.READ_WRITE, "cow": Mode.COPY_ON_WRITE}
+# Read-write, and a rename over the file replaces it.
+_REPLACE = "replace"
 
 
 def from_options(
@@ -50,7 +52,7 @@ def from_options(
     """The manifest that a command line asks for.
 
     `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base.
-    `mounts` are SRC:AT[:ro|rw|cow]; `environment` NAME=VALUE, or NAME to pass on the value in `environ`
+    `mounts` are SRC:AT[:ro|rw|cow|replace]; `environment` NAME=VALUE, or NAME for the value in `environ`
     (the caller's unless given); `dials` dial(2) addresses; `publish` [IP:]PORT:PORT, outside then inside, or
     PORT for both; `include` as in a manifest file; `time` seconds or "10min"; `namespace` a file of
     namespace(6) whose mounts take the place of the manifest's, read as `namespace_mode` says. `base` is the
@@ -110,12 +112,13 @@ class _Options:
 
     def mount(self, text: str) -> Mount:
         """A mount as -v says it. ValueError too for a source that is not there: it is never created."""
-        source, at, mode = split_mount(text)
+        replaceable = text.endswith(f":{_REPLACE}")
+        source, at, mode = split_mount(f"{text.removesuffix(_REPLACE)}rw" if replaceable else text)
         path = absolute(values.host_path(source), self.base)
         message = absent(path)
         if message is not None:
             raise ValueError(message)
-        return Mount(values.place(at), HostSource(path), mode, origin=f"-v {text}")
+        return Mount(values.place(at), HostSource(path), mode, replaceable=replaceable, origin=f"-v {text}")
 
 
 def split_mount(text: str) -> tuple[str, str, Mode]:
@@ -124,7 +127,7 @@ def split_mount(text: str) -> tuple[str, str, Mode]:
     head, colon, last = text.rpartition(":")
     if colon and not last.startswith("/") and ":" in head:
         if last not in _MODES:
-            raise ValueError(f'"{last}" is no mode: write ro, rw or cow, as SRC:AT:cow')
+            raise ValueError(f'"{last}" is no mode: write ro, rw, cow or replace, as SRC:AT:cow')
         rest, mode = head, _MODES[last]
     source, colon, at = rest.rpartition(":")
     if not colon or not source or not at:

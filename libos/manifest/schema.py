@@ -111,6 +111,10 @@ class MountTable(Table):
     fault: FaultTable = Field(
         default_factory=unwritten, description="Errors and delays, to see how a program behaves."
     )
+    replaceable: bool = Field(
+        False,
+        description="Let a read-write file be replaced by renaming another one over it, as editors do.",
+    )
     revocable: bool = Field(
         False, description="Serve it, so that taking it back fails what is open of it too."
     )

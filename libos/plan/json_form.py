@@ -52,6 +52,7 @@ def _served(served: Served) -> dict[str, Any]:
         "source": source_json(served.source),
         "writable": served.writable,
         "copy_on_write": served.copy_on_write,
+        "replaceable": served.replaceable,
         "layers": [{"layer": type(each).__name__.lower(), **asdict(each)} for each in served.layers],
         "slot": served.slot,
         "elements": [_part(part) for part in served.elements],

@@ -57,6 +57,8 @@ def why_served(mount: Mount) -> str:
     """The reason for which no kernel mount gives what is asked for."""
     if mount.layers:
         return f"{', '.join(type(each).__name__.lower() for each in mount.layers)}: no kernel mount does that"
+    if mount.replaceable:
+        return "replaceable: a rename over it replaces the host's file; what is made beside it is in memory"
     if mount.revocable:
         return "revocable: what is open of it fails when it is taken back"
     if isinstance(mount.source, FunctionSource):

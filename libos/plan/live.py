@@ -40,6 +40,11 @@ def lower_one(
             lowering.place(each)  # what does not stand above it has no say
     lowering.problems.clear()  # what was mounted stays, whatever became of its source on the host
     steps, served, points = len(lowering.steps), len(lowering.served), len(lowering.points)
+    if mount.replaceable:
+        raise ManifestError(
+            f'"{mount.at}" cannot become replaceable while the app runs: say so in its manifest, '
+            "or mount the file's folder"
+        )
     lowering.place(mount)
     if lowering.problems:
         raise error(lowering.problems)

@@ -43,6 +43,7 @@ from libos.plan.memory import memory_mode
 from libos.plan.model import Bind, BindServed, Overlay, Plan, Served, Step, Tmpfs
 from libos.plan.network import addresses, network_problems
 from libos.plan.points import Placed, point_below
+from libos.plan.replacing import not_replaceable
 
 # What the supervisor writes into every world unless the manifest mounts something there.
 _WORLD_FILES = (
@@ -181,7 +182,10 @@ class Lowering(Joining):
         if isinstance(mount.source, BoundSource):
             self.rebind(mount, mount.source.path, directory, below=below, make_point=make_point)
             return
-        lowered = not (self.serve_all or mount.layers or mount.revocable)
+        if mount.replaceable and (why := not_replaceable(mount, directory, below=below)):
+            self.problem(mount, why)
+            return
+        lowered = not (self.serve_all or mount.layers or mount.revocable or mount.replaceable)
         if isinstance(mount.source, MemorySource) and lowered:
             step = Tmpfs(at, mount.source.size, memory_mode(at), make_point)
             self.line(mount, "tmpfs", "empty and writable, in memory; ends with the world")
@@ -208,6 +212,7 @@ class Lowering(Joining):
             writable=mount.mode is not Mode.READ_ONLY,
             copy_on_write=mount.mode is Mode.COPY_ON_WRITE,
             layers=mount.layers,
+            replaceable=mount.replaceable,
             revocable=mount.revocable,
         )
         over = self.stands_at_or_below(mount.at)

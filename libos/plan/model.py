@@ -37,8 +37,8 @@ class Bind:
 
 @dataclass(frozen=True)
 class Overlay:
-    """A directory of the host under an overlay. The upper layer is in memory and ends with the world, or, where
-    it is kept, in the folder `changes`."""
+    """A directory of the host under an overlay. The upper layer is in memory and ends with the world, or,
+    where it is kept, in the folder `changes`."""
 
     at: str
     lower: str
@@ -96,6 +96,7 @@ class Served:
     changes: str | None = None
     elements: tuple[Part, ...] = ()  # of a union, in order; the source then is this place itself
     share: int | None = None  # all that have one number are served by one node
+    replaceable: bool = False  # a file of the host, in a directory of the skeleton
     revocable: bool = False  # layers can be laid over it while it is served
 
 

@@ -13,6 +13,7 @@ from libos.fs.skeleton import Skeleton
 from libos.namespace import WorldSource
 from libos.worlds.layering import Layering
 from libos.worlds.nodes import MakeOverlay, make_node
+from libos.worlds.replacing import Replacing
 from libos.worlds.steps import slot_name
 from libos.worlds.unions import Unions
 
@@ -58,11 +59,13 @@ class View:
         unions = Unions(
             lambda served: make_node(served, names, make_overlay, self._stack, self.layering), self.layering
         )
+        replacing = Replacing(skeleton, self._plan, self._on_absent)
         for path, is_directory in self._plan.points:
             skeleton.placeholder(path.encode(), is_directory)
         for served in self._plan.served:
             node = self._own_node(served) or await unions.node(served)
             self.nodes[served.at] = node
+            replacing.allow(served, node)
             if served.slot is None:
                 skeleton.attach(served.at.encode(), node)
             else:

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from scene import NAME, Scene, snapshot
 
 from libos.errors import ManifestError
 from libos.kept import ChangesError, ConflictError, NothingMatchesError, changes, faults, keep
+
+pytest_plugins = ["kept_scene"]
 
 
 def project(tmp_path: Path, **files: str) -> Path:
@@ -166,7 +169,7 @@ def test_what_may_not_be_read_is_committed_with_its_mode(state: Path, tmp_path: 
 
 # --- what changed meanwhile
 
-MEANWHILE = {
+MEANWHILE: dict[str, Callable[[Path], object]] = {
     "modified": lambda host: (host / "f").write_text("the host's\n"),
     "replaced by another of the same size": lambda host: (
         (host / "new").write_text("OLD\n"),

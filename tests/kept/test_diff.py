@@ -12,6 +12,8 @@ from scene import NAME, Scene, snapshot
 
 from libos.kept import changes, keep
 
+pytest_plugins = ["kept_scene"]
+
 
 def test_each_change_has_its_letter_and_both_sides(scene: Scene) -> None:
     found = {each.path.removeprefix("/work/"): each for each in changes(NAME)}

@@ -13,6 +13,8 @@ from scene import NAME, Scene, Snapshot, snapshot
 
 from libos.kept import ChangesError, changes, faults
 
+pytest_plugins = ["kept_scene"]
+
 # More than the steps that any of these takes.
 LIMIT = 200
 

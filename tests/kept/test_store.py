@@ -14,6 +14,8 @@ from scene import NAME, Scene
 from libos.errors import ManifestError
 from libos.kept import ChangesError, changes, home, keep, names
 
+pytest_plugins = ["kept_scene"]
+
 
 def test_folders_are_private(scene: Scene, state: Path) -> None:
     for folder in (state / "libos", state / "libos/changes", state / "libos/changes/n"):

@@ -69,7 +69,7 @@ def test_mounts(text: str, source: str | None, at: str, mode: Mode, tmp_path: Pa
         (":/src", "write SRC:AT or SRC:AT:ro|rw|cow, as ./project:/work:cow"),
         ("/usr:", "write SRC:AT or SRC:AT:ro|rw|cow, as ./project:/work:cow"),
         ("/usr:src", '"src" is a relative path: write an absolute one, as "/src"'),
-        ("/usr:/x:wr", '"wr" is no mode: write ro, rw or cow, as SRC:AT:cow'),
+        ("/usr:/x:wr", '"wr" is no mode: write ro, rw, cow or replace, as SRC:AT:cow'),
         ("/usr:/", 'nothing can be mounted at "/": it shows what is mounted below; name a directory'),
         ("/no/such:/x", 'the host has no "/no/such": make it, or correct the path'),
         ("/usr:/x/../y", '"/x/../y" is not in its plain form: write "/y"'),

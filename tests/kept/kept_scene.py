@@ -1,4 +1,4 @@
-"""A state folder of the test's own, and a project that an app changes in every way there is."""
+"""Fixtures: a state folder of the test's own, and a project that an app changes in every way there is."""
 
 from __future__ import annotations
 
