@@ -171,12 +171,11 @@ def test_what_may_not_be_read_is_committed_with_its_mode(state: Path, tmp_path: 
 
 MEANWHILE: dict[str, Callable[[Path], object]] = {
     "modified": lambda host: (host / "f").write_text("the host's\n"),
-    "replaced by another of the same size": lambda host: (
-        (host / "new").write_text("OLD\n"),
-        (host / "new").rename(host / "f"),
+    "replaced by another of the same size": lambda host: subprocess.run(
+        ["sh", "-c", "echo OLD > new && mv new f"], cwd=host, check=True
     ),
     "deleted": lambda host: (host / "f").unlink(),
-    "a directory now": lambda host: ((host / "f").unlink(), (host / "f").mkdir()),
+    "a directory now": lambda host: subprocess.run(["sh", "-c", "rm f && mkdir f"], cwd=host, check=True),
 }
 
 

@@ -42,7 +42,7 @@ ONE = {
         [
             "2:1: a mount shows one of host, text, bytes, memory, bind: this one has none of them",
             '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, fault, '
-            "hide, host, memory, mode, only, optional, order, quota, revocable, text",
+            "hide, host, memory, mode, only, optional, order, quota, replaceable, revocable, text",
         ],
     ),
     "wrong_types": (

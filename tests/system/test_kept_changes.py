@@ -17,6 +17,8 @@ from libos import ManifestError, SupervisorError
 pytest_plugins = ["running"]
 pytestmark = pytest.mark.system
 
+EXAMPLE = Path(__file__).parent.parent.parent / "examples/undo/undo.py"
+
 CHANGING = """
 set -e
 echo new > changed; rm gone; mv old-name new-name
@@ -193,3 +195,14 @@ async def test_the_library_refuses_what_cannot_be_kept(supervisor: libos.Supervi
     with pytest.raises(SupervisorError, match="keep=NAME"):
         await app.changes()
     await app.wait()
+
+
+def test_the_example_commits_one_half_and_discards_the_other(as_user: Account) -> None:
+    done = as_user.run(as_user.python(str(EXAMPLE)))
+    assert done.returncode == 0, done.stderr
+    assert "  D  /work/shapes.py\n" in done.stdout
+    assert "+    if not values:\n+        return 0\n" in done.stdout
+    assert done.stdout.endswith(
+        "the project has now: README.txt shapes.py stats.py test_stats.py\nStatistics, in one small module.\n"
+    )
+    assert not (as_user.folder / ".local").exists()
