@@ -23,10 +23,9 @@ import trio
 
 from libos.fs.layers.answers import Answers
 from libos.fs.layers.layer import Call, Layer, Proceed
+from libos.fs.moving import RENAME_EXCHANGE
 from libos.fs.node import Cache, Directory, Handle, Node, Symlink, refusal
 
-# renameat2(2), linux/fs.h
-RENAME_EXCHANGE = 2
 # Seconds that an answer may take unless said: a person who sits at the terminal.
 TIMEOUT = 60.0
 

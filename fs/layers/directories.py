@@ -10,12 +10,11 @@ Rules:
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 
 from libos.fs.layers.nodes import Layered, LayeredHandle
+from libos.fs.moving import RENAME_EXCHANGE, rename
 from libos.fs.node import Caller, Changed, Directory, Handle, Node, refusal
-
-# renameat2(2), linux/fs.h
-RENAME_EXCHANGE = 2
 
 
 class LayeredDirectory(Layered, Directory):
@@ -37,6 +36,20 @@ class LayeredDirectory(Layered, Directory):
         if self.stack.hiding and self.stack.hides(self.below(name), isinstance(node, Directory)):
             raise refusal(errno.ENOENT, name)
         return node
+
+    def at_hand(self) -> Callable[[bytes], Node | None]:
+        stack = self.stack
+        if stack.revoked or self.absent() or stack.around("walk"):
+            return super().at_hand()
+        inner = self.inner.at_hand()
+
+        def found(name: bytes) -> Node | None:
+            node = inner(name)
+            if node is None or stack.hides(self.below(name), isinstance(node, Directory)):
+                return None
+            return stack.wrapper(node, self, name)
+
+        return found
 
     async def readdir(self) -> list[bytes]:
         self.stack.admit(self)
@@ -137,7 +150,7 @@ class LayeredDirectory(Layered, Directory):
             raise refusal(errno.EACCES, new_name)
         if replaced is not None and stack.hides(self.below(name), isinstance(replaced, Directory)):
             raise refusal(errno.EACCES, name)
-        await self.inner.rename(name, target.inner, new_name, flags)
+        await rename(self.inner, name, target.inner, new_name, flags)
         for moved, parent, at in ((node, target, new_name), (replaced, self, name)):
             wrapper = stack.held(moved) if moved is not None else None
             if wrapper is not None:

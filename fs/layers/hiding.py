@@ -20,10 +20,8 @@ import trio
 
 from libos.fs.layers.layer import Call, Layer, Proceed
 from libos.fs.layers.patterns import Patterns
+from libos.fs.moving import RENAME_EXCHANGE
 from libos.fs.node import Directory, refusal
-
-# renameat2(2), linux/fs.h
-RENAME_EXCHANGE = 2
 
 
 class Hide(Layer):

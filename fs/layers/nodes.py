@@ -7,12 +7,25 @@ Rules:
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterable
 
 from libos.fs.boundary import DEADLINE
 from libos.fs.layers.layer import Call
 from libos.fs.layers.stack import Stack, through
-from libos.fs.node import Attributes, Cache, Caller, Change, Directory, File, Handle, Node, Symlink, Wake
+from libos.fs.node import (
+    ALWAYS_READY,
+    Attributes,
+    Cache,
+    Caller,
+    Change,
+    Directory,
+    File,
+    Handle,
+    Node,
+    Symlink,
+    Wake,
+)
 
 
 class Layered(Node):
@@ -135,7 +148,12 @@ class LayeredHandle(Handle):
         self.seekable = inner.seekable
 
     def poll(self, wake: Wake | None) -> int:
-        """What the inner handle says: a layer refuses, and does not wait for data."""
+        """As the inner handle; after a revoke an error at once, of which who waits is told."""
+        stack = self.node.stack
+        if stack.revoked or self.node.absent():
+            return ALWAYS_READY | select.POLLERR
+        if wake is not None:
+            stack.wakes[self] = wake
         return self.inner.poll(wake)
 
     async def read(self, offset: int, size: int) -> bytes:
@@ -176,6 +194,7 @@ class LayeredHandle(Handle):
         try:
             await self.inner.close()
         finally:
+            self.node.stack.wakes.pop(self, None)
             self.node.stack.closed(self.inner)
 
 

@@ -23,10 +23,8 @@ import trio
 
 from libos.fs.layers.layer import Call, Layer, Proceed
 from libos.fs.layers.readonly import writes
+from libos.fs.moving import RENAME_EXCHANGE
 from libos.fs.node import Directory, Handle, Node, refusal
-
-# renameat2(2), linux/fs.h
-RENAME_EXCHANGE = 2
 
 MAKING = frozenset({"mkdir", "symlink", "mknod"})
 

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from libos.fs.layers.layer import ALL, Call, Layer, Proceed
-from libos.fs.node import Cache, Handle, Node, refusal
+from libos.fs.node import Cache, Handle, Node, Wake, refusal
 
 if TYPE_CHECKING:
     from libos.fs.layers.nodes import Layered
@@ -46,6 +46,8 @@ class Stack:
         self._own = list(layers)
         self._children: weakref.WeakSet[Stack] = weakref.WeakSet()
         self._wrappers: weakref.WeakValueDictionary[Node, Layered] = weakref.WeakValueDictionary()
+        # Who polls an open file of the tree, to be told of a revoke.
+        self.wakes: dict[Handle, Wake] = {}
         if parent is not None:
             parent._children.add(self)
         self._arrange()
@@ -94,6 +96,9 @@ class Stack:
         self.patience = max((layer.patience for layer in layers if layer.patience is not None), default=None)
         for child in self._children:
             child._arrange()
+        wakes, self.wakes = self.wakes, {}
+        for wake in wakes.values():
+            wake()
 
     # --- wrappers
 

@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from libos.fs.layers import layered
 from libos.fs.layers.asking import Answer, Ask, Question
-from libos.fs.node import Directory, File
+from libos.fs.node import Caller, Directory, File
 from libos.unwrap import unwrapped
 
 
@@ -143,7 +143,7 @@ async def test_a_thousand_questions_at_once() -> None:
     async def read(path: bytes) -> None:
         node = await tree.root.walk(path)
         assert isinstance(node, File)
-        handle = await node.open(os.O_RDONLY, tree.inside.files.caller)
+        handle = await node.open(os.O_RDONLY, Caller())
         seen.append(await handle.read(0, 9))
 
     async with trio.open_nursery() as nursery:
@@ -224,9 +224,9 @@ async def test_a_failed_open_gives_once_back() -> None:
     assert isinstance(node, File)
     inner.open = fail  # type: ignore[attr-defined]
     with refused(errno.ENFILE):
-        await node.open(os.O_RDONLY, tree.inside.files.caller)
+        await node.open(os.O_RDONLY, Caller())
     del inner.open  # type: ignore[attr-defined]
-    await node.open(os.O_RDONLY, tree.inside.files.caller)
+    await node.open(os.O_RDONLY, Caller())
 
 
 async def test_a_directory_is_not_asked_about() -> None:

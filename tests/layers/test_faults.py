@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
+from typing import Any
 
 import pytest
 import trio
@@ -30,15 +31,15 @@ async def errors_of(tree: Tree, paths: int = 20, turns: int = 10) -> dict[tuple[
     return failed
 
 
-async def faulty_tree(paths: int = 20, **settings: object) -> Tree:
-    tree = Tree(lambda node: layers.faulty(node, **settings))  # type: ignore[arg-type]
+async def faulty_tree(paths: int = 20, **settings: Any) -> Tree:
+    tree = Tree(lambda node: layers.faulty(node, **settings))
     for each in range(paths):
         await tree.outside.put(b"%d" % each, b"0123456789" * 10)
     return tree
 
 
 async def test_the_same_seed_gives_the_same_faults_and_another_one_others() -> None:
-    settings = {"rate": 0.3, "errors": ["EIO", "ENOSPC"]}
+    settings: dict[str, Any] = {"rate": 0.3, "errors": ["EIO", "ENOSPC"]}
     first = await errors_of(await faulty_tree(seed=7, **settings))
     assert first == await errors_of(await faulty_tree(seed=7, **settings))
     assert first != await errors_of(await faulty_tree(seed=8, **settings))
@@ -110,7 +111,7 @@ print(sorted(set(errors)), len(errors) - before > 5, min(lengths) < 100, max(len
 
 
 async def test_a_program_meets_each_fault_whatever_the_kernel_has_read() -> None:
-    faults = {"rate": 0.3, "short": 0.3, "errors": ["ENOSPC", "EIO"], "seed": 5}
+    faults: dict[str, Any] = {"rate": 0.3, "short": 0.3, "errors": ["ENOSPC", "EIO"], "seed": 5}
     tree = await faulty_tree(paths=1, patterns=["0"], **faults)
     async with mounted({"w": tree.root}) as mount:
         done = await mount.python(READING, directory="w")

@@ -137,7 +137,7 @@ async def test_writes_are_counted_by_what_was_taken() -> None:
 async def test_what_fails_is_not_counted_as_passed() -> None:
     tree, layer = counting(bytes_written=10)
     fd = await tree.inside.open(b"a", os.O_CREAT | os.O_RDWR)
-    tree.inner.budget.bytes_left = 0
+    tree.fill()
     with refused(errno.ENOSPC):
         await tree.inside.pwrite(fd, b"12345", 0)
     assert layer.totals()["bytes_written"] == 0
@@ -237,7 +237,7 @@ async def test_what_did_not_happen_is_given_back() -> None:
     tree = with_quota(100, 10)
     layer = await quota_over(tree)
     await tree.inside.put(b"a")
-    tree.inner.budget.bytes_left = 0
+    tree.fill()
     fd = await tree.inside.open(b"a", os.O_RDWR)
     with refused(errno.ENOSPC):
         await tree.inside.pwrite(fd, b"x" * 50, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from libos.fs import layers
 from libos.fs.layers.asking import Ask, Question
 from libos.fs.layers.hiding import Hide
 from libos.fs.layers.readonly import ReadOnly
+from libos.fs.node import APP, Attributes, Directory, Node, refusal
+from libos.fs.stream import stream
 
 GIGABYTE = 1 << 30
 
@@ -55,7 +58,8 @@ async def talking(mount: Mount, code: str) -> AsyncIterator[Talking]:
     try:
         yield Talking(program)
     finally:
-        await program.close()
+        with trio.move_on_after(5, shield=True):
+            await program.close()
 
 
 async def revoke(tree: Tree, mount: Mount) -> None:
@@ -177,6 +181,50 @@ async def test_layers_that_come_and_go_hold_at_once_whatever_the_kernel_keeps() 
         tree.stack.remove(read_only)
         await changed()
         assert await program.line() == "4 None"
+        assert await program.program.wait() == 0
+        assert mount.faults == []
+
+
+POLLING = """
+import select
+fd = os.open("stream", os.O_RDONLY)
+poll = select.poll()
+poll.register(fd, select.POLLIN)
+said([event for _, event in poll.poll()] == [select.POLLIN], os.read(fd, 9))
+said(len(poll.poll(0)))
+(_, event), = poll.poll()
+said(bool(event & select.POLLERR), tried(lambda: os.read(fd, 9)), tried(lambda: os.lseek(fd, 0, 0)))
+"""
+
+
+class One(Directory):
+    """A directory with one file."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def known(self) -> Attributes:
+        return Attributes(stat.S_IFDIR | 0o755, 0, 2, *APP)
+
+    async def walk(self, name: bytes) -> Node:
+        if name != b"stream":
+            raise refusal(errno.ENOENT)
+        return self.node
+
+
+async def test_who_polls_a_stream_is_told_of_the_revoke() -> None:
+    async def items() -> AsyncIterator[str]:
+        yield "item"
+        await trio.sleep_forever()
+
+    root = layers.hide(One(stream(items)), ["none"])
+    stack = layers.stack_of(root)
+    assert stack is not None
+    async with mounted({"w": root}) as mount, talking(mount, POLLING) as program:
+        assert await program.line() == "True b'item'"
+        assert await program.line() == "0"
+        stack.revoke()
+        assert await program.line() == "True EIO ESPIPE"
         assert await program.program.wait() == 0
         assert mount.faults == []
 

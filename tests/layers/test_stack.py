@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 import pytest
-from conformance.files import refused
+from conformance.files import Calls, NodeFiles, refused
 from layers.tree import Tree
 
 from libos.fs import layers
@@ -19,6 +19,7 @@ from libos.fs.layers.nodes import Layered
 from libos.fs.layers.readonly import ReadOnly
 from libos.fs.memory import memory_tree
 from libos.fs.node import APP, Caller, Directory, File
+from libos.fs.union import Element, Union
 
 
 class Seen(Layer):
@@ -43,7 +44,7 @@ async def test_the_same_node_is_the_same_wrapper_while_somebody_holds_it() -> No
     assert await tree.root.walk(b"b") is first
     inner = await tree.inner.walk(b"a")
     del first
-    tree.inside.files.open_files.clear()
+    tree.opened.open_files.clear()
     gc.collect()
     assert tree.stack.held(inner) is None
 
@@ -125,7 +126,7 @@ async def test_after_a_revoke_everything_is_eio_and_closing_still_closes() -> No
         lambda: tree.root.mkdir(b"d", 0o755, Caller()),
     ):
         with refused(errno.EIO):
-            await work()  # type: ignore[operator]
+            await work()
     await tree.inside.close(fd)
 
 
@@ -162,3 +163,51 @@ async def test_a_file_alone_can_be_layered() -> None:
     assert await (await alone.open(os.O_RDONLY, Caller())).read(0, 9) == b"text"
     with refused(errno.EROFS):
         await alone.open(os.O_WRONLY, Caller())
+
+
+async def test_layers_over_a_union_and_in_one() -> None:
+    first, second = Tree(layers.revocable), Tree(lambda node: layers.hide(node, ["*.pem"]))
+    await first.inside.mkdir(b"d")
+    await second.outside.put(b"a.pem")
+    await second.outside.put(b"b")
+    union = Union([Element(first.root), Element(second.root, creatable=True)])
+    root = layers.hide(union, ["c"])
+    files = Calls(NodeFiles(root))  # type: ignore[arg-type]
+    assert sorted(await files.listdir(b"")) == [b"b", b"d"]
+    await files.put(b"new", b"text")
+    assert await second.outside.get(b"new") == b"text"
+    await files.rename(b"new", b"newer", 0)
+    with refused(errno.EXDEV):
+        await files.rename(b"newer", b"d/newer", 0)
+    for name in (b"c", b"x.pem"):
+        with refused(errno.EACCES):
+            await files.put(name)
+    await files.mkdir(b"e")
+    await files.rename(b"newer", b"e/newest", 0)
+    assert await second.outside.get(b"e/newest") == b"text"
+    await files.rename(b"e/newest", b"back", 0)
+    assert await files.get(b"back") == b"text"
+
+
+async def test_what_is_at_hand_is_wrapped_and_never_hidden() -> None:
+    class AtHand(Directory):
+        """Knows its names without looking."""
+
+        def __init__(self, inner: Directory) -> None:
+            self.nodes = {b"a": inner, b"x": inner}
+
+        def at_hand(self) -> Any:
+            return self.nodes.get
+
+    inner = memory_tree()
+    root = layers.hide(AtHand(inner), ["x"])
+    assert isinstance(root, Directory)
+    node = root.at_hand()(b"a")
+    assert isinstance(node, Layered) and node.inner is inner and node.path() == b"a"
+    assert root.at_hand()(b"x") is None and root.at_hand()(b"nothing") is None
+    seen = layers.audited(root, lambda call, error, size: None)
+    assert isinstance(seen, Directory) and seen.at_hand()(b"a") is None  # the audit must see a walk
+    stack = stack_of(root)
+    assert stack is not None
+    stack.revoke()
+    assert root.at_hand()(b"a") is None

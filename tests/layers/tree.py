@@ -8,6 +8,7 @@ from conformance.files import Calls, NodeFiles
 
 from libos.fs.layers import Stack, stack_of
 from libos.fs.memory import memory_tree
+from libos.fs.memory_nodes import MemoryNode
 from libos.fs.node import Directory, Node
 
 
@@ -24,5 +25,11 @@ class Tree:
         stack = stack_of(node)
         assert stack is not None
         self.stack: Stack = stack
-        self.inside = Calls(NodeFiles(node))
+        self.opened = NodeFiles(node)
+        self.inside = Calls(self.opened)
         self.outside = Calls(NodeFiles(self.inner))
+
+    def fill(self) -> None:
+        """Leaves no room in the tree itself."""
+        assert isinstance(self.inner, MemoryNode)
+        self.inner.budget.bytes_left = 0
