@@ -50,8 +50,11 @@ from libos.namespace.table import Element, Elements, Look, Table, There, look_at
 class Building:
     """One namespace, from its first operation on."""
 
-    def __init__(self, look: Look = look_at_values) -> None:
+    def __init__(self, look: Look = look_at_values, *, points: bool = True) -> None:
+        """Without `points` a place must be there to be mounted on, as in Plan 9; with them it may be absent:
+        lowering makes it where it can, and says so where not."""
         self.directory = "/"
+        self._points = points
         self.changed_directory = False
         self._look = look
         self._log: list[Mount] = []
@@ -96,6 +99,8 @@ class Building:
         return [mount for number, mount in enumerate(self._log) if number in joined or mount.optional]
 
     def _mount(self, mount: Mount) -> None:
+        if not self._points and self._table.lacks(mount.at):
+            raise AbsentError(f'"{mount.at}" is not there to be mounted on')
         saved = dict(self._table.places)
         if not self._table.mount(mount):
             self._left_out.add(len(self._log))

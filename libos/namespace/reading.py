@@ -73,7 +73,7 @@ def read(
 
 class _Reader:
     def __init__(self, mode: Reading, variables: Mapping[str, str], look: Look, open_text: Open) -> None:
-        self.building = Building(look)
+        self.building = Building(look, points=mode is Reading.STRICT)
         self.problems: list[str] = []
         self.first: type[NamespaceError] = NamespaceError
         self._compat = mode is Reading.COMPAT

@@ -161,6 +161,15 @@ class Table:
             return There.UNKNOWN
         return self.look(elements[0].source, elements[0].below)
 
+    def lacks(self, at: str) -> bool:
+        """Whether a place stands in something mounted that has nothing there, and where nothing can be made
+        without a trace on the host."""
+        place = self.place_of(at)
+        if place is None or place == at or self._standing(at) or self.below(at):
+            return False
+        top = self.places[place][0]
+        return not (isinstance(top.source, MemorySource) or top.mode is Mode.COPY_ON_WRITE)
+
     # --- mounting
 
     def mount(self, mount: Mount) -> bool:

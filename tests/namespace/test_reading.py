@@ -96,6 +96,7 @@ unmount /v
 cd /nowhere
 bind #host/two /w
 bind #host/one/f /w
+bind #host/one /u/nothing/there
 """
         + "bind "
         + "a " * 14
