@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from libos.errors import ManifestError
-from libos.grants import Grant, Grants, Narrowing
+from libos.grants import Grant, Grants
+from libos.narrowing import Narrowing
 
 if TYPE_CHECKING:
     from libos.fs.node import Node

@@ -18,49 +18,16 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from libos.errors import ManifestError, SupervisorError
-from libos.namespace import BoundSource, HostSource, Mode, Mount, NodeSource
+from libos.namespace import BoundSource, HostSource, Mount, NodeSource, is_at_or_below
+from libos.narrowing import Narrowing
 
 if TYPE_CHECKING:
     from libos.events import Hub
-    from libos.worlds.live import LiveView, Placement
+    from libos.worlds.live import LiveView
+    from libos.worlds.placements import Placement
 
 # What the event of a kernel mount's end says.
 LIVES_ON = "descriptors that are open on it live on; ask for it as revocable to end them too"
-
-
-@dataclass(frozen=True)
-class Narrowing:
-    """What is taken from a grant: writing, names that match a pattern, all names that match none."""
-
-    read_only: bool = False
-    hide: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-
-    @staticmethod
-    def asked(read_only: bool, hide: Iterable[str], only: Iterable[str]) -> Narrowing:
-        """From the arguments of `Grant.narrow`. Raises ManifestError for what is no pattern."""
-        from libos.manifest.values import pattern
-
-        try:
-            return Narrowing(read_only, tuple(map(pattern, hide)), tuple(map(pattern, only)))
-        except ValueError as wrong:
-            raise ManifestError(str(wrong)) from None
-
-    def over(self, mount: Mount) -> Mount:
-        """The mount, narrower."""
-        from libos.namespace import Hide, Only
-
-        layers = list(mount.layers)
-        if self.hide:
-            layers.append(Hide(self.hide))
-        if self.only:
-            layers.append(Only(self.only))
-        return replace(mount, mode=Mode.READ_ONLY if self.read_only else mount.mode, layers=tuple(layers))
-
-    def fields(self) -> dict[str, object]:
-        """For the event."""
-        said = {"read_only": self.read_only, "hide": list(self.hide), "only": list(self.only)}
-        return {key: value for key, value in said.items() if value}
 
 
 @dataclass(eq=False)
@@ -143,7 +110,7 @@ class Grants:
         self._numbers = count(1)
         self._grants: dict[str, Grant] = {}
         for placement in live.placements.values():
-            self._add(placement, None)
+            self._relate(self._add(placement, None))
 
     def __iter__(self) -> Iterator[Grant]:
         return iter(list(self._grants.values()))
@@ -161,6 +128,8 @@ class Grants:
 
     async def mount(self, mount: Mount) -> Grant:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
+        if isinstance(mount.source, BoundSource):
+            return await self.bind(mount.source.path, mount)
         return self._mounted(await self._live.mount(mount), None)
 
     async def bind(self, source: str, mount: Mount) -> Grant:
@@ -208,6 +177,15 @@ class Grants:
                 each.revoked = True
                 del self._grants[each.id]
                 self._tell(each, action, note=f"it stood below {grant.at}")
+
+    def _relate(self, bound: Grant) -> None:
+        """Make a bind of the manifest die with the grants that it shows something of."""
+        source = bound.placement.mount.source
+        if isinstance(source, BoundSource):
+            for grant in self:
+                above = is_at_or_below(source.path, grant.at)
+                if grant is not bound and (above or is_at_or_below(grant.at, source.path)):
+                    grant.children.append(bound)
 
     def _mounted(self, placement: Placement, parent: Grant | None) -> Grant:
         grant = self._add(placement, parent)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -25,34 +24,15 @@ from libos.namespace import Mode, Mount, Namespace, is_at_or_below
 from libos.plan import Bind, Overlay, Plan, Step, Tmpfs
 from libos.plan.live import Addition, lower_one
 from libos.worlds.nodes import make_node
+from libos.worlds.placements import MECHANISMS, Placement, placements_of
 from libos.worlds.steps import step_message
 
 if TYPE_CHECKING:
-    from libos.fs.node import Node
     from libos.net.names import Names
     from libos.worlds.hostmounts import HostMounts
     from libos.worlds.keeping import Keeper
     from libos.worlds.view import View
     from libos.worlds.world import World
-
-_MECHANISMS = {Bind: "bind", Overlay: "overlay", Tmpfs: "tmpfs"}
-
-
-class Placement:
-    """One mount of a running world."""
-
-    def __init__(self, mount: Mount, mechanism: str, *, in_skeleton: bool, slot: str | None = None) -> None:
-        self.mount = mount
-        self.mechanism = mechanism  # "served", "bind", "overlay", "tmpfs"
-        self.in_skeleton = in_skeleton
-        self.slot = slot  # the name of its own attachment, where it stands below another mount
-        self.node: Node | None = None
-        self.resources = ExitStack()
-
-    @property
-    def served(self) -> bool:
-        """Whether Python answers it, so that what is open of it can be revoked."""
-        return self.mechanism == "served"
 
 
 @dataclass(frozen=True)
@@ -77,11 +57,11 @@ class LiveView:
         self._serve_all = plan.serve_all
         self._turn = trio.Lock()
         self._numbers = count(1)
-        self.placements: dict[str, Placement] = {each.mount.at: each for each in _placed(plan, view)}
+        self.placements: dict[str, Placement] = {each.mount.at: each for each in placements_of(plan, view)}
 
     def namespace(self) -> Namespace:
         """What is mounted now, in the order in which it was."""
-        return Namespace(tuple(placement.mount for placement in self.placements.values()))
+        return Namespace(tuple(each for placement in self.placements.values() for each in placement.mounts))
 
     async def mount(self, mount: Mount) -> Placement:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
@@ -189,7 +169,7 @@ class LiveView:
                 assert addition.step is not None
                 placement = Placement(
                     addition.mount,
-                    _MECHANISMS[type(addition.step)],
+                    MECHANISMS[type(addition.step)],
                     in_skeleton=addition.point is not None,
                 )
                 if addition.point is not None:
@@ -264,20 +244,3 @@ class LiveView:
             self._view.skeleton.detach(at.encode())
         await self._view.settle()
         placement.resources.close()
-
-
-def _placed(plan: Plan, view: View) -> Iterator[Placement]:
-    """What the plan has mounted."""
-    steps = {step.at: step for step in plan.steps}
-    served = {each.at: each for each in plan.served}
-    points = {at for at, _ in plan.points}
-    for mount in plan.namespace:
-        at = mount.at
-        if at in served:
-            slot = served[at].slot
-            name = None if slot is None else view.slot(slot)
-            placement = Placement(mount, "served", in_skeleton=slot is None, slot=name)
-            placement.node = view.nodes[at]
-            yield placement
-        elif at in steps and type(steps[at]) in _MECHANISMS:
-            yield Placement(mount, _MECHANISMS[type(steps[at])], in_skeleton=at in points)

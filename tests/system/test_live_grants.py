@@ -320,3 +320,27 @@ async def test_an_app_cannot_fill_the_kernel_with_mounts(supervisor: libos.Super
     assert int(await sh.do("wc -l < /proc/self/mountinfo")) < 10_000
     await app.kill()
     await app.aclose()
+
+
+async def test_a_union_is_one_grant_and_prints_whole(supervisor: libos.Supervisor, folder: Path) -> None:
+    (folder / "other").mkdir()
+    (folder / "other" / "more").write_text("more\n")
+    mounts = (
+        {"at": "/data", "host": str(folder)},
+        {"at": "/data", "host": str(folder / "other"), "order": "after"},
+        {"at": "/again", "bind": "/data"},
+    )
+    async with shell(supervisor, *mounts) as sh:
+        assert await sh.do("cat /data/file /data/more /again/more") == "content\nmore\nmore\n"
+        (grant,) = [each for each in sh.app.grants if each.at == "/data"]
+        assert [mount.at for mount in sh.app.grants.mounts()].count("/data") == 2
+        await grant.revoke()
+        assert (await sh.do("cat /data/file /again/more")).count("No such file") == 2
+
+
+async def test_the_world_s_own_is_shown_a_second_time(supervisor: libos.Supervisor) -> None:
+    async with shell(supervisor) as sh:
+        grant = await sh.app.mount("/share", {"bind": "/usr/share"})
+        assert await sh.do("ls -d /share/doc") == "/share/doc\n"
+        await grant.revoke()
+        assert "No such file" in await sh.do("ls -d /share")

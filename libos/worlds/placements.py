@@ -1,0 +1,66 @@
+"""What stands where in a running world: one `Placement` a mount point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from libos.namespace import Mount
+from libos.plan import Bind, Overlay, Plan, Rebind, Tmpfs
+
+if TYPE_CHECKING:
+    from libos.fs.node import Node
+    from libos.worlds.view import View
+
+# What a step of a plan is called, for people.
+MECHANISMS = {Bind: "bind", Rebind: "bind", Overlay: "overlay", Tmpfs: "tmpfs"}
+
+
+class Placement:
+    """One mount of a running world."""
+
+    def __init__(self, mount: Mount, mechanism: str, *, in_skeleton: bool, slot: str | None = None) -> None:
+        self.mount = mount
+        self.mechanism = mechanism  # "served", "bind", "overlay", "tmpfs"
+        self.in_skeleton = in_skeleton
+        self.slot = slot  # the name of its own attachment, where it stands below another mount
+        self.joined: list[Mount] = []  # the further elements of a union
+        self.node: Node | None = None
+        self.resources = ExitStack()
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What stands there: of a union all elements, in order."""
+        return (self.mount, *self.joined)
+
+    @property
+    def served(self) -> bool:
+        """Whether Python answers it, so that what is open of it can be revoked."""
+        return self.mechanism == "served"
+
+
+def placements_of(plan: Plan, view: View) -> Iterator[Placement]:
+    """What the plan has mounted."""
+    placed: dict[str, Placement] = {}
+    for placement in _placed_one_by_one(plan, view):
+        first = placed.setdefault(placement.mount.at, placement)
+        if first is not placement:
+            first.joined.append(placement.mount)
+    yield from placed.values()
+
+
+def _placed_one_by_one(plan: Plan, view: View) -> Iterator[Placement]:
+    steps = {step.at: step for step in plan.steps}
+    served = {each.at: each for each in plan.served}
+    points = {at for at, _ in plan.points}
+    for mount in plan.namespace:
+        at = mount.at
+        if at in served:
+            slot = served[at].slot
+            name = None if slot is None else view.slot(slot)
+            placement = Placement(mount, "served", in_skeleton=slot is None, slot=name)
+            placement.node = view.nodes[at]
+            yield placement
+        elif at in steps and type(steps[at]) in MECHANISMS:
+            yield Placement(mount, MECHANISMS[type(steps[at])], in_skeleton=at in points)
