@@ -117,8 +117,10 @@ class Building:
             )
         number = numbers[-1]  # a mount's number is its place in the log
         last = self._log[number]
-        if operation.layer is None:
+        if operation.layer == "revocable":
             laid = replace(last, revocable=True)
+        elif operation.layer == "replaceable":
+            laid = replace(last, replaceable=True)
         else:
             laid = replace(last, layers=(*last.layers, operation.layer))
         self._log[number] = laid
@@ -191,7 +193,9 @@ def _shown(element: Element, numbers: dict[int, int]) -> tuple[object, ...]:
     if what[0] != "host":
         number = numbers.setdefault(element.number, len(numbers))
         what = (element.source, element.below, None if _by_value(element) else number)
-    return (what, element.mode, element.creates, element.mount.layers, element.over, element.revocable)
+    mount = element.mount
+    laid = (mount.layers, element.over, element.revocable, mount.replaceable)
+    return (what, element.mode, element.creates, *laid)
 
 
 def _by_value(element: Element) -> bool:
@@ -246,5 +250,6 @@ def _alone(element: Element, at: str, homes: dict[int, str]) -> Mount | None:
         return whole
     if (home := homes.get(element.number)) is not None:
         source = BoundSource(posixpath.join(home, element.below) if element.below else home)
-        return replace(whole, source=source, layers=element.over, revocable=element.revocable)
+        bound = replace(whole, source=source, layers=element.over, revocable=element.revocable)
+        return replace(bound, replaceable=False)
     return None if element.below or element.over else whole

@@ -1,6 +1,6 @@
 """A layer as words of a line, and back: `layer AT NAME [ARGUMENT …]`.
 
-    hide PATTERN …                    only PATTERN …              append_only      audit      revocable
+    hide PATTERN …          only PATTERN …          append_only      audit      revocable      replaceable
     count [reads=N] [bytes_read=N] [writes=N] [bytes_written=N]   quota [size=N] [files=N]
     ask timeout=SECONDS
     fault [seed=N] [rate=R] [errors=NAME,…] [short=R] [delay=SECONDS] [match=PATTERN …]
@@ -11,7 +11,7 @@ The names are those of the keys of a manifest. What is not written is as a manif
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from libos.namespace.errors import GrammarError
 from libos.namespace.layers import (
@@ -26,8 +26,9 @@ from libos.namespace.layers import (
     Quota,
 )
 
-NAMES = ("hide", "only", "append_only", "audit", "count", "quota", "ask", "fault", "revocable")
+NAMES = ("hide", "only", "append_only", "audit", "count", "quota", "ask", "fault", "revocable", "replaceable")
 
+Property = Literal["revocable", "replaceable"]
 T = TypeVar("T")
 
 
@@ -68,8 +69,8 @@ def _fault(layer: Faulty) -> Iterator[str]:
     yield from (f"match={pattern}" for pattern in layer.patterns)
 
 
-def parse_layer(words: list[str]) -> Layer | None:
-    """The layer that words say; None for "revocable", which is the mount's own. GrammarError."""
+def parse_layer(words: list[str]) -> Layer | Property:
+    """The layer that words say; its name alone for a property of the mount itself. GrammarError."""
     name, *arguments = words
     if name not in NAMES:
         raise GrammarError(f'no layer is named "{name}": there are {", ".join(NAMES)}')
@@ -107,7 +108,7 @@ _KEYS = {
 }
 
 
-def _made(name: str, given: dict[str, list[str]]) -> Layer | None:
+def _made(name: str, given: dict[str, list[str]]) -> Layer | Property:
     def one(key: str, kind: Callable[[str], T], default: T) -> T:
         return kind(given[key][0]) if key in given else default
 
@@ -134,7 +135,7 @@ def _made(name: str, given: dict[str, list[str]]) -> Layer | None:
                 delay=one("delay", _positive, 0.0),
                 patterns=tuple(given.get("match", ())),
             )
-    return None
+    return "revocable" if name == "revocable" else "replaceable"
 
 
 def _natural(text: str) -> int | None:

@@ -7,6 +7,7 @@ it out where the host has no source), w (files may be written, nothing is made);
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from libos.namespace.layers import Layer
 from libos.namespace.model import Mount
@@ -40,10 +41,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Lay:
-    """`layer old …`: one more layer over what was mounted last at `old`; None makes that revocable."""
+    """`layer old …`: one more layer over what was mounted last at `old`, or a property of that mount:
+    "revocable", "replaceable"."""
 
     old: str
-    layer: Layer | None
+    layer: Layer | Literal["revocable", "replaceable"]
 
 
 @dataclass(frozen=True)

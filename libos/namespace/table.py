@@ -292,7 +292,7 @@ class Table:
 def shows(element: Element) -> tuple[object, ...]:
     """What an element shows, so that two that show the same thing are equal."""
     mount, source = element.mount, element.source
-    alike = not mount.layers and not element.over and not element.revocable
+    alike = not (mount.layers or element.over or element.revocable or mount.replaceable)
     if isinstance(source, HostSource) and alike and mount.mode is not Mode.COPY_ON_WRITE:
         return ("host", posixpath.normpath(posixpath.join(source.path, element.below)))
     return (element.number, element.below)

@@ -64,7 +64,8 @@ def lines_of(mount: Mount) -> list[str]:
     operation, *arguments = _operation(mount)
     flags = _flags(mount)
     words = [operation, *(["-" + flags] if flags else []), *map(quote, arguments)]
-    layers = [layer_words(layer) for layer in mount.layers] + ([["revocable"]] if mount.revocable else [])
+    layers = [layer_words(layer) for layer in mount.layers]
+    layers += [[name] for name in ("revocable", "replaceable") if getattr(mount, name)]
     over = [" ".join(["layer", quote(mount.at), *map(quote, layer)]) for layer in layers]
     return [" ".join(words), *over]
 

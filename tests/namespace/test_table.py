@@ -218,7 +218,7 @@ def test_optional_and_absent_is_left_out() -> None:
 
 
 def test_layers_lie_over_what_was_mounted_last() -> None:
-    building = built(Bind(ONE, "/u"), Lay("/u", Hide(("*.pem",))), Lay("/u", None), Bind("/u", "/v"))
+    building = built(Bind(ONE, "/u"), Lay("/u", Hide(("*.pem",))), Lay("/u", "revocable"), Bind("/u", "/v"))
     (mount, bound) = building.namespace().mounts
     assert (mount.layers, mount.revocable, bound.layers) == ((Hide(("*.pem",)),), True, ())
     building.apply(Lay("/v", Audited()))
