@@ -35,7 +35,7 @@ class Function:
         self._function = function
         self._what = what
         self._caller_too = _takes_caller(function, count, asked, what)
-        self._threads = trio.CapacityLimiter(THREADS)
+        self._threads: dict[trio.lowlevel.TrioToken, trio.CapacityLimiter] = {}
 
     async def __call__(self, *arguments: object, caller: Caller = NONE) -> object:
         """Its result, wherever it has to run. Raises what it raises."""
@@ -45,9 +45,16 @@ class Function:
             return await function(*given)
         # In a tuple, since trio lets no coroutine out of a thread, and a lambda may give one.
         (result,) = await trio.to_thread.run_sync(
-            lambda: (function(*given),), abandon_on_cancel=True, limiter=self._threads
+            lambda: (function(*given),), abandon_on_cancel=True, limiter=self._limiter()
         )
         return await result if inspect.isawaitable(result) else result
+
+    def _limiter(self) -> trio.CapacityLimiter:
+        """This run's: a thread that outlives its run never gives its place back."""
+        run = trio.lowlevel.current_trio_token()
+        if run not in self._threads:
+            self._threads = {run: trio.CapacityLimiter(THREADS)}
+        return self._threads[run]
 
     def start(self, caller: Caller) -> object:
         """What calling an async generator function gives: nothing of it runs yet."""

@@ -8,6 +8,7 @@ from libos.fs.node import NAME_MAX, TARGET_MAX, Attributes, Handle
 
 # What every listing begins with.
 DOTS = (b".", b"..")
+_DOTS = frozenset(DOTS)
 
 
 def checked_names(names: object) -> list[bytes]:
@@ -21,6 +22,8 @@ def checked_names(names: object) -> list[bytes]:
     sizes = set(map(len, names))
     if names and (b"\0" in whole or whole.count(b"/") >= len(names) or max(sizes) > NAME_MAX or 0 in sizes):
         raise ValueError(f"not a name among {names[:20]!r}")
+    if not _DOTS.isdisjoint(names):
+        raise ValueError('a listing is without "." and ".."')
     return [*DOTS, *names]
 
 

@@ -120,7 +120,7 @@ class ComputedDirectory(Directory):
         if trio.current_time() >= self._fresh_until:
             given = await self._ask()
             if not isinstance(given, dict):
-                raise self._entries.wrong(given, "a mapping, unless an entry function is given,")
+                raise self._entries.wrong(given, "a mapping, unless an entry function is given")
         return self._made.get(name)
 
     async def _ask(self) -> object:

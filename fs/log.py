@@ -27,11 +27,11 @@ OVERHEAD = 64
 class Log(ProgramFile):
     """`log = Log()` is a node, and `async for line in log` gives its lines as bytes, without newlines.
 
-    Each line goes to one reader; several may read. `close` ends them when they have read what there is.
-    `limit`: bytes of unread lines; `full` says what happens beyond: "wait" holds the next write up, until
-    `deadline` (None: the server's limit), then ETIMEDOUT and an event; "drop" drops the oldest lines, and
-    `dropped` counts them. A line of more than `line_limit` bytes is EMSGSIZE and an event. What has no
-    newline when its file is closed is a line too.
+    Each line goes to one reader; several may read, in the supervisor's trio run. `close` ends them when they
+    have read what there is. `limit`: bytes of unread lines; `full` says what happens beyond: "wait" holds the
+    next write up, until `deadline` (None: the server's limit), then ETIMEDOUT and an event; "drop" drops the
+    oldest lines, and `dropped` counts them. A line of more than `line_limit` bytes is EMSGSIZE and an event.
+    What has no newline when its file is closed is a line too.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ def sink(
     """A file for writing that calls `receive(data)`, or `receive(data, caller)`, with bytes; its result is
     dropped. `caller` is who opened the file.
 
-    `by` "write": for each write(2), which the kernel cuts at some 128 KiB. "line": for each line, without
+    `by` "write": for each write(2), which the kernel cuts at 1 MiB. "line": for each line, without
     its newline, and at the end for what has none; a line has `limit` bytes (64 KiB), EMSGSIZE and an event
     beyond. "close": once for all that one open wrote, when it is closed, also when that is nothing; at most
     `limit` bytes (1 MiB), EFBIG and an event beyond.

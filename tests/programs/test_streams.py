@@ -551,6 +551,29 @@ print(len(got), set(got))
         await program.close()
 
 
+async def test_a_revoked_stream_wakes_who_polls_and_then_is_eio() -> None:
+    source = Source()
+    code = """
+import os, select
+fd = os.open("top/events", os.O_RDONLY)
+p = select.poll(); p.register(fd, select.POLLIN)
+print("polling", flush=True)
+p.poll(60000)
+try: os.read(fd, 10)
+except OSError as error: print(error.errno)
+"""
+    nodes = tree()
+    nodes.attach(b"/top/events", stream(source.generate))
+    async with mounted({"w": nodes}) as mount:
+        program = await mount.start("python3", "-c", code, directory="w")
+        assert await program.stdout.receive_some() == b"polling\n"
+        mount.attachments["w"].revoke(b"top")
+        await source.closed.wait()
+        assert await program.stdout.receive_some() == b"5\n"
+        await program.wait()
+        await program.close()
+
+
 async def test_closing_the_world_closes_its_generators_and_wakes_who_polls() -> None:
     source = Source()
     code = """
