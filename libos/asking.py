@@ -92,7 +92,7 @@ class Questions:
 
     async def beyond(self, number: int) -> None:
         """Returns once a question with a higher number is open."""
-        while not any(each > number for each in self._open):
+        while next(reversed(self._open), 0) <= number:  # the last one has the highest number
             await self._arrived.wait()
 
     async def consult(self) -> None:

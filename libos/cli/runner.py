@@ -17,7 +17,7 @@ from libos.app import App, ExitStatus
 from libos.cli.eventfile import EventFile, open_event_file
 from libos.cli.relay import carry
 from libos.cli.report import Report
-from libos.cli.show import complain, say
+from libos.cli.show import complain, harmless, say
 from libos.cli.signals import Forwarder
 from libos.cli.status import exit_status
 from libos.cli.terminal import CallerTerminal, reopen, same_terminal, terminal_size
@@ -131,9 +131,18 @@ async def _attend(app: App, listener: socket.socket | None, *, terminal: bool) -
     async with unwrapped(), trio.open_nursery() as nursery:
         if listener is not None:
             await nursery.start(serve, app, listener, _describe(app))
+            nursery.start_soon(_tell_question, app, "\r" if terminal else "")
         status = await (_attend_terminal(app) if terminal else app.wait())
         nursery.cancel_scope.cancel()
     return status
+
+
+async def _tell_question(app: App, end: str) -> None:
+    """Tell the person, once, that the app waits for an answer; `end` ends a line where the terminal does
+    not."""
+    await app.questions.beyond(0)
+    asked = app.questions.open()[0]
+    say(f"the app waits to open {harmless(asked.path)}: answer with `libos ask {app.name}`{end}")
 
 
 async def _attend_terminal(app: App) -> ExitStatus:

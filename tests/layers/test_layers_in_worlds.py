@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 import trio
 from accounts import Account
@@ -307,11 +308,14 @@ def test_another_terminal_lists_and_answers(as_user: Account) -> None:
     with running, open(read_fd) as events:
         try:
             answer_from_another_terminal(as_user, events)
-        finally:
+        except BaseException:
             running.terminate()
+            raise
         output = running.communicate()[0]
     assert running.returncode == 1
-    assert output == "12345678other\ncat: /d/.env: No such file or directory\n"
+    told, _, rest = output.partition("\n")
+    assert told == "libos: the app waits to open /d/key: answer with `libos ask asker`"
+    assert rest == "12345678other\ncat: /d/.env: No such file or directory\n"
 
 
 def answer_from_another_terminal(as_user: Account, events: Iterable[str]) -> None:
@@ -340,3 +344,51 @@ def answer_from_another_terminal(as_user: Account, events: Iterable[str]) -> Non
         answered = as_user.run(as_user.libos("ask", "asker", str(number or question()), answer))
         assert (answered.returncode, answered.stderr) == (0, "")
     assert [json.loads(line)["kind"] for line in lines][-1] == "app.exit"
+
+
+def test_at_a_terminal_each_question_is_asked_as_it_comes(as_user: Account) -> None:
+    make_tree(as_user)
+    manifest = as_user.folder / "ask.toml"
+    manifest.write_text(
+        'libos = 1\ninclude = ["base"]\napp.name = "asker-by-hand"\n'
+        'app.command = ["sh", "-c", "read go; cat /d/key /d/other /d/.env"]\n'
+        'mount = [{ at = "/d", host = "./tree", ask = true }]\n'
+    )
+    running = subprocess.Popen(
+        as_user.command(*as_user.libos("run", str(manifest))),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=as_user.environment,
+        cwd=as_user.folder,
+        text=True,
+    )
+    assert running.stdin is not None
+    with running:
+        try:
+            wait_for_world(as_user, "asker-by-hand")
+            argv = as_user.command(*as_user.libos("ask", "asker-by-hand"))
+            person = pexpect.spawn(
+                argv[0], argv[1:], env=as_user.environment, cwd=str(as_user.folder), timeout=30
+            )
+            person.expect_exact("Waiting for what asker-by-hand wants to open")
+            running.stdin.write("go\n")
+            running.stdin.flush()
+            for path, typed in (("key", "o"), ("other", "what?"), ("[n]o: ", "always"), (".env", "n")):
+                person.expect_exact(path)
+                person.sendline(typed)
+            person.expect_exact("asker-by-hand has ended.")
+            person.expect(pexpect.EOF)
+            person.close()
+        except BaseException:
+            running.terminate()
+            raise
+        output = running.communicate()[0]
+    assert person.exitstatus == 0
+    assert output.endswith("12345678other\ncat: /d/.env: No such file or directory\n"), output
+
+
+def wait_for_world(as_user: Account, name: str) -> None:
+    """Returns once the world answers on its socket."""
+    while as_user.run(as_user.libos("ask", name, "--list")).returncode:
+        pass
