@@ -97,8 +97,8 @@ def test_explain_of_serve_all_binds_nothing(libos: Libos) -> None:
 
 def test_ns_prints_a_namespace_with_the_options_of_run(libos: Libos) -> None:
     text = libos("ns", "good.toml", "-v", "/usr/share:/share").stdout.splitlines()
-    assert "bind /usr /usr" in text
-    assert "bind /usr/share /share" in text
+    assert "bind '#host/usr' /usr" in text
+    assert "bind '#host/usr/share' /share" in text
 
 
 def test_schema_is_a_json_schema_that_knows_the_keys(libos: Libos) -> None:
