@@ -12,7 +12,7 @@ from functools import partial
 import trio
 
 from libos.fs.inodes import Inode
-from libos.fs.node import Handle, Node
+from libos.fs.node import Handle, Node, ReportedError
 from libos.fs.notifications import Notifications
 from libos.fs.revoking import RevokedHandle, below, revoked
 from libos.fs.session import Operations, Session
@@ -113,7 +113,7 @@ class Server:
         self._operations.boundary.requests.end_inodes({inode.number for inode in taken}, errno.EIO)
         for opened in list(self._operations.opens.of(taken)):
             if opened.handle is not None:
-                self._close_later(opened.handle)
+                self._close_later(opened.handle, opened.inode)
                 opened.handle = RevokedHandle()
         for inode in taken:
             self.notify_inode(inode.number)
@@ -128,18 +128,23 @@ class Server:
         """Closes all that a world has open, in the background."""
         for opened in self._operations.opens.take_world(world):
             if opened.handle is not None:
-                self._close_later(opened.handle)
+                self._close_later(opened.handle, opened.inode)
 
-    def _close_later(self, handle: Handle) -> None:
+    def _close_later(self, handle: Handle, inode: Inode[Attachment | None]) -> None:
         if self._nursery is not None:
-            self._nursery.start_soon(self._close_handle, handle)
+            self._nursery.start_soon(self._close_handle, handle, inode)
 
-    async def _close_handle(self, handle: Handle) -> None:
-        with trio.move_on_after(PATIENCE, shield=True):
+    async def _close_handle(self, handle: Handle, inode: Inode[Attachment | None]) -> None:
+        """Faults are reported as those of a release; an errno would have nobody to hear of it."""
+        report = partial(self._operations.boundary.report, "release", inode)
+        with trio.move_on_after(PATIENCE, shield=True) as scope:
             try:
                 await handle.close()
-            except Exception:  # noqa: S110 - nobody is left to hear of it
-                pass
+            except Exception as error:
+                if isinstance(error, ReportedError) or not isinstance(error, OSError):
+                    report(error)
+        if scope.cancelled_caught:
+            report(TimeoutError(f"not closed within {PATIENCE:.0f} s of its world's end"))
 
     def notify_entry(self, parent: int, name: bytes) -> None:
         """Makes the kernel forget where a name leads."""

@@ -36,6 +36,9 @@ def sink(
     beyond. "close": once for all that one open wrote, when it is closed, also when that is nothing; at most
     `limit` bytes (1 MiB), EFBIG and an event beyond.
 
+    What is handed on at the end comes after close(2) has returned, or after the program's end; all of it has
+    come when the supervisor's block is left.
+
     A write returns when its calls have: the program is as fast as the function. An OSError is the errno of
     the write, anything else EIO and a fault event; an error at the end is an event alone, for close(2) tells
     of none. An async function runs on the trio thread, any other in a worker thread. `deadline`: seconds for

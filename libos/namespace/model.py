@@ -81,9 +81,9 @@ class NodeSource:
 
 @dataclass(frozen=True)
 class FunctionSource:
-    """A file whose content is what the function returns, asked anew for each open."""
+    """A file whose content is what the function returns, asked anew for each open; it may take who opens."""
 
-    function: Callable[[], str | bytes | Awaitable[str | bytes]]
+    function: Callable[..., str | bytes | Awaitable[str | bytes]]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from serving import ASKER, opened, tree
 
 from libos.fs.control import REPLIES_MAX, control
 from libos.fs.log import Log
-from libos.fs.node import Caller, Change, ReportedError, refusal
+from libos.fs.node import Caller, Change, Node, ReportedError, refusal
 from libos.fs.sink import sink
 
 WRITE = os.O_WRONLY
@@ -141,6 +141,41 @@ async def test_programs_write_to_a_sink_and_hear_of_errors() -> None:
             (b"/out", "write", "broken")
         ]
         assert b"Permission denied" in (await mount.run("cat", "w/out")).err
+
+
+async def close_the_world(node: Node) -> list[tuple[bytes, str, str]]:
+    """The faults of a world that is closed while a program has the file `out` open."""
+    code = (
+        "out = os.open('out', os.O_WRONLY); os.write(out, b'x'); print('open', flush=True); sys.stdin.read()"
+    )
+    async with mounted({"w": tree(out=node)}) as mount:
+        program = await mount.start("python3", "-c", "import os, sys;" + code, directory="w")
+        assert await program.stdout.receive_some() == b"open\n"
+        mount.attachments["w"].close()
+        await program.close()
+    return [(each.path, each.operation, str(each.error)) for each in mount.faults]
+
+
+async def test_what_a_closed_world_had_open_is_handed_on_and_its_faults_are_told() -> None:
+    got: list[bytes] = []
+    assert await close_the_world(sink(got.append, by="close")) == []
+    assert got == [b"x"]
+
+    def broken(data: bytes) -> None:
+        raise ValueError("broken")
+
+    def full(data: bytes) -> None:
+        raise refusal(errno.ENOSPC)
+
+    assert await close_the_world(sink(broken, by="close")) == [(b"/out", "release", "broken")]
+    assert "what was written is lost" in str(await close_the_world(sink(full, by="line")))
+
+    async def hang(data: bytes) -> None:
+        await trio.sleep_forever()
+
+    assert await close_the_world(sink(hang, by="close")) == [
+        (b"/out", "release", "not closed within 2 s of its world's end")
+    ]
 
 
 async def test_a_slow_sink_holds_its_writer_up() -> None:
