@@ -110,7 +110,8 @@ async def _answer(
         case "status":
             await channel.send({"answer": "status", "name": app.name, "pid": app.pid, **details})
         case "namespace":
-            await channel.send({"answer": "namespace", "text": Namespace(app.grants.mounts()).text()})
+            text = Namespace(app.grants.mounts()).text(app.plan.directory)
+            await channel.send({"answer": "namespace", "text": text})
         case "grants" | "mount" | "unmount" | "revoke":
             await channel.send(await answer_granting(app, message))
         case "questions" | "answer":

@@ -28,7 +28,7 @@ class Introspection:
     def nodes(self) -> dict[str, Node]:
         """The node of each file, by the name of its source."""
         content: dict[str, Callable[[Grants], str]] = {
-            "ns": lambda grants: Namespace(grants.mounts()).text(),
+            "ns": lambda grants: Namespace(grants.mounts()).text(self._plan.directory),
             "policy": lambda grants: policy_text(self._plan, grants),
             "policy.json": lambda grants: policy_json(self._plan, grants),
             "denials": lambda _: self.denials.text(),

@@ -22,12 +22,14 @@ from libos.control import server
 from libos.control.channel import Channel
 from libos.control.folder import open_folder
 from libos.control.wire import MAX_LINE, encode
+from libos.namespace import HostSource, Mount
 
 
 class _StandIn:
     name = "w"
     pid = 4711
-    plan = SimpleNamespace(environment={}, namespace=SimpleNamespace(text=lambda: "bind /usr /usr\n"))
+    plan = SimpleNamespace(environment={}, directory="/work")
+    grants = SimpleNamespace(mounts=lambda: (Mount("/usr", HostSource("/usr")),))
 
     def __init__(self) -> None:
         self.signals: list[int] = []
@@ -110,7 +112,7 @@ async def test_signals_reach_the_app(served: _Served) -> None:
 
 
 async def test_the_namespace_is_text(served: _Served) -> None:
-    assert (await served.ask({"request": "namespace"}))["text"] == "bind /usr /usr\n"
+    assert (await served.ask({"request": "namespace"}))["text"] == ("bind '#host/usr' /usr\ncd /work\n")
 
 
 @pytest.mark.parametrize(
