@@ -24,7 +24,7 @@ from libos.namespace import Mode, Mount, Namespace, is_at_or_below
 from libos.plan import Bind, Overlay, Plan, Step, Tmpfs
 from libos.plan.live import Addition, lower_one
 from libos.worlds.nodes import make_node
-from libos.worlds.placements import MECHANISMS, Placement, placements_of
+from libos.worlds.placements import MECHANISMS, Placement, in_turn, placements_of
 from libos.worlds.steps import step_message
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class LiveView:
 
     def namespace(self) -> Namespace:
         """What is mounted now, in the order in which it was."""
-        return Namespace(tuple(each for placement in self.placements.values() for each in placement.mounts))
+        return Namespace(tuple(in_turn(self.placements.values())))
 
     async def mount(self, mount: Mount) -> Placement:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""

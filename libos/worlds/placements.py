@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from typing import TYPE_CHECKING
 
 from libos.namespace import Mount
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # What a step of a plan is called, for people.
 MECHANISMS = {Bind: "bind", Rebind: "bind", Overlay: "overlay", Tmpfs: "tmpfs"}
 
+_turns = count()
+
 
 class Placement:
     """One mount of a running world."""
@@ -26,6 +29,7 @@ class Placement:
         self.in_skeleton = in_skeleton
         self.slot = slot  # the name of its own attachment, where it stands below another mount
         self.joined: list[Mount] = []  # the further elements of a union
+        self.turns = [next(_turns)]  # when it was mounted, and when each of these joined it
         self.node: Node | None = None
         self.resources = ExitStack()
 
@@ -40,6 +44,12 @@ class Placement:
         return self.mechanism == "served"
 
 
+def in_turn(placements: Iterable[Placement]) -> Iterator[Mount]:
+    """All that is mounted, in the order in which it was: the one in which text recreates it."""
+    turns = [pair for each in placements for pair in zip(each.turns, each.mounts, strict=True)]
+    yield from (mount for _, mount in sorted(turns, key=lambda pair: pair[0]))
+
+
 def placements_of(plan: Plan, view: View) -> Iterator[Placement]:
     """What the plan has mounted."""
     placed: dict[str, Placement] = {}
@@ -47,6 +57,7 @@ def placements_of(plan: Plan, view: View) -> Iterator[Placement]:
         first = placed.setdefault(placement.mount.at, placement)
         if first is not placement:
             first.joined.append(placement.mount)
+            first.turns += placement.turns
     yield from placed.values()
 
 
