@@ -187,7 +187,8 @@ class MemoryDirectory(MemoryNode, Directory):
         if isinstance(moved, MemoryDirectory) and parent.is_below(moved):
             raise refusal(errno.EINVAL, name)
         if flags & RENAME_EXCHANGE:
-            self._exchange(name, moved, parent, new_name)
+            if replaced is not moved:
+                self._exchange(name, moved, parent, new_name)
         elif replaced is not None and flags & RENAME_NOREPLACE:
             raise refusal(errno.EEXIST, new_name)
         elif replaced is not moved:

@@ -31,8 +31,9 @@ class Patterns:
 
     @property
     def by_place(self) -> bool:
-        """Whether a name's directory matters, so that a rename of the directory may change the decision."""
-        return any("/" in _body(line).rstrip("/") for line in self.lines)
+        """Whether a name's directory matters, so that a rename of the directory may change the decision: it
+        does where a pattern names a place, and where one takes back what a directory holds."""
+        return any(line.startswith("!") or "/" in _body(line).rstrip("/") for line in self.lines)
 
     def leading(self) -> Leading:
         """The directories in which something might match."""
@@ -73,7 +74,14 @@ class Leading:
 
 def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
     # The simple backend: the others take no names that are not UTF-8.
-    return GitIgnoreSpec.from_lines(lines, backend="simple")
+    return GitIgnoreSpec.from_lines(map(_inside, lines), backend="simple")
+
+
+def _inside(line: str) -> str:
+    """`d/**` as `d/*`: all that is in d and not d itself, which the library takes for a match when it is
+    written as a directory, d/."""
+    body = line.rstrip(" ")
+    return body.removesuffix("*") if body.endswith("/**") else line
 
 
 def _check(line: str) -> None:

@@ -19,5 +19,8 @@ class Only(Hide):
         super().__init__(patterns)
         self._leading = self.patterns.leading()
 
+    def by_place(self) -> bool:
+        return True  # what is below a directory that matches is there
+
     def hides(self, path: bytes, directory: bool) -> bool:
         return not (self.patterns.match(path, directory) or (directory and self._leading.match(path)))

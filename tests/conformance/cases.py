@@ -472,6 +472,8 @@ async def exchange_swaps_two_names(files: Calls) -> None:
     await files.rename(b"a", b"d", EXCHANGE)
     assert await files.get(b"d") == b"file"
     assert await files.get(b"a/x") == b"below"
+    await files.rename(b"a", b"a", EXCHANGE)
+    assert await files.get(b"a/x") == b"below"
     with refused(errno.ENOENT):
         await files.rename(b"a", b"absent", EXCHANGE)
 

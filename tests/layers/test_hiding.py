@@ -91,6 +91,17 @@ async def test_patterns_without_a_place_hold_wherever_a_directory_goes() -> None
     assert await tree.inside.listdir(b"e") == []
 
 
+async def test_a_directory_that_matches_only_does_not_take_in_what_was_hidden() -> None:
+    tree = Tree(lambda node: layers.only(node, ["*.pem"]))
+    await tree.inside.mkdir(b"k.pem")
+    await tree.inside.mkdir(b"d")
+    await tree.outside.put(b"d/secret")
+    with refused(errno.EXDEV):
+        await tree.inside.rename(b"d", b"k.pem/d", 0)
+    await tree.outside.unlink(b"d/secret")
+    await tree.inside.rename(b"d", b"k.pem/d", 0)
+
+
 async def test_what_is_renamed_to_a_visible_name_is_the_visible_file_alone() -> None:
     tree = hiding("hidden")
     await tree.outside.put(b"hidden", b"secret")
@@ -160,9 +171,21 @@ PATHS = [
 ]  # fmt: skip
 
 
-def test_patterns_are_read_as_git_reads_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        PATTERNS,
+        ["*.pem", "!d/"],
+        ["/*", "!/d/", "!/doc/", "/doc/b"],
+        ["d/*", "!d/keep.pem", "!d/e"],
+        ["build", "!build/", "deep/**"],
+        ["**/doc/**", "!*.txt"],
+        ["[a-c]*", "!a/b/", "z "],
+    ],
+)
+def test_patterns_are_read_as_git_reads_them(tmp_path: Path, patterns: list[str]) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    (tmp_path / ".gitignore").write_text("\n".join(PATTERNS) + "\n")
+    (tmp_path / ".gitignore").write_text("\n".join(patterns) + "\n")
     done = subprocess.run(
         ["git", "check-ignore", "--no-index", "--stdin"],
         cwd=tmp_path,
@@ -171,8 +194,17 @@ def test_patterns_are_read_as_git_reads_them(tmp_path: Path) -> None:
         text=True,
     )
     ignored = set(done.stdout.replace('"', "").split("\n")) - {""}
-    hide = Hide(PATTERNS)
-    assert {path for path in PATHS if hide.hides(os.fsencode(path), False)} == ignored
+    hide = Hide(patterns)
+
+    def hidden(path: str) -> bool:
+        """As a program meets it: a hidden directory takes with it what is below."""
+        names = path.split("/")
+        above = ("/".join(names[:depth]) for depth in range(1, len(names)))
+        return hide.hides(os.fsencode(path), False) or any(
+            hide.hides(os.fsencode(each), True) for each in above
+        )
+
+    assert {path for path in PATHS if hidden(path)} == ignored
 
 
 LINKS = """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import trio
 from conformance.files import Calls
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from layers.tree import Tree
 
@@ -19,7 +19,7 @@ from libos.fs.layers.showing import Only
 
 NAMES = [b"a", b"b", b"k.pem"]
 PATHS = [b"/".join(names) for depth in (1, 2, 3) for names in itertools.product(NAMES, repeat=depth)]
-PATTERNS = ["*.pem", "/a/k.pem", "a/", "/b/**/k.pem", "/a/*/a", "!/a/k.pem", "b"]
+PATTERNS = ["*.pem", "/a/k.pem", "a/", "/b/**/k.pem", "/a/*/a", "!/a/k.pem", "b", "!a/", "/*"]
 
 path = st.sampled_from(PATHS)
 Change = tuple[str, tuple[object, ...]]
@@ -94,13 +94,16 @@ def hidden(layer: Layer, path: bytes) -> bool:
     return layer.hides(path, False) or any(layer.hides(each, True) for each in above(path))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.sampled_from([Hide, Only]),
     st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3),
     st.lists(path, max_size=8),
     st.lists(change, max_size=12),
 )
+@example(Hide, ["/a/k.pem"], [b"a/k.pem"], [("rename", (b"a", b"b", 0))])
+@example(Hide, ["*.pem", "!/a/k.pem"], [b"b/k.pem"], [("rename", (b"b", b"a", 0))])
+@example(Only, ["*.pem"], [b"a/k.pem/a", b"b/a/a"], [("rename", (b"b", b"a/k.pem/b", 0))])
 def test_nothing_brings_a_hidden_file_to_light_or_takes_it_away(
     kind: type[Hide], patterns: list[str], paths: list[bytes], changes: list[Change]
 ) -> None:
@@ -117,7 +120,7 @@ def test_nothing_brings_a_hidden_file_to_light_or_takes_it_away(
     trio.run(run)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(path, max_size=8), st.lists(change, max_size=12))
 def test_nothing_opens_a_refused_file_or_takes_it_away(paths: list[bytes], changes: list[Change]) -> None:
     async def run() -> None:
