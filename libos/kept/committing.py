@@ -90,7 +90,7 @@ def _failure(error: OSError) -> str:
 def _prepare(chosen: Chosen, journals: list[Journal]) -> None:
     layers = chosen.layers
     parts = {part.path: part for entry in chosen.entries for part in entry.parts}
-    planned = _plan(chosen, parts)
+    planned = _plan(parts)
     linked, links = _further_names(chosen, parts)
     journal = Journal(layers, planned, linked)
     journal.save("prepare")
@@ -106,30 +106,34 @@ def _prepare(chosen: Chosen, journals: list[Journal]) -> None:
                     f"nothing was committed: {folder} cannot be written ({error.strerror}); "
                     f"you may want: chmod u+w {folder}"
                 ) from error
+    builder.sync()
 
 
 def _made(parts: dict[bytes, Found]) -> dict[bytes, Found]:
     return {path: part for path, part in parts.items() if part.upper is not None}
 
 
-def _plan(chosen: Chosen, parts: dict[bytes, Found]) -> list[Step]:
+def _plan(parts: dict[bytes, Found]) -> list[Step]:
     """The steps, what is placed first: so a rename's file is at its new place before it leaves the old."""
     token = secrets.token_hex(6)
-    steps: list[Step] = []
+    steps: dict[bytes, Step] = {}
     for path in sorted(parts, key=lambda path: path.split(b"/")):
         part = parts[path]
         if part.kind == "M" and is_directory(part.upper):
-            step = Step("set", os.fsdecode(path))
+            steps[path] = Step("set", os.fsdecode(path), old=state(part.lower))
         elif any(_covers(parts.get(folder), part) for folder in above(path)):
-            continue
+            top = next(folder for folder in above(path) if folder in steps and steps[folder].op != "set")
+            steps[top].clears.append(os.fsdecode(path))
         else:
             temp = join(path.rpartition(b"/")[0], f".libos-{token}-{len(steps)}".encode())
-            op = "remove" if part.upper is None else "place"
-            step = Step(op, os.fsdecode(path), os.fsdecode(temp))  # type: ignore[arg-type]  # one of the two
-        step.old = state(part.lower)
-        step.clears = [os.fsdecode(each) for each in parts if _goes_with(each, path, step.op)]
-        steps.append(step)
-    return sorted(steps, key=lambda step: ("place", "set", "remove").index(step.op))
+            steps[path] = Step(
+                "remove" if part.upper is None else "place",
+                os.fsdecode(path),
+                os.fsdecode(temp),
+                state(part.lower),
+                clears=[os.fsdecode(path)],
+            )
+    return sorted(steps.values(), key=lambda step: ("place", "set", "remove").index(step.op))
 
 
 def _covers(folder: Found | None, part: Found) -> bool:
@@ -139,10 +143,6 @@ def _covers(folder: Found | None, part: Found) -> bool:
     if part.upper is None:
         return folder.upper is None
     return folder.kind in "AT" and is_directory(folder.upper)
-
-
-def _goes_with(each: bytes, path: bytes, op: str) -> bool:
-    return op != "set" and (each == path or each.startswith(path + b"/"))
 
 
 def _further_names(chosen: Chosen, parts: dict[bytes, Found]) -> tuple[list[str], dict[Inode, bytes]]:

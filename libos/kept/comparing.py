@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from libos.kept.entries import is_directory, is_foreign, is_opaque, is_whiteout, same
 from libos.kept.errors import ChangesError
-from libos.kept.tree import Tree, join
+from libos.kept.tree import ABSENT, Tree, join
 
 # Added, modified, of another type, deleted; unchanged, and gone with the directory above it.
 Kind = Literal["A", "M", "T", "D", "=", "-"]
@@ -41,13 +42,23 @@ def compare(upper: Tree, lower: Tree) -> Iterator[Found]:
     while waiting:
         path, hidden = waiting.pop()
         hidden = hidden or is_opaque(upper, path)
-        below = list(_directory(upper, lower, path, hidden))
+        below = _while_there(partial(_directory, upper, lower, path, hidden))
         yield from below
         waiting += [
             (each.path, hidden)
             for each in reversed(below)
             if each.kind not in "D-" and _goes_down(each, path)
         ]
+
+
+def _while_there(look: Callable[[], Iterator[Found]]) -> list[Found]:
+    """What a look finds; nothing where it is gone before the look ends, as while an app runs."""
+    try:
+        return list(look())
+    except OSError as error:
+        if error.errno in ABSENT:
+            return []
+        raise
 
 
 def _goes_down(each: Found, path: bytes) -> bool:
@@ -59,7 +70,8 @@ def _directory(upper: Tree, lower: Tree, path: bytes, hidden: bool) -> Iterator[
     names = upper.names(path)
     for name in names:
         child = join(path, name)
-        yield from _entry(upper, lower, child, lower.stat(child) if merged else None)
+        original = lower.stat(child) if merged else None
+        yield from _while_there(partial(_entry, upper, lower, child, original))
     if hidden and merged:
         for name in sorted(set(lower.names(path)) - set(names)):
             yield from gone(lower, join(path, name), "D")

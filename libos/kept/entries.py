@@ -67,9 +67,12 @@ def raw_attributes(tree: Tree, path: bytes) -> dict[str, bytes]:
     found = tree.stat(path)
     if found is None or not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         return {}  # user.* is for files and directories alone, xattr(7)
-    with tree.opened(path) as fd:
-        names = [name for name in os.listxattr(fd) if name.startswith("user.") or name in _ACLS]
-        return {name: os.getxattr(fd, name) for name in names}
+    try:
+        with tree.opened(path) as fd:
+            names = [name for name in os.listxattr(fd) if name.startswith("user.") or name in _ACLS]
+            return {name: os.getxattr(fd, name) for name in names}
+    except FileNotFoundError:
+        return {}  # gone meanwhile, as while an app runs
 
 
 def attributes(tree: Tree, path: bytes) -> dict[str, bytes]:
@@ -105,7 +108,7 @@ def _same_attributes(upper: Tree, lower: Tree, path: bytes) -> bool:
 
 
 def same_content(one: tuple[Tree, bytes], other: tuple[Tree, bytes]) -> bool:
-    """Whether two regular files hold the same bytes. What may not be read is not the same."""
+    """Whether two regular files hold the same bytes. What may not be read, or is gone, is not the same."""
     try:
         with one[0].opened(one[1]) as left, other[0].opened(other[1]) as right:
             while True:
@@ -114,5 +117,5 @@ def same_content(one: tuple[Tree, bytes], other: tuple[Tree, bytes]) -> bool:
                     return False
                 if not a:
                     return True
-    except PermissionError:
+    except (PermissionError, FileNotFoundError):
         return False

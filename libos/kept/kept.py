@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -133,10 +134,20 @@ def _found(layers: Layers, *, note: bool) -> list[Found]:
 
 
 @contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Errors of the operating system as ChangesError."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        raise ChangesError(f'"{name}": {where}{error.strerror}') from error
+
+
+@contextmanager
 def _chosen(store: Store, patterns: Iterable[str]) -> Iterator[list[Chosen]]:
     """What the patterns name, mount by mount, with the trees open. NothingMatchesError."""
     wanted = list(patterns)
-    with ExitStack() as stack:
+    with ExitStack() as stack, _told(store.name):
         chosen = [_of_pair(stack, store, pair, wanted) for pair in store.pairs()]
         if wanted and not any(each.entries for each in chosen):
             raise NothingMatchesError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from libos.kept.comparing import Found, compare
 from libos.kept.errors import ChangesError
@@ -37,10 +37,15 @@ class Layers:
         return list(compare(self.upper, self.lower))
 
     def note(self) -> list[Found]:
-        """Note new originals, and give what was found. The store must be locked."""
+        """Note new originals, and give what was found. The store must be locked.
+
+        On a full disk the notes are not stored: the next call takes the same ones, until a run begins, which
+        needs them stored.
+        """
         found = self.found()
         if self.originals.note(self.upper, self.lower, found):
-            self.save()
+            with suppress(OSError):
+                self.save()
         return found
 
     def begin(self, moment: int) -> None:

@@ -63,8 +63,8 @@ def _side(tree: Tree, path: bytes, found: os.stat_result | None) -> bytes | None
     try:
         with tree.opened(path) as fd:
             return os.read(fd, _LARGEST + 1)
-    except PermissionError:
-        return b"\0"  # not to be read, so not to be shown
+    except (PermissionError, FileNotFoundError):
+        return b"\0"  # not to be read, or gone meanwhile: not to be shown
 
 
 def _modes(old: Found, new: Found, was: bool, is_now: bool) -> list[bytes]:

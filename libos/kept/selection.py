@@ -28,7 +28,8 @@ def select(entries: Sequence[Entry], patterns: Iterable[str], at: str) -> list[E
     spec = _spec(wanted, at)
     named = {index for index, entry in enumerate(entries) if any(map(spec.match_file, _texts(entry)))}
     named |= _parents(entries, named)
-    return [entry for index, entry in enumerate(entries) if index in named and _whole(entries, named, entry)]
+    staying = _staying(entries, named)
+    return [entry for index, entry in enumerate(entries) if index in named and _goes(entry, staying)]
 
 
 def _spec(patterns: list[str], at: str) -> PathSpec[Any]:
@@ -72,13 +73,18 @@ def _parents(entries: Sequence[Entry], named: set[int]) -> set[int]:
     return needed
 
 
-def _whole(entries: Sequence[Entry], named: set[int], entry: Entry) -> bool:
-    """Whether nothing that stays stands below a directory that goes."""
-    if entry.change.kind != "D" or not is_directory(entry.parts[0].lower):
-        return True
-    top = entry.parts[0].path + b"/"
-    return all(
-        index in named
-        for index, other in enumerate(entries)
-        if any(part.upper is None and part.path.startswith(top) for part in other.parts)
-    )
+def _staying(entries: Sequence[Entry], named: set[int]) -> set[bytes]:
+    """The directories below which something that is gone for the app stays on the host."""
+    return {
+        folder
+        for index, entry in enumerate(entries)
+        if index not in named
+        for part in entry.parts
+        if part.upper is None
+        for folder in above(part.path)
+    }
+
+
+def _goes(entry: Entry, staying: set[bytes]) -> bool:
+    """Whether an entry that was named can be committed; a directory goes with all that was in it."""
+    return entry.change.kind != "D" or entry.parts[0].path not in staying

@@ -27,7 +27,7 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 # Bytes of a path in one call: below PATH_MAX (4096), beyond which a path of any depth goes in pieces.
 _PIECE = 3000
 # What "there is no such thing" looks like: a component is absent, no directory, or a link.
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class Tree:
@@ -67,7 +67,7 @@ class Tree:
             with self.parent(path) as (parent_fd, name):
                 return os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
         except OSError as error:
-            if error.errno in _ABSENT:
+            if error.errno in ABSENT:
                 return None
             raise
 

@@ -37,3 +37,10 @@ def set_file_owner(uid: int, gid: int) -> None:
     """
     _libc.setfsgid(ctypes.c_uint(gid))
     _libc.setfsuid(ctypes.c_uint(uid))
+
+
+def sync_filesystem(fd: int) -> None:
+    """Make all that was written to the file system of a descriptor durable; syncfs(2). Raises OSError."""
+    if _libc.syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
