@@ -88,6 +88,12 @@ class Joining:
             assert isinstance(mount.source, BoundSource)
             self.line(mount, "left out", f"optional, and nothing stands at {mount.source.path}")
             return None
+        if isinstance(mount.source, BoundSource) and find(self.table, mount.source.path, self.host) is None:
+            path = mount.source.path
+            self.refuse(
+                mount, f'"{path}" is a link that leads to nothing in the namespace: bind what it names'
+            )
+            return None
         return elements
 
     def parent(self, at: str) -> Placed | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from libos.errors import ManifestError
 from libos.manifest.problems import error
-from libos.namespace import Mount, Namespace, is_at_or_below
+from libos.namespace import BoundSource, Mount, Namespace, is_at_or_below
 from libos.plan.hostview import Host, HostView
 from libos.plan.lowering import Lowering
 from libos.plan.model import Line, Served, Step
@@ -31,13 +31,16 @@ def lower_one(
     """Lower `mount` into a namespace that has `mounted` already. Raises ManifestError with every reason for
     which it cannot stand there."""
     lowering = Lowering(host if host is not None else Host(), serve_all)
+    mounted = tuple(mounted)
+    above = [each for each in mounted if is_at_or_below(mount.at, each.at)]
+    bound = any(isinstance(each.source, BoundSource) for each in above)
     for each in Namespace.ordered(mounted):
         if each.at == mount.at:
             raise ManifestError(
                 f'"{mount.at}" is mounted already ({each.origin or "by the manifest"}): unmount it first'
             )
-        if is_at_or_below(mount.at, each.at):
-            lowering.place(each)  # what does not stand above it has no say
+        if bound or is_at_or_below(mount.at, each.at):
+            lowering.place(each)  # what does not stand above it has no say, unless that is bound from it
     lowering.problems.clear()  # what was mounted stays, whatever became of its source on the host
     steps, served, points = len(lowering.steps), len(lowering.served), len(lowering.points)
     if mount.replaceable:

@@ -36,7 +36,7 @@ from libos.namespace.table import Elements, There
 from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
 from libos.plan.joining import Joining, is_union
-from libos.plan.keeping import NOTHING_TO_KEEP
+from libos.plan.keeping import NOTHING_TO_KEEP, lost_in_union
 from libos.plan.lines import INIT_LINES, network_lines, why_served
 from libos.plan.lookup import find
 from libos.plan.memory import memory_mode
@@ -236,9 +236,12 @@ class Lowering(Joining):
 
     def check_keep(self, manifest: Manifest) -> None:
         """Only changes to copy-on-write mounts can be kept."""
-        copied = any(placed.mount.mode is Mode.COPY_ON_WRITE for placed in self.placed)
-        if manifest.app.keep is not None and not copied:
-            self.problems.append(Problem(manifest.source or "manifest", 0, 0, NOTHING_TO_KEEP))
+        copied = any(mount.mode is Mode.COPY_ON_WRITE for mount in self.mounts)
+        if manifest.app.keep is None:
+            return
+        message = lost_in_union(self.served) if copied else NOTHING_TO_KEEP
+        if message is not None:
+            self.problems.append(Problem(manifest.source or "manifest", 0, 0, message))
 
     def plan(self, manifest: Manifest, directory: str) -> Plan:
         """The plan, once nothing is wrong."""

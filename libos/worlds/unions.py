@@ -7,7 +7,7 @@ in the other, and the server tells the kernel.
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from libos.fs.node import Directory, Node, refusal
@@ -21,10 +21,13 @@ Make = Callable[["Served"], Awaitable[Node]]
 
 
 class Unions:
-    """Makes the nodes of one world. `make` gives the node of one source with its layers."""
+    """Makes the nodes of one world. `make` gives the node of one source with its layers; `served` is all that
+    the plan serves."""
 
-    def __init__(self, make: Make, layering: Layering) -> None:
+    def __init__(self, make: Make, layering: Layering, served: Iterable[Served]) -> None:
         self._make = make
+        # What stands at a place of its own says more than an element of a union: where changes are kept.
+        self._homes = {each.share: each for each in served if each.share is not None}
         self._layering = layering
         self._shared: dict[int, Node] = {}
 
@@ -35,7 +38,7 @@ class Unions:
         if served.share is None:
             return await self._make(served)
         if served.share not in self._shared:
-            self._shared[served.share] = await self._make(served)
+            self._shared[served.share] = await self._make(self._homes.get(served.share, served))
         return self._shared[served.share]
 
     async def _element(self, part: Part, at: str) -> Element:

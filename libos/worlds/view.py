@@ -57,7 +57,9 @@ class View:
         """Make the nodes and serve them. Raises OSError where a host source cannot be opened."""
         skeleton = self.skeleton
         unions = Unions(
-            lambda served: make_node(served, names, make_overlay, self._stack, self.layering), self.layering
+            lambda served: make_node(served, names, make_overlay, self._stack, self.layering),
+            self.layering,
+            self._plan.served,
         )
         replacing = Replacing(skeleton, self._plan, self._on_absent)
         for path, is_directory in self._plan.points:
