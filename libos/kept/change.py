@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from libos.kept.comparing import Found
-from libos.kept.entries import is_directory, kind_word, same_content
+from libos.kept.entries import attributes, is_directory, kind_word, same_content
 from libos.kept.layers import Layers
 
 Letter = Literal["A", "M", "D", "T", "R"]
@@ -54,12 +54,22 @@ class Entry:
 
 def entries(layers: Layers, found: Iterable[Found]) -> list[Entry]:
     """The changes of one mount, by path. The layers' originals must have been noted as far as known."""
-    said = [each for each in found if each.kind in "AMTD"]
+    said = [each for each in found if each.kind in "AMTD" and not _changed_by_host_alone(layers, each)]
     renamed = _renames(layers, said)
     sources = {new.path: old for new, old in renamed}
     gone = {old.path for _, old in renamed}
     listed = [_entry(layers, each, sources.get(each.path)) for each in said if each.path not in gone]
     return sorted(listed, key=lambda entry: entry.parts[0].path.split(b"/"))
+
+
+def _changed_by_host_alone(layers: Layers, each: Found) -> bool:
+    """A directory that differs from the host's for the host's mode changed since: overlayfs copies each
+    directory in which the app makes something, with the mode that it has then."""
+    if each.kind != "M" or each.upper is None or not stat.S_ISDIR(each.upper.st_mode):
+        return False
+    was = layers.originals.known.get(os.fsdecode(each.path))
+    same_mode = was == [stat.S_IFDIR, layers.upper.mode(each.upper)]
+    return same_mode and attributes(layers.upper, each.path) == attributes(layers.lower, each.path)
 
 
 def _entry(layers: Layers, each: Found, source: Found | None) -> Entry:

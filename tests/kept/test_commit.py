@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import subprocess
 import threading
 from collections.abc import Callable
@@ -235,6 +236,17 @@ def test_a_file_that_comes_into_a_deleted_directory_is_not_lost(state: Path, tmp
     assert (host / "d/b").read_text() == "new on the host"
 
 
+def test_a_mode_that_the_host_gives_a_directory_is_no_change_of_the_app(state: Path, tmp_path: Path) -> None:
+    host = project(tmp_path)
+    for name in ("d", "e"):
+        (host / name).mkdir()
+    app(NAME, host, 'write("d/f", "x"); write("e/f", "x"); os.chmod("e", 0o711)')
+    (host / "d").chmod(0o700)
+    assert listed() == [("A", "/work/d/f"), ("M", "/work/e"), ("A", "/work/e/f")]
+    assert len(changes(NAME).commit()) == 0
+    assert [stat.S_IMODE((host / name).stat().st_mode) for name in ("d", "e")] == [0o700, 0o711]
+
+
 def test_what_changes_between_two_runs_is_what_the_second_saw(state: Path, tmp_path: Path) -> None:
     host = project(tmp_path, f="old\n", g="g")
     app(NAME, host, 'write("g", "app")')
@@ -341,3 +353,57 @@ def test_discarding_a_part_shows_the_hosts_again(scene: Scene) -> None:
     """
     app(NAME, scene.host, program)
     assert snapshot(scene.host) == scene.before
+
+
+# --- how overlayfs may write it
+
+
+def test_a_whiteout_that_is_an_attribute_is_one_too(state: Path, tmp_path: Path) -> None:
+    host = project(tmp_path, gone="old\n", stays="s")
+    app(NAME, host, "pass")
+    upper = state / "libos/changes" / NAME / "0/upper"
+    (upper / "gone").touch()
+    os.setxattr(upper / "gone", "user.overlay.whiteout", b"y")
+    os.setxattr(upper, "user.overlay.opaque", b"x")
+    assert listed() == [("D", "/work/gone")]
+    assert len(changes(NAME).commit()) == 0
+    assert sorted(os.listdir(host)) == ["stays"]
+
+
+def test_what_libos_never_lets_overlayfs_write_is_refused(state: Path, tmp_path: Path) -> None:
+    host = project(tmp_path)
+    app(NAME, host, 'os.mkdir("d")')
+    os.setxattr(state / "libos/changes" / NAME / "0/upper/d", "user.overlay.redirect", b"/etc")
+    with pytest.raises(ChangesError, match="not written by libos"):
+        changes(NAME).commit()
+
+
+def test_access_control_lists_are_kept(state: Path, tmp_path: Path) -> None:
+    host = project(tmp_path)
+    # acl(5) as the kernel stores it: version 2, then tag, permissions and id of each entry.
+    program = """
+        import struct
+        none = 0xFFFFFFFF
+        entries = [(1, 6, none), (2, 4, 0), (4, 4, none), (16, 4, none), (32, 0, none)]
+        value = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        write("f", "x"); os.setxattr("f", "system.posix_acl_access", value)
+    """
+    app(NAME, host, program)
+    changes(NAME).commit()
+    value = os.getxattr(host / "f", "system.posix_acl_access")
+    assert struct.unpack_from("<HHI", value, 12) == (2, 4, os.getuid())
+
+
+def test_changes_are_read_while_an_app_takes_them_away(state: Path, tmp_path: Path) -> None:
+    host = project(tmp_path)
+    keeping = keep(NAME, [("/work", str(host))])
+    upper = Path(keeping.folders["/work"], "upper")
+    script = "while :; do mkdir -p a/b/c; echo x > a/b/c/f; echo y > a/g; rm -rf a; done"
+    with subprocess.Popen(["sh", "-c", script], cwd=upper) as busy:
+        try:
+            seen = {each.path for _ in range(300) for each in changes(NAME)}
+            assert seen <= {f"/work/{path}" for path in ("a", "a/b", "a/b/c", "a/b/c/f", "a/g")}
+            assert seen
+        finally:
+            busy.kill()
+    keeping.close()

@@ -206,3 +206,65 @@ def test_the_example_commits_one_half_and_discards_the_other(as_user: Account) -
         "the project has now: README.txt shapes.py stats.py test_stats.py\nStatistics, in one small module.\n"
     )
     assert not (as_user.folder / ".local").exists()
+
+
+def test_a_directory_that_may_not_be_written_is_named_with_a_remedy(as_user: Account) -> None:
+    host = project(as_user)
+    run(as_user, "echo x > tree/new; echo y > changed")
+    (host / "tree").chmod(0o500)
+    done = as_user.run(as_user.libos("commit", "fix"))
+    (host / "tree").chmod(0o700)
+    if as_user.uid == 0:  # may write any directory
+        assert done.returncode == 0, done.stderr
+        return
+    assert done.returncode == 125
+    assert "chmod u+w" in done.stderr
+    assert (host / "changed").read_text() == "old changed\n"
+
+
+@pytest.mark.accounts("root")  # who alone runs programs on what others own
+def test_what_root_commits_to_another_ones_project_stays_that_ones(as_user: Account) -> None:
+    host = project(as_user)
+    for path in (host, *host.rglob("*")):
+        os.chown(path, 1234, 1234)
+    done = run(as_user, CHANGING)
+    assert done.returncode == 0, done.stderr
+    assert as_user.run(as_user.libos("commit", "fix")).returncode == 0
+    assert {(path.lstat().st_uid, path.lstat().st_gid) for path in host.rglob("*")} == {(1234, 1234)}
+
+
+FULL = """
+import errno, os
+open("small", "w").write("kept")
+try:
+    with open("large", "wb", buffering=0) as file:
+        for _ in range(64):
+            file.write(b"x" * 65536)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+os.unlink("large")
+"""
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_full_state_folder_is_the_apps_enospc_and_nothing_else(as_user: Account, served: bool) -> None:
+    host = project(as_user)
+    (as_user.folder / "full.py").write_text(FULL)
+    libos_run = "libos run --include python -v ./project:/work:cow -v ./full.py:/full.py -w /work --keep fix"
+    how = "--serve-all" if served else "--no-terminal"
+    script = f"""
+        set -e; mkdir state; mount -t tmpfs -o size=1m,mode=700 state state; export XDG_STATE_HOME=$PWD/state
+        {libos_run} {how} -- python3 /full.py
+        libos commit fix small
+    """
+    private = ["unshare", "-m"] if as_user.uid == 0 else ["unshare", "-U", "-r", "-m"]
+    done = as_user.run([*private, "sh", "-c", script])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ENOSPC\n"
+    assert (host / "small").read_text() == "kept"
+
+
+def test_explain_says_what_becomes_of_the_changes(as_user: Account) -> None:
+    project(as_user)
+    done = as_user.run(as_user.libos("explain", "-v", "./project:/work:cow", "--keep", "fix"))
+    assert 'changes are kept as "fix"' in " ".join(done.stdout.split())
