@@ -130,7 +130,7 @@ class Files:
         full: Literal["wait", "drop"] = "wait",
         deadline: float | None = None,
     ) -> Log:
-        """A file that programs append lines to; read them with `async for line in log`. See `libos.fs.log.Log`."""
+        """A file that programs append lines to, for `async for line in log`; see `libos.fs.log.Log`."""
         log = Log(limit=limit, full=full, deadline=deadline)
         self.add(at, log)
         return log
