@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from pathspec import GitIgnoreSpec
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 # Decisions kept: some 200 bytes each. A tree that a program works in has fewer names in use.
 KEPT = 1 << 15
@@ -73,6 +75,8 @@ class Leading:
 
 
 def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # 7 ms, which a world without patterns does not pay
+
     # The simple backend: the others take no names that are not UTF-8.
     return GitIgnoreSpec.from_lines(map(_inside, lines), backend="simple")
 

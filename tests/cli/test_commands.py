@@ -162,7 +162,7 @@ def test_a_stream_that_the_caller_closed_is_no_fault(libos: Libos, closed: str, 
     assert "Traceback" not in done.stderr
 
 
-_SLOW = ("trio", "pyfuse3", "pydantic", "rich", "pyroute2", "dns", "pyseccomp", "asyncio")
+_SLOW = ("trio", "pyfuse3", "pydantic", "rich", "pyroute2", "dns", "pyseccomp", "asyncio", "pathspec")
 
 
 @pytest.mark.parametrize(
