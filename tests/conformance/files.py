@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Awaitable, Iterator
@@ -179,7 +180,7 @@ class NodeFiles:
             if not isinstance(node, File):
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             handle = await node.open(flags, self.caller)
-        number = len(self.open_files) + 3
+        number = next(free for free in itertools.count(3) if free not in self.open_files)
         self.open_files[number] = OpenFile(node, handle, bool(flags & os.O_APPEND))
         return number
 

@@ -22,6 +22,7 @@ PATHS = [b"/".join(names) for depth in (1, 2, 3) for names in itertools.product(
 PATTERNS = ["*.pem", "/a/k.pem", "a/", "/b/**/k.pem", "/a/*/a", "!/a/k.pem", "b", "!a/", "/*"]
 
 path = st.sampled_from(PATHS)
+top = st.sampled_from(NAMES)
 Change = tuple[str, tuple[object, ...]]
 change: st.SearchStrategy[Change] = st.one_of(
     st.tuples(st.just("mkdir"), st.tuples(path)),
@@ -30,7 +31,10 @@ change: st.SearchStrategy[Change] = st.one_of(
     st.tuples(st.just("rmdir"), st.tuples(path)),
     st.tuples(st.just("link"), st.tuples(path, path)),
     st.tuples(st.just("symlink"), st.tuples(path, path)),
-    st.tuples(st.just("rename"), st.tuples(path, path, st.sampled_from([0, 1, 2]))),
+    *(
+        st.tuples(st.just("rename"), st.tuples(each, path, st.sampled_from([0, 1, 2])))
+        for each in (path, top)
+    ),
 )
 
 
@@ -98,8 +102,8 @@ def hidden(layer: Layer, path: bytes) -> bool:
 @given(
     st.sampled_from([Hide, Only]),
     st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3),
-    st.lists(path, max_size=8),
-    st.lists(change, max_size=12),
+    st.lists(path, min_size=3, max_size=8),
+    st.lists(change, min_size=2, max_size=12),
 )
 @example(Hide, ["/a/k.pem"], [b"a/k.pem"], [("rename", (b"a", b"b", 0))])
 @example(Hide, ["*.pem", "!/a/k.pem"], [b"b/k.pem"], [("rename", (b"b", b"a", 0))])
@@ -121,7 +125,7 @@ def test_nothing_brings_a_hidden_file_to_light_or_takes_it_away(
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.lists(path, max_size=8), st.lists(change, max_size=12))
+@given(st.lists(path, min_size=3, max_size=8), st.lists(change, min_size=2, max_size=12))
 def test_nothing_opens_a_refused_file_or_takes_it_away(paths: list[bytes], changes: list[Change]) -> None:
     async def run() -> None:
         refused = {path for path in paths if path.count(b"k") or path.endswith(b"a")}
