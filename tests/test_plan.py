@@ -423,3 +423,38 @@ def test_a_published_port_that_is_dialed_too_is_an_error() -> None:
     )
     with pytest.raises(ManifestError, match="go round in circles; let the app listen on another port"):
         lower(manifest, Table())
+
+
+def test_changes_are_kept_of_copy_on_write_mounts_alone() -> None:
+    def kept(*mounts: Mount) -> Plan:
+        return lower(Manifest(app=App(keep="fix"), mounts=mounts), TABLE)
+
+    cow = Mount("/u", HostSource("/usr"), Mode.COPY_ON_WRITE)
+    assert (kept(cow).keep, kept(cow).copied) == ("fix", (("/u", "/usr"),))
+    with pytest.raises(ManifestError, match="no mount is copy-on-write"):
+        kept(replace(cow, mode=Mode.READ_ONLY))
+
+
+REPLACEABLE = Mount("/w/f", HostSource("/file"), Mode.READ_WRITE, replaceable=True)
+
+
+def test_a_replaceable_file_is_served() -> None:
+    plan = lower(Namespace((REPLACEABLE,)), TABLE)
+    (served,) = (each for each in plan.served if each.replaceable)
+    assert (served.at, served.writable, served.slot) == ("/w/f", True, None)
+    assert plan.steps == ()
+
+
+@pytest.mark.parametrize(
+    ("mounts", "why"),
+    [
+        ([replace(REPLACEABLE, mode=Mode.READ_ONLY)], "only a file of the host that is read-write"),
+        ([replace(REPLACEABLE, source=HostSource("/usr"))], "only a file of the host that is read-write"),
+        ([replace(REPLACEABLE, revocable=True)], "takes no layers, union or revocable"),
+        ([replace(REPLACEABLE, at="/f")], "stands in the root"),
+        ([Mount("/w", MemorySource(1 << 20)), REPLACEABLE], 'a mount covers "/w"'),
+    ],
+)
+def test_what_cannot_be_replaceable_says_why(mounts: list[Mount], why: str) -> None:
+    with pytest.raises(ManifestError, match=why):
+        lower(Namespace(tuple(mounts)), TABLE)
