@@ -58,10 +58,14 @@ class Mechanism:
 
 
 HOST = "host = {folder}, mode = "
+# A second mount at the same place: what is made goes to the first one.
+JOINED = f' }}}}, {{{{ at = "{MOUNT_POINT}", memory = "1M", order = "after"'  # as str.format takes it
 MECHANISMS = {
     "tmpfs": Mechanism('memory = "64M"', False),
     "bind": Mechanism(HOST + '"read-write"', False),
     "overlay": Mechanism(HOST + '"copy-on-write"', False),
+    "union in memory": Mechanism('memory = "64M"' + JOINED, False),
+    "union of host and memory": Mechanism(HOST + '"read-write"' + JOINED, False),
     "memory, serve-all": Mechanism('memory = "64M"', True),
     "host, serve-all": Mechanism(HOST + '"read-write"', True),
     "copy-on-write, serve-all": Mechanism(HOST + '"copy-on-write"', True),

@@ -43,9 +43,8 @@ def error(*mounts: Mount) -> str:
     return str(caught.value)
 
 
-def host_part(path: str, **fields: bool) -> Part:
-    writable = fields.pop("writable", False)
-    return Part(Served("/u", HostSource(path), writable=writable), **fields)
+def host_part(path: str) -> Part:
+    return Part(Served("/u", HostSource(path)))
 
 
 def test_a_union_is_served_where_its_first_element_stood() -> None:

@@ -9,6 +9,11 @@ import pytest
 from accounts import Account
 from worlds import Result, RunError, Worlds
 
+import libos
+from libos.manifest.namespace_file import look
+from libos.namespace import Namespace
+from libos.namespace.reading import read
+
 pytestmark = pytest.mark.system
 pytest_plugins = ["running"]
 
@@ -202,3 +207,21 @@ def test_w_lets_files_be_written_and_nothing_be_made(worlds: Worlds, trees: Path
     assert result.out == "3\n"
     assert result.err.count("Read-only file system") == 1
     assert (trees / "one/d/new").exists()
+
+
+async def test_the_text_of_a_running_world_is_that_of_its_plan(supervisor: libos.Supervisor) -> None:
+    manifest = {
+        "libos": 1,
+        "include": ["base"],
+        "app": {"command": ["sleep", "60"], "directory": "/tmp"},
+        "mount": [
+            {"at": "/u", "host": "/usr/share"},
+            {"at": "/u", "bind": "/tmp", "mode": "read-write", "order": "before"},
+            {"at": "/b", "bind": "/u"},
+        ],
+    }
+    app = await supervisor.start(manifest)
+    text = Namespace(app.grants.mounts()).text(app.plan.directory)
+    assert text == app.plan.namespace.text("/tmp")
+    assert read(text, look=look).namespace() == app.plan.namespace
+    await app.kill()
