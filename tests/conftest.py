@@ -20,7 +20,10 @@ from accounts import Account
 from leftovers import Before
 
 # Folders below tests/, in the order in which they run: what answers within seconds comes first.
-ORDER = ["", "manifest", "kernel", "fs", "net", "conformance", "keeper", "cli", "system"]
+ORDER = [
+    *("", "manifest", "namespace", "kernel", "fs", "layers", "programs", "net"),
+    *("conformance", "posix", "keeper", "kept", "cli", "system"),
+]
 
 _before = pytest.StashKey[Before]()
 _left = pytest.StashKey[list[str]]()
