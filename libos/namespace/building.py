@@ -82,6 +82,8 @@ class Building:
                 self._log, self._table, self._taken, self.directory = [], Table(self._look), False, "/"
             case Chdir(directory):
                 self._change_directory(absolute(directory, self.directory))
+                # newns.c goes back to where it was unless some cd was absolute.
+                self.changed_directory |= self._points or directory.startswith("/")
             case Include():
                 raise IncludeError(f'"{operation.path}": only a reader of files can include one')
 
@@ -159,7 +161,7 @@ class Building:
                 raise InconsistentMountError(f'"{path}" is a file: cd takes a directory')
             if kind is There.ABSENT:
                 raise AbsentError(f'"{path}" is not in the namespace: mount it before')
-        self.directory, self.changed_directory = path, True
+        self.directory = path
 
 
 def _relaid(element: Element, number: int, mount: Mount, place: str) -> Element:

@@ -106,6 +106,15 @@ bind #host/one /u/nothing/there
     assert building.directory == "/"
 
 
+def test_the_directory_counts_in_compat_once_a_cd_was_absolute() -> None:
+    relative, absolute = "bind #host/one /u\ncd u\n", "cd /u\ncd x\n"
+    assert (strict(relative).directory, strict(relative).changed_directory) == ("/u", True)
+    assert (compat(relative).directory, compat(relative).changed_directory) == ("/u", False)
+    building = compat(relative + absolute)
+    assert (building.directory, building.changed_directory) == ("/u/x", True)
+    assert not strict("bind #host/one /u").changed_directory
+
+
 def test_flags_are_read_as_by_arg_2() -> None:
     assert compat("bind -a -c -- #host/one /u").namespace().text() == "bind -ac '#host/one' /u\n"
     assert strict("bind -a -c #host/one /u").namespace().text() == "bind -ac '#host/one' /u\n"
