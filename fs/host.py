@@ -51,7 +51,7 @@ class HostDirectory(HostNode, Directory):
         self._children: dict[bytes, weakref.ref[HostNode]] = {}
         # What was listed while the kernel kept these attributes of the directory.
         self._names: list[bytes] = []
-        self._names_of: os.stat_result | None = None
+        self._names_of: tuple[int, ...] | None = None
 
     def __del__(self) -> None:
         if self.watch_number:
@@ -61,7 +61,7 @@ class HostDirectory(HostNode, Directory):
     # --- looking
 
     async def walk(self, name: bytes) -> Node:
-        with self.tree as tree:
+        with self.tree:
             child = self.at_hand()(name)
             if child is not None:
                 return child

@@ -55,8 +55,8 @@ class HostNode(Node):
         self.kind = kind
         self.found: os.stat_result | None = None
         self.turn = 0
-        # What the kernel was told to keep, when it was seen (time.monotonic), and in which form it was told.
-        self.kept: os.stat_result | None = None
+        # The marks of what the kernel was told to keep, when that was seen (time.monotonic), what was told.
+        self.kept: tuple[int, ...] | None = None
         self.kept_at = 0.0
         self.shown: Attributes | None = None
 
@@ -149,7 +149,7 @@ class HostNode(Node):
         if age <= QUIET_AGE:
             self.cache, self.kept = LIVELY, None
         elif self.is_watched(found):
-            self.cache, self.kept, self.kept_at = KEPT, found, time.monotonic()
+            self.cache, self.kept, self.kept_at = KEPT, _marks(found), time.monotonic()
         else:
             self.cache, self.kept = QUIET, None
         return self.shown
@@ -168,7 +168,7 @@ class HostNode(Node):
             now = os.fstat(self.fd())
         except OSError:
             now = None
-        if now is not None and _marks(now) == _marks(kept):
+        if now is not None and _marks(now) == kept:
             return False
         self.kept = None
         return True

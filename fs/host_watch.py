@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ from libos.kernel import inotify
 if TYPE_CHECKING:
     from libos.fs.host import HostDirectory
     from libos.fs.host_nodes import HostNode
+
+log = logging.getLogger("libos.fs")
 
 # Seconds for which the kernel keeps what is watched, and for which a look is not done again here.
 KEEP = 5.0
@@ -99,12 +102,14 @@ class Watches:
 
     async def _read(self, fd: int) -> None:
         """Deals with events as they come."""
-        while True:
+        while self._fd == fd:  # it may be closed while this task is about to run
             try:
                 await trio.lowlevel.wait_readable(fd)
+                self.drain()
             except trio.ClosedResourceError:
                 return
-            self.drain()
+            except Exception:  # a task of trio's own: what it raises would end the process
+                log.exception("a change of the host was not told")
 
     def drain(self) -> None:
         """Deals with all events up to now."""
