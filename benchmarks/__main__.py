@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 import libos
-from benchmarks import command, files, launch, live, memory, relay
+from benchmarks import command, files, launch, live, memory, relay, trees
 from benchmarks.measure import Figure, machine, table
 
 RESULT = Path("build/bench.json")
@@ -21,6 +21,7 @@ SUPERVISED: dict[str, Callable[[libos.Supervisor, Path], Awaitable[list[Figure]]
     "launch": launch.measure,
     "lowered": files.lowered,
     "served": files.served,
+    "trees": trees.measure,
     "relay": relay.measure,
     "live": live.measure,
 }
