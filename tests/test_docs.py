@@ -43,7 +43,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(command: list[str], folder: Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run a block: with the suite's programs first in PATH, both outputs in one."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "XDG_STATE_HOME": f"{folder}/.state"}  # what is kept goes too
     command = ["sh", "-c", 'exec "$@" </dev/null', "sh", *command] if text is None else command
     return subprocess.run(
         command,

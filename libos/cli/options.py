@@ -91,8 +91,8 @@ class WithCommand(click.Command):
 _OPTIONS: list[Callable[[Any], Any]] = [
     click.argument("manifest_path", metavar="[MANIFEST]", required=False),
     click.option("-v", "--volume", "mounts", metavar="SRC:AT[:ro|rw|cow|replace]", multiple=True,
-                 help="Mount a file or directory of the host; read-only unless said. replace: a read-write file that "
-                 "programs may replace by rename."),
+                 help="Mount a file or directory of the host; read-only unless said. replace: a "
+                 "read-write file that programs may replace by rename."),
     click.option("-e", "--env", "environment", metavar="NAME[=VALUE]", multiple=True,
                  help="Set a variable; without a value, pass on the one set here."),
     click.option("--dial", "dials", metavar="ADDRESS", multiple=True,
