@@ -35,7 +35,7 @@ def killed_after(steps: int, work: Callable[[], object]) -> bool:
             faults.listener = count
             work()
             os._exit(0)
-        except BaseException:
+        except Exception:
             traceback.print_exc()
         finally:
             os._exit(1)
