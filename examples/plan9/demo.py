@@ -4,8 +4,7 @@
 
 1. The world of plan9.ns: three bin directories seen as one.
 2. Its namespace as text, run again: the second world shows the same.
-
-What an app does to its own namespace from inside, through /mnt/ns/ctl, gets its own part here: `PARTS`.
+3. An app that rearranges what it holds, and then gives it up, through /mnt/ns/ctl. Nothing comes back.
 """
 
 from __future__ import annotations
@@ -58,7 +57,31 @@ async def printed_back(supervisor: libos.Supervisor) -> None:
     print(f"printed again, the text is {'the same' if again == text else 'ANOTHER'}")
 
 
-PARTS = (union, printed_back)
+DROP = """ls /data
+echo bind /data /here-too > /mnt/ns/ctl && ls /here-too
+grep -c data /mnt/ns/ns
+echo unmount /data > /mnt/ns/ctl && ls /data
+ls /here-too
+grep -c data /mnt/ns/ns
+echo unmount /data > /mnt/ns/ctl || echo 'what is dropped cannot be dropped again, nor taken back'
+"""
+
+
+async def dropped(supervisor: libos.Supervisor) -> None:
+    """An app drops its own rights."""
+    manifest = {
+        "include": ["base"],
+        "app": {"command": ["bash", "-c", DROP], "introspect": True, "control": True},
+        "mount": [{"at": "/data", "host": str(HERE / "mine")}],
+    }
+    app = await supervisor.start(manifest, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert app.stdout is not None
+    async for chunk in app.stdout:
+        print(chunk.decode(), end="")
+    await app.wait()
+
+
+PARTS = (union, printed_back, dropped)
 
 
 async def main() -> None:

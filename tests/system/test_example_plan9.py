@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parent.parent.parent / "examples/plan9"
 def test_plan9_shows_a_union_and_prints_itself_back(as_user: Account) -> None:
     done = as_user.run(as_user.python(str(EXAMPLE / "demo.py")))
     assert done.returncode == 0, done.stdout + done.stderr
-    union, printed = done.stdout.split("--- ")[1:3]
+    union, printed, dropped = done.stdout.split("--- ")[1:]
     lines = union.splitlines()
     assert lines[1:6] == [
         "hello from mine",
@@ -32,6 +32,14 @@ def test_plan9_shows_a_union_and_prints_itself_back(as_user: Account) -> None:
     assert printed.splitlines()[-2:] == [
         "run again, the world is the same",
         "printed again, the text is the same",
+    ]
+    assert dropped.splitlines()[1:] == [
+        *("hello", "hello", "2"),
+        "ls: cannot access '/data': No such file or directory",
+        "ls: cannot access '/here-too': No such file or directory",
+        "0",
+        "bash: line 7: echo: write error: Invalid argument",
+        "what is dropped cannot be dropped again, nor taken back",
     ]
 
 
