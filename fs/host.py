@@ -75,9 +75,13 @@ class HostDirectory(HostNode, Directory):
         def child(name: bytes) -> Node | None:
             reference = children.get(name)
             node = reference() if reference is not None else None
-            return node if node is not None and node.kept is not None and node.kept_at > old else None
+            return node if node is not None and node._kept is not None and node.kept_at > old else None
 
         return child
+
+    def unchanged(self) -> object:
+        self.tree.watches.drain()
+        return self.changes if self.watch_number and self.is_fresh() else None
 
     def show(self, found: os.stat_result) -> Attributes:
         shown = super().show(found)
@@ -111,6 +115,7 @@ class HostDirectory(HostNode, Directory):
         """A name leads to a node, and the kernel will be told so."""
         if self.watch_number:
             self._children[name] = weakref.ref(node)
+            self.changes += 1
 
     def known_names(self) -> list[bytes]:
         """All names of which the kernel believes something."""
@@ -119,6 +124,7 @@ class HostDirectory(HostNode, Directory):
     def forget_child(self, name: bytes) -> None:
         """A name leads elsewhere now, or may."""
         self._children.pop(name, None)
+        self.changes += 1
         self.kept = None
 
     def still_leads(self, name: bytes, child: HostNode) -> bool:

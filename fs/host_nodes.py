@@ -46,6 +46,8 @@ class HostNode(Node):
     cache = Cache(content=True)
     # Of a directory: its watch; 0 where there is none.
     watch_number = 0
+    # And how often its names, or what was told of them, changed.
+    changes = 0
 
     def __init__(self, tree: Tree, key: Key, parent: HostNode | None, name: bytes, kind: int) -> None:
         self.tree = tree
@@ -56,9 +58,20 @@ class HostNode(Node):
         self.found: os.stat_result | None = None
         self.turn = 0
         # The marks of what the kernel was told to keep, when that was seen (time.monotonic), what was told.
-        self.kept: tuple[int, ...] | None = None
+        self._kept: tuple[int, ...] | None = None
         self.kept_at = 0.0
         self.shown: Attributes | None = None
+
+    @property
+    def kept(self) -> tuple[int, ...] | None:
+        """The marks of what the kernel keeps; whoever sets it changes what the directory's listing told."""
+        return self._kept
+
+    @kept.setter
+    def kept(self, marks: tuple[int, ...] | None) -> None:
+        self._kept = marks
+        if self.parent is not None:
+            self.parent.changes += 1
 
     def __del__(self) -> None:
         if self.tree.let_go(self):
@@ -129,7 +142,7 @@ class HostNode(Node):
 
     def is_fresh(self) -> bool:
         """Whether what was last told is true after all events that were dealt with."""
-        return self.kept is not None and time.monotonic() - self.kept_at < KEEP
+        return self._kept is not None and time.monotonic() - self.kept_at < KEEP
 
     async def stat(self) -> Attributes:
         with self.tree:

@@ -9,7 +9,7 @@ Rules:
   already, and announcing it again would cost the program its cached pages.
 - Whoever asks the server gets what is true after all events up to now. Who asks the kernel alone may see what
   was for as long as an event takes to come; a change by a mapping of the host's makes no event, and is seen
-  after KEEP twice, at most.
+  after KEEP three times, at most: a look, the listing that tells it again, and what the kernel keeps of that.
 """
 
 from __future__ import annotations

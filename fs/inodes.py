@@ -24,7 +24,7 @@ World = TypeVar("World")
 class Inode(Generic[World]):
     """A node that the kernel knows by `number`; `parent` and `name` are where it was last found."""
 
-    __slots__ = ("lookups", "name", "names", "node", "number", "parent", "told", "world")
+    __slots__ = ("listing", "lookups", "name", "names", "node", "number", "parent", "told", "world")
 
     def __init__(self, number: int, node: Node, world: World, parent: Inode[World] | None, name: bytes):
         self.number = number
@@ -33,6 +33,8 @@ class Inode(Generic[World]):
         self.parent = parent
         self.name = name
         self.lookups = 0
+        # What its whole listing told last: libos.fs.listing.
+        self.listing: tuple[object, list[tuple[bytes, Inode[World], Any]]] | None = None
         # Attributes, how they may be kept, and both in the protocol library's form: as they were last told.
         self.told: tuple[Attributes | None, Cache, Any] | None = None
         self.names: dict[bytes, Inode[World]] = {}

@@ -180,6 +180,11 @@ class Directory(Node):
         listing asks it first. Good until the next wait."""
         return _not_at_hand
 
+    def unchanged(self) -> object:
+        """Something that is equal to what this gave before exactly if since then no name changed, nor what
+        `known` gives of any node that was at hand. None where that is not known: the default."""
+        return None
+
     async def readdir(self) -> list[bytes]:
         """All names, without "." and "..", in any order; readdir(3). A snapshot: later changes do not touch
         it."""

@@ -19,6 +19,7 @@ from typing import Any
 import pyfuse3
 
 from libos.errors import SupervisorError
+from libos.fs import listing
 from libos.fs.checks import DOTS, checked_handle, checked_names
 from libos.fs.describing import Describing
 from libos.fs.dispatch import AnyInode, caller_of, directory_of, handle_of, on_inode, on_open
@@ -157,24 +158,44 @@ class Operations(Naming, Describing, pyfuse3.Operations):
 
     @on_open
     async def readdir(self, opened: Open, start_id: int, token: pyfuse3.ReaddirToken) -> None:
-        inode, directory = opened.inode, directory_of(opened.inode)
+        directory = directory_of(opened.inode)
         if start_id == 0:
             opened.names = checked_names(await directory.readdir())
+            listing.begins(opened)
+        start = self._tell_again(opened, start_id, token)
         at_hand = directory.at_hand()
-        for index in range(start_id, len(opened.names)):
+        for index in range(start, len(opened.names)):
             name = opened.names[index]
-            if index < len(DOTS):
-                if not pyfuse3.readdir_reply(token, name, self.entry(_dots(inode, name), None), index + 1):
-                    return
-                continue
             try:
-                node = at_hand(name) or await directory.walk(name)
+                known = at_hand(name)
+                node = known or await directory.walk(name)
             except OSError:
                 continue  # it went away, or cannot be looked at: not part of this listing
-            entry = self.enter(inode, name, node)
+            entry = self.enter(opened.inode, name, node)
             if not pyfuse3.readdir_reply(token, name, entry, index + 1):
                 self.inodes.forget(entry.st_ino, 1)
                 return
+            if known is not None:
+                opened.told.append((name, opened.inode.names[name], entry))
+        listing.ends(opened)
+
+    def _tell_again(self, opened: Open, start_id: int, token: pyfuse3.ReaddirToken) -> int:
+        """Adds the dots, and what was told before and is so still; the index of the first name that was not
+        added, or one beyond all when there is no more room."""
+        index = start_id
+        for name in DOTS[index:]:
+            dot = self.entry(_dots(opened.inode, name), None)
+            if not pyfuse3.readdir_reply(token, name, dot, index + 1):
+                return len(opened.names) + 1
+            index += 1
+        for name, inode, entry in listing.rows(opened)[index - len(DOTS) :]:
+            if inode.lookups <= 0:
+                return index
+            if not pyfuse3.readdir_reply(token, name, entry, index + 1):
+                return len(opened.names) + 1
+            inode.lookups += 1
+            index += 1
+        return index
 
     @on_open
     async def fsyncdir(self, opened: Open, datasync: bool) -> None:

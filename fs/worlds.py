@@ -10,7 +10,7 @@ import errno
 import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from libos.fs.inodes import Inode, Inodes
 from libos.fs.node import APP, STATIC, Attributes, Directory, Handle, Node, refusal
@@ -157,15 +157,18 @@ class MountRoot(Directory):
 
 class Open:
     """An open file or directory. `thread` is who opened it; `names` is the listing that readdir is going
-    through."""
+    through, `told` what it has told so
+    far, `mark` how the directory was when it began."""
 
-    __slots__ = ("handle", "inode", "names", "thread")
+    __slots__ = ("handle", "inode", "mark", "names", "thread", "told")
 
     def __init__(self, inode: Inode[Attachment | None], handle: Handle | None, thread: int) -> None:
         self.inode = inode
         self.handle = handle
         self.thread = thread
         self.names: list[bytes] = []
+        self.told: list[tuple[bytes, Inode[Attachment | None], Any]] = []
+        self.mark: object = None
 
 
 class Opens:

@@ -1,4 +1,4 @@
-"""A served host tree on a disk that gets full: the program hears of it, and what was acknowledged is there."""
+"""A served host tree on a disk that gets full: its program hears of it, what was acknowledged is there."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ try:
     os.write(os.open("other", os.O_CREAT | os.O_WRONLY), b"x" * 65536)
 except OSError as error:
     print(errno.errorcode[error.errno], flush=True)
-data = open("log", "rb").read()
-print(all(data[n * 65536 : (n + 1) * 65536] == b"%08d" % n * 8192 for n in range(kept)), kept > 10, flush=True)
+blocks = open("log", "rb")
+print(all(blocks.read(65536) == b"%08d" % number * 8192 for number in range(kept)), kept > 10, flush=True)
 os.unlink("other")
 os.ftruncate(fd, 65536 * kept)
 os.unlink("ballast")
