@@ -108,6 +108,10 @@ class Inodes(Generic[World]):
     def drop(self, inode: Inode[World]) -> None:
         """Takes an inode out, whatever its count."""
         del self._by_number[inode.number]
+        # A listing holds what it told of, and with it the room that a removed file takes.
+        inode.listing = None
+        if inode.parent is not None:
+            inode.parent.listing = None
         self.displace(inode.parent, inode.name, inode)
         self._leave(inode)
 
