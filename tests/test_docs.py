@@ -22,8 +22,8 @@ ALL = [block for path in documents() for block in blocks(path)]
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository as git has it, in which blocks may write: a checkout of its own."""
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository as git has it: a checkout of its own."""
     folder = tmp_path_factory.mktemp("docs") / "libos"
     listed = subprocess.run(
         ["git", "-c", "safe.directory=*", "ls-files", "-z"],
@@ -39,6 +39,21 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy2(source, target, follow_symlinks=False)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def copies(pristine: Path) -> dict[str, Path]:
+    """The copies that were made so far, by document."""
+    return {}
+
+
+@pytest.fixture
+def copy(block: Block, pristine: Path, copies: dict[str, Path]) -> Path:
+    """A copy in which the blocks of one document may write, and meet what those before them wrote."""
+    if block.document not in copies:
+        folder = pristine.parent / f"copy{len(copies)}" / "libos"
+        copies[block.document] = Path(shutil.copytree(pristine, folder, symlinks=True))
+    return copies[block.document]
 
 
 def run(command: list[str], folder: Path, text: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -221,7 +221,7 @@ def test_kill_refuses_what_is_no_signal(world: World, name: str) -> None:
 
 
 def test_the_namespace_of_a_running_world(world: World) -> None:
-    assert world.libos("ns", "--world", "w").stdout == world.libos("ns").stdout
+    assert world.libos("ns", "--world", "w").stdout == world.libos("ns", "-w", "/tmp").stdout
 
 
 _ASK = """
