@@ -29,6 +29,10 @@ _before = pytest.StashKey[Before]()
 _left = pytest.StashKey[list[str]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the long tests too, those marked soak")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_before] = Before()
     # A suite in a shell's background starts with these ignored, and so would what the tests start.
@@ -47,7 +51,11 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--soak"):
+        long = [item for item in items if item.get_closest_marker("soak")]
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=long)
     items.sort(key=_rank)  # stable: the order within a file stays
 
 
@@ -60,10 +68,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "as_user" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("accounts")
         wanted = marker.args if marker else accounts.names()
+        longer = metafunc.definition.get_closest_marker("soak_accounts")
         names: list[Any] = [name for name in accounts.names() if name in wanted]
         if not names:
             skip = pytest.mark.skip(f"for {' and '.join(wanted)} alone, and this suite is neither")
             names = [pytest.param("root", marks=skip)]
+        if longer:
+            names = [
+                pytest.param(name, marks=pytest.mark.soak) if name in longer.args else name for name in names
+            ]
         metafunc.parametrize("as_user", names, indirect=True)
 
 

@@ -37,12 +37,26 @@ def reference(group: str) -> dict[str, str]:
 def table() -> list[object]:
     """Every account, subject and group that is tried."""
     return [
-        pytest.param(account, subject, group, id=f"{account}-{subject}-{group}")
+        pytest.param(
+            account,
+            subject,
+            group,
+            id=f"{account}-{subject}-{group}",
+            marks=[pytest.mark.soak] if is_long(account, subject, group) else [],
+        )
         for account in accounts.names()
         for subject in SUBJECTS
         for group in GROUPS
         if account == "user" or group in AS_ROOT[subject]
     ]
+
+
+def is_long(account: str, subject: str, group: str) -> bool:
+    """Whether others say nearly the same: root's trees are the user's with another owner, and what paths do
+    on a copy is tried on copies of the host's own files too."""
+    alone = os.geteuid() != 0  # there is no root's run that could be left out
+    paths = group in ("one_path", "two_paths", "directories")
+    return (account == "root" and not alone and paths) or (subject == "copy-on-write" and paths)
 
 
 def differing(expected: dict[str, str], got: dict[str, str]) -> dict[str, str]:
@@ -77,12 +91,14 @@ def hold(expected: dict[str, str], got: dict[str, str], subject: str, known: Seq
     assert past == [], "these happen no more: take them out of the table and the reference"
 
 
+@pytest.mark.soak_accounts("root")
 def test_copies_of_the_hosts_files_change_as_in_the_kernels_overlay(as_user: accounts.Account) -> None:
     lowered = subjects.in_world(subjects.OVERLAY["lowered"], as_user, "one_path")
     served = subjects.in_world(subjects.OVERLAY["served"], as_user, "one_path")
     hold(lowered, served, "copy-on-write", OVERLAY)
 
 
+@pytest.mark.soak_accounts("root")
 def test_a_read_only_tree_refuses_what_a_read_only_mount_refuses(as_user: accounts.Account) -> None:
     lowered = subjects.in_world(subjects.READ_ONLY["lowered"], as_user, "one_path")
     served = subjects.in_world(subjects.READ_ONLY["served"], as_user, "one_path")

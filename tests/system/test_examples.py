@@ -171,7 +171,7 @@ def test_shell_is_a_terminal_with_a_scratch_home(as_user: Account) -> None:
 
 def test_every_manifest_passes_check(as_user: Account) -> None:
     manifests = sorted(EXAMPLES.rglob("*.toml"))
-    assert len(manifests) == 4
+    assert len(manifests) == 5
     for path in manifests:
         assert tomllib.loads(path.read_text())["libos"] == 1
         done = as_user.run(as_user.libos("check", str(path)))

@@ -46,7 +46,10 @@ done
 """
 
 
-@pytest.mark.parametrize("mode", ["read-write", "memory", "copy-on-write"])
+@pytest.mark.parametrize(
+    "mode",
+    ["read-write", *(pytest.param(mode, marks=pytest.mark.soak) for mode in ("memory", "copy-on-write"))],
+)
 @pytest.mark.accounts("user")
 def test_stressors(as_user: Account, mode: str) -> None:
     if shutil.which("stress-ng") is None:
