@@ -63,23 +63,41 @@ class Grant:
         narrowing = Narrowing.asked(read_only, hide, only)
         self._require()
         await self.holder.narrow(self, narrowing)
-        for child in self.children:
-            if child.revoked:
-                continue
-            if isinstance(child.placement.mount.source, BoundSource):
-                await child.revoke()  # the app's own second name for it
-            elif not child.placement.served:
-                await child.narrow(read_only=read_only, hide=hide, only=only)
+        for child in list(self.children):
+            await child._narrow_with_parent(narrowing)
+
+    async def _narrow_with_parent(self, narrowing: Narrowing) -> None:
+        """Follow what this grant was made from."""
+        if self.revoked:
+            return
+        if isinstance(self.placement.mount.source, BoundSource):
+            await self.revoke()  # the app's own second name for it
+            return
+        if self.placement.served:
+            self.holder.follow(self, narrowing)  # the layers of the parent are its own
+        else:
+            await self.holder.narrow(self, narrowing)
+        for child in list(self.children):
+            await child._narrow_with_parent(narrowing)
 
     async def revoke(self) -> None:
-        """Take it back, and all that was made from it. Does nothing the second time. Raises OSError."""
+        """Take it back, with all that was made from it and all that is mounted below it. Does nothing the
+        second time. Raises OSError, and may be called again then."""
+        await self.end("revoke")
+
+    async def end(self, action: str) -> None:
+        """As `revoke`; `action` is what the events say: "revoke", or "drop" by the app itself."""
         if self.revoked:
             return
         self.revoked = True
-        for child in self.children:
-            await child.revoke()
-        await self.holder.take(self, "revoke")
-        if self.parent is not None:
+        try:
+            for other in (*self.children, *self.holder.below(self)):
+                await other.end(action)
+            await self.holder.take(self, action)
+        except BaseException:
+            self.revoked = False
+            raise
+        if self.parent is not None and self in self.parent.children:
             self.parent.children.remove(self)
 
     def describe(self) -> dict[str, object]:
@@ -166,17 +184,20 @@ class Grants:
             grant.placement = note.replaced
         self._tell(grant, "narrow", note=note.text, **narrowing.fields())
 
+    def follow(self, grant: Grant, narrowing: Narrowing) -> None:
+        """Let a served grant of this world show what its parent's layers have become."""
+        self._live.follow(grant.placement, narrowing.over(grant.placement.mount))
+
+    def below(self, grant: Grant) -> list[Grant]:
+        """The grants of this world that stand below one, the deepest first."""
+        found = [each for each in self if each is not grant and is_at_or_below(each.at, grant.at)]
+        return sorted(found, key=lambda each: each.at, reverse=True)
+
     async def take(self, grant: Grant, action: str) -> None:
-        """Take one grant of this world out."""
-        del self._grants[grant.id]
-        gone = await self._live.unmount(grant.placement)
-        note = "" if grant.placement.served else LIVES_ON
-        self._tell(grant, action, note=note)
-        for each in self:
-            if each.placement in gone:  # it stood below
-                each.revoked = True
-                del self._grants[each.id]
-                self._tell(each, action, note=f"it stood below {grant.at}")
+        """Take one grant of this world out; see `Grant.end`."""
+        await self._live.unmount(grant.placement)
+        if self._grants.pop(grant.id, None) is not None:
+            self._tell(grant, action, note="" if grant.placement.served else LIVES_ON)
 
     def _relate(self, bound: Grant) -> None:
         """Make a bind of the manifest die with the grants that it shows something of."""

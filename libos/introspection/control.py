@@ -60,8 +60,8 @@ async def _obey(grants: Grants, words: list[str]) -> None:
             await _drop(grants, grants.get(name))
         case ["clear"]:
             for grant in list(grants):
-                if not grant.revoked and not grant.at.startswith(PLACE + "/") and _may_go(grant):
-                    await grants.take(grant, "drop")
+                if not grant.at.startswith(PLACE + "/") and _may_go(grant):
+                    await grant.end("drop")
         case _:
             raise refusal(errno.EINVAL)
 
@@ -76,7 +76,7 @@ def _at(grants: Grants, place: str) -> Grant:
 async def _drop(grants: Grants, grant: Grant) -> None:
     if not _may_go(grant):
         raise refusal(errno.EPERM)
-    await grant.revoke()
+    await grant.end("drop")
 
 
 def _may_go(grant: Grant) -> bool:

@@ -1,7 +1,8 @@
 """The namespace of a running world, and how it changes: mount, unmount, revoke, restrict.
 
 Rules:
-- One change of a world at a time; what fails or is cancelled leaves the view as it was.
+- One change of a world at a time, none cancelled in the middle; a mount that fails leaves the view as it was,
+  a narrowing that fails leaves less.
 - What the kernel mounts is detached when it goes: no path leads to it, and who has something open of it keeps
   that. What is served is revoked: all that is open of it answers EIO.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -63,15 +65,22 @@ class LiveView:
         """What is mounted now, in the order in which it was."""
         return Namespace(tuple(in_turn(self.placements.values())))
 
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[None]:
+        """One change, which is not cancelled in the middle: what init was asked for, it does."""
+        async with self._turn:
+            with trio.CancelScope(shield=True):  # noqa: ASYNC100 - who uses the block awaits
+                yield
+
     async def mount(self, mount: Mount) -> Placement:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
-        async with self._turn:
+        async with self._change():
             return await self._add(mount, None)
 
     async def mount_shared(self, mount: Mount, other: LiveView, shared: Placement) -> Placement:
         """Mount what the kernel mounts in another world already: the same files, the same memory, the same
         changes. Errors as `mount`."""
-        async with self._turn:
+        async with self._change():
             tree_fd = await other._world.copy_mount(shared.mount.at)
             try:
                 return await self._add(mount, tree_fd)
@@ -82,7 +91,7 @@ class LiveView:
         """Mount a second time what the world itself shows at `source`; give that, and what it shows something
         of. In another mount its mount point must be there. Raises OSError (EBUSY where something is mounted
         there), SupervisorError."""
-        async with self._turn:
+        async with self._change():
             at = mount.at
             if at in self.placements:
                 raise OSError(errno.EBUSY, f"{at} is mounted already: unmount it first")
@@ -98,23 +107,19 @@ class LiveView:
             placement = self.placements[at] = Placement(mount, "bind", in_skeleton=not above)
             return placement, origins
 
-    async def unmount(self, placement: Placement) -> list[Placement]:
-        """Take a mount out, after those below it, which it gives. Does nothing where it is gone. Raises
-        OSError, SupervisorError."""
-        async with self._turn:
-            at = placement.mount.at
-            if self.placements.get(at) is not placement:
-                return []
-            below = sorted(other for other in self.placements if other.startswith(at + "/"))
-            gone = [self.placements[other] for other in reversed(below)]
-            for each in (*gone, placement):
-                await self._take(each)
-                del self.placements[each.mount.at]
-            return gone
+    async def unmount(self, placement: Placement) -> None:
+        """Take a mount out; those below it go before it. Does nothing where it is gone. Raises OSError,
+        SupervisorError."""
+        async with self._change():
+            if self.placements.get(placement.mount.at) is placement:
+                await self._take(placement)
+                del self.placements[placement.mount.at]
 
     async def narrow(self, placement: Placement, mount: Mount) -> Note:
-        """Make a mount what `mount` says, which asks for less of the same. Raises ManifestError, OSError."""
-        async with self._turn:
+        """Make a mount what `mount` says, which asks for less of the same. Where that cannot be in place, the
+        mount is replaced; then nothing may stand on it, since that would go, and show what it covers. Raises
+        ManifestError, SupervisorError, OSError."""
+        async with self._change():
             if self.placements.get(placement.mount.at) is not placement:
                 raise SupervisorError(f"nothing is mounted at {placement.mount.at} any more")
             if placement.served and placement.node is not None and stack_of(placement.node) is not None:
@@ -123,10 +128,27 @@ class LiveView:
             if not mount.layers and await self._restrict(placement):
                 placement.mount = mount
                 return Note()
+            self._require_bare(mount.at)
             await self._take(placement)
             del self.placements[mount.at]
             replaced = await self._add(mount, None)
             return Note("what was open of it " + ("fails" if placement.served else "lives on"), replaced)
+
+    def follow(self, placement: Placement, mount: Mount) -> None:
+        """Note what a served mount has become by the layers of what it was made from. Sync on purpose."""
+        assert placement.node is not None
+        stack = stack_of(placement.node)
+        assert stack is not None  # whatever is handed on has one
+        placement.mount = mount
+        self._view.forget(stack.holds, self.placements)
+
+    def _require_bare(self, at: str) -> None:
+        for other in self.placements:
+            if other != at and is_at_or_below(other, at):
+                raise SupervisorError(
+                    f"{at} cannot be narrowed in place, and {other} stands on it: "
+                    "revoke it, or mount it as revocable in the first place"
+                )
 
     async def _lay(self, placement: Placement, mount: Mount) -> None:
         """Lay what `mount` asks for beyond what it was over a tree that is served."""

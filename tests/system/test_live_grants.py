@@ -344,3 +344,106 @@ async def test_the_world_s_own_is_shown_a_second_time(supervisor: libos.Supervis
         assert await sh.do("ls -d /share/doc") == "/share/doc\n"
         await grant.revoke()
         assert "No such file" in await sh.do("ls -d /share")
+
+
+async def test_all_that_was_made_from_a_grant_dies_with_it(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    async with shell(supervisor) as one, shell(supervisor) as two:
+        grant = await one.app.mount("/data", libos.host(str(folder)))
+        made = [await two.app.mount(f"/copy{number}", grant) for number in range(4)]
+        await grant.revoke()
+        assert [each.revoked for each in made] == [True] * 4
+        assert "copy" not in await two.do("ls /")
+
+
+async def test_narrowing_reaches_what_another_world_has_looked_at(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    async with shell(supervisor) as one, shell(supervisor) as two:
+        grant = await one.app.mount("/data", {"memory": "1M", "revocable": True})
+        await one.do("echo secret > /data/key.pem; echo word > /data/word")
+        copy = await two.app.mount("/copy", grant)
+        await two.app.mount("/further", copy)
+        assert await two.do("cat /copy/key.pem /further/key.pem") == "secret\nsecret\n"
+        await grant.narrow(hide=["*.pem"], read_only=True)
+        said = await two.do("stat /copy/key.pem /further/key.pem; cat /copy/word")
+        assert said.count("No such file") == 2
+        assert said.endswith("word\n")
+        assert "Read-only" in await two.do("echo x > /further/word")
+
+
+async def test_narrowing_never_shows_what_was_covered(supervisor: libos.Supervisor, folder: Path) -> None:
+    mounts = (
+        {"at": "/data", "host": str(folder), "mode": "read-write"},
+        {"at": "/data/sub", "memory": "1M"},
+    )
+    (folder / "sub" / "covered").write_text("covered")
+    async with shell(supervisor, *mounts) as sh:
+        grant = sh.app.grants.get("/data")
+        with pytest.raises(libos.SupervisorError, match="stands on it"):
+            await grant.narrow(hide=["*.pem"])
+        await sh.do("exec 5>> /data/log")  # what is open for writing cannot be made read-only in place
+        with pytest.raises(libos.SupervisorError, match="stands on it"):
+            await grant.narrow(read_only=True)
+        assert await sh.do("ls /data/sub; cat /data/file") == "content\n"
+
+
+async def test_what_the_app_bound_of_a_mount_below_goes_with_the_mount_above(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    manifest = {"include": ["base"], "app": {"command": ["sh"], "control": True}}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    app = await supervisor.start(manifest, **pipes)  # type: ignore[arg-type]  # as above
+    sh = Shell(app)
+    outer = await app.mount("/data", {"memory": "1M"})
+    await sh.do("mkdir /data/in")
+    inner = await app.mount("/data/in", libos.host(str(folder)))
+    await sh.do("echo bind /data/in /copy > /mnt/ns/ctl")
+    assert await sh.do("cat /copy/file") == "content\n"
+    await outer.revoke()
+    assert inner.revoked
+    assert "No such file" in await sh.do("cat /copy/file")
+    await app.kill()
+    await app.aclose()
+
+
+async def test_what_the_app_dropped_is_told_and_the_callers_handle_is_at_its_end(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    manifest = {"include": ["base"], "app": {"command": ["bash"], "control": True}}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    async with supervisor.events() as events:
+        app = await supervisor.start(manifest, **pipes)  # type: ignore[arg-type]  # as above
+        sh = Shell(app)
+        grants = [await app.mount(f"/data{n}", libos.host(str(folder))) for n in range(2)]
+        await sh.do("echo unmount /data0 > /mnt/ns/ctl")
+        async for event in events:
+            if event.fields.get("action") == "drop":
+                assert event.fields["path"] == "/data0"
+                break
+        assert app.stdin is not None
+        await app.stdin.send_all(b"echo clear > /mnt/ns/ctl; echo gone\n")
+        assert app.stdout is not None
+        assert await app.stdout.receive_some() == b"gone\n"
+        assert [grant.revoked for grant in grants] == [True, True]
+        for grant in grants:
+            await grant.revoke()
+        await app.kill()
+        await app.aclose()
+
+
+@pytest.mark.parametrize("at", ["/data", "/tmp/data"])
+@pytest.mark.parametrize("what", [{"memory": "1M"}, {"text": "x"}])
+async def test_a_cancelled_mount_is_there_whole_or_not_at_all(
+    supervisor: libos.Supervisor, at: str, what: dict[str, Any]
+) -> None:
+    async with shell(supervisor) as sh:
+        for number in range(30):
+            with trio.move_on_after(number * 0.0001):
+                await sh.app.mount(at, what)
+            held = [grant for grant in sh.app.grants if grant.at == at]
+            assert ("No such file" in await sh.do(f"ls {at}")) == (not held)
+            for grant in held:
+                await grant.revoke()
+            assert at not in await sh.do("cat /proc/self/mountinfo")
