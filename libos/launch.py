@@ -27,6 +27,7 @@ from libos.introspection import Introspection
 from libos.keeper import channel
 from libos.net import dns, watcher
 from libos.net.gate import Gate
+from libos.net.granting.rule import host_names
 from libos.net.names import Names
 from libos.net.publish import Publication
 from libos.unwrap import unwrapped
@@ -75,7 +76,7 @@ class Launch:
         self._parts = parts
         self._mounts = HostMounts(parts.keeper, parts.trees)
         # /etc/hosts is made before the gate runs, so its names are granted here.
-        self._names = Names(plan.hostname, [each.host for each in plan.dials if each.literal is None])
+        self._names = Names(plan.hostname, host_names(plan.dials))
         self._introspection = Introspection(self.plan)
         self._questions = Questions(self._observe, parts.on_ask)
         self._scope = trio.CancelScope()

@@ -67,7 +67,8 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Read a dial string, `tcp!HOST!PORT`; PORT is a number from 1 to 65535 or a service name.
+    """Read a dial string, `tcp!HOST!PORT` or `udp!HOST!PORT`; PORT is a number from 1 to 65535 or the
+    name of a service.
 
     Raises ValueError with one sentence that says what is wrong and what to write instead.
     """
@@ -75,10 +76,10 @@ def parse(text: str) -> Address:
     if len(parts) != 3:
         raise ValueError(f'"{text}" is not a dial string: write tcp!HOST!PORT, as in tcp!api.example.com!443')
     network, host, port = parts
-    if network != "tcp":
-        raise ValueError(f'"{text}": the network "{network}" is not known: write tcp')
+    if network not in ("tcp", "udp"):
+        raise ValueError(f'"{text}": the network "{network}" is not known: write tcp or udp')
     try:
-        return Address(network, _host(host), _port(port))
+        return Address(network, check_host(host), named_port(port, network))
     except ValueError as error:
         raise ValueError(f'"{text}": {error}') from None
 
@@ -91,7 +92,7 @@ def check_name(name: str) -> str:
     if not plain.isascii():
         raise ValueError(f'"{name}" is not ASCII: write its xn-- form')
     if "*" in plain:
-        raise ValueError(f'"{name}": wildcards cannot be dialed: write each name')
+        raise ValueError(f'"{name}": a wildcard is not the name of one host')
     labels = plain.split(".")
     if len(plain) > LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(f'"{name}" is no host name')
@@ -100,7 +101,8 @@ def check_name(name: str) -> str:
     return plain
 
 
-def _host(host: str) -> str:
+def check_host(host: str) -> str:
+    """A name or a literal address in its one spelling. Raises ValueError where it cannot be one host."""
     if host.startswith("[") or "%" in host:
         raise ValueError("write an IPv6 address without brackets and without a zone")
     try:
@@ -116,13 +118,14 @@ def _host(host: str) -> str:
     return str(literal)
 
 
-def _port(port: str) -> int:
+def named_port(port: str, network: str) -> int:
+    """A port from its number, or from the name of a service of "tcp" or "udp". Raises ValueError."""
     if port.isascii() and port.isdigit():
         return check_port(int(port[:6]))
     if port in _SERVICES:
         return _SERVICES[port]
     try:
-        return socket.getservbyname(port, "tcp")
+        return socket.getservbyname(port, network)
     except (OSError, UnicodeError, ValueError):
         raise ValueError(f'"{port}" is neither a port number nor a known service') from None
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import trio
 
-from libos.net.relay import Carried, relay
+from libos.net.relay import Carried, Meter, relay
 from libos.net.sockets import Observe, abort, describe
 
 
@@ -38,9 +38,11 @@ class Carrier:
         fields: dict[str, object],
         inside: socket.socket,
         connect: Callable[[], Awaitable[socket.socket]],
+        meter: Meter | None = None,
     ) -> None:
         """Carry an app's connection to what `connect` gives; closes both. Raises Cancelled only."""
         with self._counted() as carried:
+            carried.meter = meter
             outside = await self._other_side("dial", fields, inside, connect)
             if outside is not None:
                 await self._carry("dial", fields, inside, outside, carried)

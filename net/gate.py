@@ -16,58 +16,27 @@ import errno
 import itertools
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import trio
 
-from libos.net import dns, outside, watcher
+from libos.net import dns, watcher
 from libos.net.accept import Acceptor
 from libos.net.address import Address
 from libos.net.carrier import Carrier
-from libos.net.names import Names, is_localhost
+from libos.net.granting.dialed import Dialed
+from libos.net.granting.places import Place, Places, specs
+from libos.net.granting.rule import Rule, decide
+from libos.net.granting.target import target_of
+from libos.net.names import Names
 from libos.net.publish import AppPort, Publication, Published, peer_of
-from libos.net.sockets import Observe, OpenSockets, Spec, family_of, ipv6_works, listen_at
+from libos.net.sockets import Observe, OpenSockets
 
 # Seconds for the last bytes of a world that has ended.
 FINISH_SECONDS = 5.0
 # Turns of trio's scheduler until what waits in a listener's backlog is accepted and counted: one to see that
 # the listener is readable, one to accept, one to start the connection's task.
 _TICKS = 4
-
-
-class Dialed:
-    """The grant of one address: its listeners inside. Made by a gate."""
-
-    def __init__(self, address: Address, listeners: list[socket.socket]) -> None:
-        self.address = address
-        self._listeners = listeners
-        self._scope = trio.CancelScope()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the grant was taken back."""
-        return self._scope.cancel_called
-
-    def close(self) -> None:
-        """Take the grant back: refuse from now on, reset the connections that use it. May be called again."""
-        # Cancelling first takes the listeners out of trio's hands at once; only then may they be closed.
-        self._scope.cancel()
-        for listener in self._listeners:
-            listener.close()
-
-    async def serve(self, acceptor: Acceptor, carrier: Carrier) -> None:
-        """Accept until closed or cancelled. Called once, by the gate."""
-
-        async def carry(inside: socket.socket) -> None:
-            await carrier.dial({"address": str(self.address)}, inside, lambda: outside.connect(self.address))
-
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    for listener in self._listeners:
-                        nursery.start_soon(acceptor.accept, listener, carry, str(self.address), nursery)
-        finally:
-            self.close()
 
 
 class Gate:
@@ -92,13 +61,16 @@ class Gate:
         self._observe = observe
         self._acceptor = Acceptor(observe, connection_limit)
         self._carrier = Carrier(observe)
-        self._granted: dict[Address, Dialed] = {}
+        # In the order in which they decide.
+        self.grants: list[Dialed] = []
+        self._numbers = itertools.count(1)
+        self._places = Places(names, open_sockets)
         self._nursery: trio.Nursery | None = None
         self._watcher: watcher.Watcher | None = None
 
     async def run(
         self,
-        dials: Sequence[Address] = (),
+        dials: Sequence[Rule | Address] = (),
         publications: Sequence[Publication] = (),
         *,
         task_status: trio.TaskStatus[list[Publication]] = trio.TASK_STATUS_IGNORED,
@@ -112,49 +84,47 @@ class Gate:
         """
         with contextlib.ExitStack() as stack:
             published = [stack.enter_context(contextlib.closing(Published(each))) for each in publications]
-            dials = list(dict.fromkeys(dials))
-            wanted = [spec for address in dials for spec, _ in self._places(address)]
-            sockets = iter(await self._open_sockets([*watcher.SPECS, *dns.SPECS, *wanted]))
-            watched = list(itertools.islice(sockets, len(watcher.SPECS)))
-            rest = [stack.enter_context(each) for each in sockets]
+            self.grants = [self._grant(_rule(each)) for each in dials]
+            missing = self._places.missing(self._listened(self.grants))
+            sockets = await self._open_sockets([*watcher.SPECS, *dns.SPECS, *specs(missing)])
+            watched, rest = sockets[: len(watcher.SPECS)], sockets[len(watcher.SPECS) :]
+            for made in rest:
+                stack.enter_context(made)
+            stack.callback(self._places.close_all)
             with contextlib.closing(watcher.Watcher(watched, self.names, self._observe)) as watching:
                 responder = dns.Responder(rest[: len(dns.SPECS)], self.names, self._observe)
-                remaining = iter(rest[len(dns.SPECS) :])
-                grants = [self._grant(address, remaining) for address in dials]
+                places = self._places.bind(missing, rest[len(dns.SPECS) :])
                 try:
                     async with trio.open_nursery() as nursery:
                         self._nursery, self._watcher = nursery, watching
                         nursery.start_soon(watching.run)
                         nursery.start_soon(responder.serve_datagrams)
                         nursery.start_soon(responder.serve_streams, nursery)
-                        for grant in grants:
-                            nursery.start_soon(grant.serve, self._acceptor, self._carrier)
+                        self._serve(places)
                         for each in published:
                             nursery.start_soon(self._publish, each, watching, nursery, stack)
                         task_status.started([each.publication for each in published])
                 finally:
                     self._nursery = self._watcher = None
 
-    async def dial(self, address: Address) -> Dialed:
-        """Grant `address` while the gate runs; gives the grant that is there where it was granted before.
+    async def dial(self, rule: Rule | Address) -> Dialed:
+        """Grant what a rule says while the gate runs, after what was granted before; gives the grant that is
+        there where exactly the same was granted.
 
         Raises OSError: EADDRINUSE where the app listens at that address itself, EPIPE where the gate does not
         run or the world has ended.
         """
-        places = self._places(address)
-        sockets = await self._open_sockets([spec for spec, _ in places])
-        with contextlib.ExitStack() as stack:
-            for each in sockets:
-                stack.enter_context(each)
-            if self._nursery is None:
-                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-            # Sync from here on: no second grant of the same address comes between.
-            present = self._granted.get(address)
-            if present is not None and not present.closed:
-                return present
-            grant = self._grant(address, iter(sockets))
-            stack.pop_all()
-        self._nursery.start_soon(grant.serve, self._acceptor, self._carrier)
+        rule = _rule(rule)
+        present = next((each for each in self.grants if each.rule == rule), None)
+        if present is not None:
+            return present
+        grant = self._grant(rule)
+        opened = await self._places.open(self._listened([*self.grants, grant]))
+        if self._nursery is None:
+            self._places.close_all()
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        self.grants.append(grant)
+        self._serve(opened)
         return grant
 
     async def finish(self) -> None:
@@ -171,24 +141,38 @@ class Gate:
         with trio.move_on_after(FINISH_SECONDS):
             await self._carrier.all_sent()
 
-    def _places(self, address: Address) -> list[tuple[Spec, str]]:
-        """Where an address is listened for inside: each socket's spec and the literal that it is bound to."""
-        hosts = [address.host] if address.literal else [str(each) for each in self.names.grant(address.host)]
-        if is_localhost(address.host) and not ipv6_works():
-            hosts = hosts[:1]
-        return [((family_of(host), socket.SOCK_STREAM, 0), host) for host in hosts]
+    def _grant(self, rule: Rule) -> Dialed:
+        return Dialed(next(self._numbers), rule, self._release)
 
-    def _grant(self, address: Address, sockets: Iterator[socket.socket]) -> Dialed:
-        """Listen for an address on as many of `sockets` as it takes."""
-        places = self._places(address)
-        listeners = list(itertools.islice(sockets, len(places)))
-        for listener, (_, host) in zip(listeners, places, strict=True):
-            try:
-                listen_at(listener, host, address.port)
-            except OSError as error:
-                raise OSError(error.errno, f"{address} cannot be granted: {error.strerror}") from error
-        self._granted[address] = grant = Dialed(address, listeners)
-        return grant
+    def _listened(self, grants: Sequence[Dialed]) -> list[Address]:
+        """What is listened for from the start: each single address that some grant allows."""
+        addresses = dict.fromkeys(address for grant in grants for address in grant.rule.to.addresses())
+        return [address for address in addresses if decide(grants, address) is not None]
+
+    def _release(self, _grant: Dialed) -> None:
+        """Stop listening for what no grant allows any more."""
+        self.grants = [each for each in self.grants if not each.closed]
+        for place in self._places:
+            if decide(self.grants, place.address) is None:
+                self._places.close(place)
+
+    def _serve(self, places: Iterable[Place]) -> None:
+        assert self._nursery is not None
+        for place in places:
+            if place.address.network == "tcp":
+                self._nursery.start_soon(self._accept, place)
+
+    async def _accept(self, place: Place) -> None:
+        """Carry what connects at a place until it is closed."""
+
+        async def carry(inside: socket.socket) -> None:
+            grant = decide(self.grants, place.address)
+            if grant is not None:
+                await grant.carry(inside, place.address, self._carrier)
+
+        assert self._nursery is not None
+        with place.scope:
+            await self._acceptor.accept(place.socket, carry, str(place.address), self._nursery)
 
     async def _publish(
         self,
@@ -206,3 +190,7 @@ class Gate:
             await self._carrier.listen(fields, outer, app.connect)
 
         await self._acceptor.accept(published.listener, carry, address, nursery)
+
+
+def _rule(what: Rule | Address) -> Rule:
+    return what if isinstance(what, Rule) else Rule(target_of(what))

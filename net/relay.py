@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import trio
 
@@ -29,15 +30,27 @@ _buffer = memoryview(bytearray(_BLOCK))
 _kept = 0
 
 
+class Meter(Protocol):
+    """Counts what is carried; see `libos.net.granting.meter`."""
+
+    def block(self, most: int, direction: str) -> int:
+        """Bytes that may be read at once, of at most `most`."""
+
+    def take(self, direction: str, size: int) -> float:
+        """Count bytes that are about to pass; give the seconds to wait after them. Raises OSError."""
+
+
 @dataclass(eq=False)
 class Carried:
     """Bytes that were carried so far, seen from the world: `sent` went out of it, `received` came in.
 
     `all_sent` is set when the world has ended its side and all that came before is on its way outside.
+    `meter` counts them for a grant, and may end the relay or slow it down.
     """
 
     sent: int = 0
     received: int = 0
+    meter: Meter | None = None
     all_sent: trio.Event = field(default_factory=trio.Event)
 
 
@@ -79,32 +92,52 @@ async def relay(inside: socket.socket, outside: socket.socket, carried: Carried)
 
 async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, count: str) -> None:
     total = blocks = 0
+    meter = carried.meter
     while True:
+        most = _BLOCK if meter is None else meter.block(_BLOCK, count)
         peek = _kept >= _KEPT_AT_MOST
         try:
-            size = source.recv_into(_buffer, _BLOCK, socket.MSG_PEEK if peek else 0)
+            size = source.recv_into(_buffer, most, socket.MSG_PEEK if peek else 0)
         except BlockingIOError:
             await trio.lowlevel.wait_readable(source)
             continue
         if size == 0:
             sink.shutdown(socket.SHUT_WR)
             return
-        try:
-            sent = sink.send(_buffer[:size])
-        except BlockingIOError:
-            sent = 0
         if peek:
-            if sent == 0:
-                await trio.lowlevel.wait_writable(sink)
-                continue
-            size = source.recv_into(_buffer, sent, socket.MSG_TRUNC)
-        elif sent < size:
-            await _finish(sink, bytes(_buffer[sent:size]))
+            size = await _send_some(source, sink, size)
+        pause = 0.0 if meter is None else meter.take(count, size)
+        if not peek:
+            await _send_all(sink, size)
         total += size
         setattr(carried, count, total)
         blocks += 1
-        if blocks % _TURN == 0:
+        if pause:
+            await trio.sleep(pause)
+        elif blocks % _TURN == 0:
             await trio.lowlevel.checkpoint()
+
+
+async def _send_some(source: socket.socket, sink: socket.socket, size: int) -> int:
+    """Send of what was only looked at as much as the sink takes now, and take that out of the source."""
+    while True:
+        try:
+            sent = sink.send(_buffer[:size])
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sink)
+            size = source.recv_into(_buffer, size, socket.MSG_PEEK)  # another relay had the buffer
+            continue
+        return source.recv_into(_buffer, sent, socket.MSG_TRUNC)
+
+
+async def _send_all(sink: socket.socket, size: int) -> None:
+    """Send what stands in the buffer. No checkpoint where the sink takes all of it."""
+    try:
+        sent = sink.send(_buffer[:size])
+    except BlockingIOError:
+        sent = 0
+    if sent < size:
+        await _finish(sink, bytes(_buffer[sent:size]))
 
 
 async def _finish(sink: socket.socket, rest: bytes) -> None:

@@ -284,7 +284,7 @@ def test_what_the_manifest_says_of_the_app_and_the_network() -> None:
     manifest = Manifest(
         App(("ls", "-l"), "/m", {"A": "1"}, "h", "n"),
         (memory("/m"),),
-        (Dial("tcp!a.example!80", "a.toml:5:1"),),
+        (Dial("tcp!a.example!80", origin="a.toml:5:1"),),
         (Listen(80, "::1", 81, "a.toml:6:1"),),
         Limits(5),
     )

@@ -229,5 +229,5 @@ def _describe(app: App) -> dict[str, object]:
     return {
         "command": list(plan.command),
         "listens": [{"inside": listen.port, "outside": listen.published} for listen in plan.listens],
-        "dials": [str(address) for address in plan.dials],
+        "dials": [str(rule) for rule in plan.dials],
     }

@@ -15,7 +15,7 @@ def policy_text(plan: Plan, grants: Grants) -> str:
     lines = ["files:"]
     lines += [f"  {grant.at}: {grant.describe()['what']} ({grant.mechanism})" for grant in grants]
     lines.append("addresses that may be dialled:")
-    lines += [f"  {address}" for address in plan.dials] or ["  none"]
+    lines += [f"  {rule}" for rule in plan.dials] or ["  none"]
     lines.append("ports that are reached from outside:")
     lines += [f"  {listen.port} at {listen.published}" for listen in plan.listens] or ["  none"]
     lines.append(f"time: {'no limit' if plan.time is None else f'{plan.time:g} s'}")
@@ -30,7 +30,7 @@ def policy_json(plan: Plan, grants: Grants) -> str:
             {
                 "version": 1,
                 "files": [grant.describe() for grant in grants],
-                "dial": [str(address) for address in plan.dials],
+                "dial": [str(rule) for rule in plan.dials],
                 "listen": [{"port": each.port, "publish": each.published} for each in plan.listens],
                 "time": plan.time,
             },

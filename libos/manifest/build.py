@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 from libos.manifest import values
+from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
-from libos.manifest.model import App, Dial, Limits, Manifest
+from libos.manifest.model import App, Limits, Manifest
 from libos.namespace import (
     BoundSource,
     BytesSource,
@@ -39,10 +40,7 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
     return Manifest(
         app=_app(raw.get("app", {})),
         mounts=tuple(_mount(raw_mount, base, origin, i) for i, raw_mount in enumerate(raw.get("mount", ()))),
-        dials=tuple(
-            Dial(values.dial_address(entry["to"]), origin(("dial", i)))
-            for i, entry in enumerate(raw.get("dial", ()))
-        ),
+        dials=tuple(dial(entry, origin(("dial", i))) for i, entry in enumerate(raw.get("dial", ()))),
         listens=tuple(
             values.listen(entry["port"], entry.get("publish"), origin(("listen", i)))
             for i, entry in enumerate(raw.get("listen", ()))

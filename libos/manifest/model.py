@@ -7,9 +7,10 @@ an entry was written and take no part in merging.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from libos.namespace import Mount, Namespace
 
@@ -34,9 +35,20 @@ class App:
 
 @dataclass(frozen=True)
 class Dial:
-    """An address that the app may connect to, in the form of dial(2): "tcp!api.example.com!443"."""
+    """What the app may connect to, in the form of dial(2): "tcp!api.example.com!443", with patterns; see
+    `libos.net.granting`. `rate` is in bytes a second each way, `sent` and `received` in bytes; None is
+    without limit. `via` is another way outside: an address, a proxy, or from Python a function."""
 
     to: str
+    deny: tuple[str, ...] = ()
+    via: str | Callable[..., Any] | None = None
+    private: bool = False
+    connections: int | None = None
+    sent: int | None = None
+    received: int | None = None
+    rate: int | None = None
+    ask: bool = False
+    ask_seconds: float | None = None
     origin: str = field(default="", compare=False)
 
 

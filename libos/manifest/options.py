@@ -73,7 +73,9 @@ def from_options(
             keep=options.one("--keep", keep, values.keep_name),
         ),
         mounts=tuple(mounted),
-        dials=tuple(Dial(to, f"--dial {to}") for to in options.each("--dial", dials, values.dial_address)),
+        dials=tuple(
+            Dial(to, origin=f"--dial {to}") for to in options.each("--dial", dials, values.dial_target)
+        ),
         listens=tuple(options.each("-p", publish, published)),
         limits=Limits(time=options.one("--timeout", time, values.duration)),
         removals=tuple(mount.at for mount in mounted),

@@ -131,11 +131,44 @@ class PythonMountTable(MountTable):
 
 
 class DialTable(Table):
-    """An address that the app may connect to. It can reach no other."""
+    """What the app may connect to. It can reach nothing else."""
 
-    to: Annotated[str, checked(values.dial_address)] = Field(
-        description='The address in the form of dial(2): "tcp!api.example.com!443".'
+    to: Annotated[str, checked(values.dial_target)] = Field(
+        description='The address in the form of dial(2), as "tcp!api.example.com!443"; "*.example.org" is '
+        'one label, "**.example.org" one or more, "10.0.0.0/8" a range; ports as "80,8000-8010".'
     )
+    deny: list[Annotated[str, checked(values.dial_target)]] = Field(
+        default_factory=unwritten, description="What it does not cover after all."
+    )
+    via: str = Field(
+        default_factory=unwritten,
+        description='Another way outside: an address as "tcp!127.0.0.1!9000", "unix!/run/x.sock", '
+        '"socks5://HOST:PORT" or "http://HOST:PORT" (CONNECT).',
+    )
+    private: bool = Field(
+        False, description="The name may lead to private, loopback and link-local addresses."
+    )
+    connections: Annotated[int, checked(values.count)] = Field(
+        default_factory=unwritten, description="Connections that may be open at once."
+    )
+    sent: Annotated[int | str, checked(values.size)] = Field(
+        default_factory=unwritten, description='Bytes that may go out in all: "10M".'
+    )
+    received: Annotated[int | str, checked(values.size)] = Field(
+        default_factory=unwritten, description='Bytes that may come in, in all: "1G".'
+    )
+    rate: Annotated[int | str, checked(values.rate)] = Field(
+        default_factory=unwritten, description='Bytes a second each way: "1M", or bits: "8Mbit".'
+    )
+    ask: bool | AskTable = Field(
+        default_factory=unwritten, description="The first connection waits for your answer: libos ask."
+    )
+
+
+class PythonDialTable(DialTable):
+    """A dial as Python code may say it: `via` may be an async function that gets the stream."""
+
+    via: str | InstanceOf[Callable[..., Any]] = Field(default_factory=unwritten)  # type: ignore[assignment]
 
 
 class ListenTable(Table):
@@ -178,6 +211,7 @@ class ManifestMapping(ManifestFile):
 
     libos: Annotated[int, checked(values.version)] = 1
     mount: list[PythonMountTable] = Field(default_factory=unwritten)  # type: ignore[assignment]
+    dial: list[PythonDialTable] = Field(default_factory=unwritten)  # type: ignore[assignment]
 
 
 class _Untitled(GenerateJsonSchema):

@@ -191,11 +191,28 @@ def ip_literal(value: str) -> str:
         ) from None
 
 
-def dial_address(value: str) -> str:
-    """An address in the form of dial(2), in its one spelling: "tcp!api.example.com!443"."""
-    from libos.net.address import parse
+def dial_target(value: str) -> str:
+    """What may be dialed, in the form of dial(2) and its one spelling: "tcp!*.example.com!443"."""
+    from libos.net.granting.target import parse_target
 
-    return str(parse(value))
+    return str(parse_target(value))
+
+
+def rate(value: int | str) -> int:
+    """Bytes a second: a size ("1M"), or bits with kbit, mbit or gbit (powers of 1000, as tc(8) means
+    them)."""
+    match = re.fullmatch(r"([0-9]{1,9})\s*([kmg])?bit(?:/s)?", str(value).strip(), re.IGNORECASE)
+    if match is None:
+        try:
+            return size(value)
+        except ValueError:
+            raise ValueError(
+                f'"{value}" is no rate: write bytes a second as "1M", or bits as "8Mbit"'
+            ) from None
+    bits = int(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[(match[2] or "").lower()]
+    if bits < 8:
+        raise ValueError(f'a rate of "{value}" is less than a byte a second')
+    return bits // 8
 
 
 def host_name(value: str) -> str:

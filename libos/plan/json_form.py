@@ -37,7 +37,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "steps": [_step(step) for step in plan.steps],
         "served": [_served(served) for served in plan.served],
         "points": [{"at": at, "directory": directory} for at, directory in plan.points],
-        "dial": [str(address) for address in plan.dials],
+        "dial": [str(rule) for rule in plan.dials],
         "listen": [{"port": listen.port, "publish": listen.published} for listen in plan.listens],
     }
 

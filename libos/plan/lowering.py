@@ -41,7 +41,7 @@ from libos.plan.lines import INIT_LINES, network_lines, why_served
 from libos.plan.lookup import find
 from libos.plan.memory import memory_mode
 from libos.plan.model import Bind, BindServed, Overlay, Plan, Served, Step, Tmpfs
-from libos.plan.network import addresses, network_problems
+from libos.plan.network import network_problems, rules
 from libos.plan.points import Placed, point_below
 from libos.plan.replacing import not_replaceable
 
@@ -251,7 +251,7 @@ class Lowering(Joining):
             steps=tuple(self.steps),
             served=tuple(self.served),
             points=(*self.points, ("/proc", True), ("/dev", True)),
-            dials=addresses(manifest),
+            dials=rules(manifest),
             listens=manifest.listens,
             command=app.command or (),
             directory=directory,

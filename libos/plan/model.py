@@ -21,7 +21,7 @@ from libos.namespace import HostSource, Layer, Namespace, Source
 
 if TYPE_CHECKING:
     from libos.manifest.model import Listen
-    from libos.net.address import Address
+    from libos.net.granting.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Plan:
     steps: tuple[Step, ...]
     served: tuple[Served, ...]
     points: tuple[tuple[str, bool], ...]  # (path, is a directory): what the skeleton shows for steps and init
-    dials: tuple[Address, ...]
+    dials: tuple[Rule, ...]
     listens: tuple[Listen, ...]
     command: tuple[str, ...]
     directory: str

@@ -27,7 +27,7 @@ ONE = {
     ),
     "unknown_key_near_none": (
         '[[dial]]\nto = "tcp!a!80"\nqqq = 1',
-        ['4:1: unknown key "qqq"; known are to'],
+        ['4:1: unknown key "qqq"; known are ask, connections, deny, private, rate, received, sent, to, via'],
     ),
     "unknown_key_in_a_dotted_key": (
         'app.comand = ["a"]',
