@@ -25,11 +25,12 @@ from libos.events import Hub, Kind
 from libos.grants import Grants
 from libos.introspection import Introspection
 from libos.keeper import channel
-from libos.net import dns, watcher
+from libos.net import watcher
 from libos.net.gate import Gate
 from libos.net.granting.rule import host_names
-from libos.net.names import Names
-from libos.net.publish import Publication
+from libos.net.inbound.publish import Publication
+from libos.net.naming import dns
+from libos.net.naming.names import Names
 from libos.unwrap import unwrapped
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees

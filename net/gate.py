@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 
 import trio
 
-from libos.net import dns, watcher
+from libos.net import watcher
 from libos.net.accept import Acceptor
 from libos.net.address import Address
 from libos.net.carrier import Carrier
@@ -28,8 +28,9 @@ from libos.net.granting.dialed import Dialed
 from libos.net.granting.places import Place, Places, specs
 from libos.net.granting.rule import Rule, decide
 from libos.net.granting.target import target_of
-from libos.net.names import Names
-from libos.net.publish import AppPort, Publication, Published, peer_of
+from libos.net.inbound.publish import AppPort, Publication, Published, peer_of
+from libos.net.naming import dns
+from libos.net.naming.names import Names
 from libos.net.sockets import Observe, OpenSockets
 
 # Seconds for the last bytes of a world that has ended.

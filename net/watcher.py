@@ -25,7 +25,7 @@ from typing import NamedTuple
 import trio
 
 from libos.net import bpf
-from libos.net.names import Names
+from libos.net.naming.names import Names
 from libos.net.sockets import Observe, Spec
 
 _ETH_P_ALL = 3  # linux/if_ether.h

@@ -21,7 +21,7 @@ from libos.manifest.conflicts import absent
 from libos.manifest.load import load_under
 from libos.manifest.model import App, Dial, Limits, Listen, Manifest
 from libos.manifest.problems import Problem
-from libos.namespace import HostSource, Mode, Mount
+from libos.namespace import HostSource, Mode, Mount, Order
 
 T = TypeVar("T")
 
@@ -136,6 +136,15 @@ def split_mount(text: str) -> tuple[str, str, Mode]:
         raise ValueError("write SRC:AT or SRC:AT:ro|rw|cow, as ./project:/work:cow")
     # A last slash is a habit of the shell's completion, and means nothing here.
     return source, posixpath.join("/", at.rstrip("/")) if at.startswith("/") else at, mode
+
+
+def split_joining(text: str) -> tuple[str, Order | None]:
+    """What `split_mount` takes, and how it joins a union: SRC:AT:rw,after, or SRC:AT:after."""
+    for separator in ",:":
+        head, found, last = text.rpartition(separator)
+        if found and last in (Order.BEFORE, Order.AFTER):
+            return head, Order(last)
+    return text, None
 
 
 def variable(text: str, environ: Mapping[str, str]) -> tuple[str, str]:

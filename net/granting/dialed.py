@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from libos.net import outside
 from libos.net.address import Address
 from libos.net.granting.meter import Meter, quota_error
 from libos.net.granting.rule import Limits, Rule
 from libos.net.granting.target import Target
+from libos.net.outbound import outside
 
 if TYPE_CHECKING:
     from libos.net.carrier import Carrier

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import trio
 
 from libos.net.address import Address
-from libos.net.names import Names, is_localhost
+from libos.net.naming.names import Names, is_localhost
 from libos.net.sockets import OpenSockets, Spec, family_of, ipv6_works, listen_at
 
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}

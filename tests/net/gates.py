@@ -14,7 +14,7 @@ import trio
 from network import HERE, PACKAGE, Events, Inside, Resolver, nothing_left_open
 
 from libos.net.gate import Gate
-from libos.net.names import Names
+from libos.net.naming.names import Names
 
 
 @pytest.fixture(scope="session")

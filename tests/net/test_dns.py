@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from network import Events, Inside
 
 from libos.net.address import parse
-from libos.net.dns import Responder, _load
 from libos.net.gate import Gate
-from libos.net.names import RESOLVER, Names
+from libos.net.naming.dns import Responder, _load
+from libos.net.naming.names import RESOLVER, Names
 
 pytest_plugins = ["gates"]
 
@@ -104,7 +104,7 @@ async def test_it_answers_over_tcp_and_several_times(gate: Gate, inside: Inside)
 async def test_tcp_clients_that_say_nothing_or_nonsense_are_let_go(
     gate: Gate, inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("libos.net.dns._IDLE", 0.05)
+    monkeypatch.setattr("libos.net.naming.dns._IDLE", 0.05)
     for data in (b"", b"\xff\xff", b"\x00\x00", b"\x00\x03abc"):
         with inside.tcp() as client, trio.fail_after(10):
             await client.connect(SERVER)

@@ -23,7 +23,7 @@ from network import (
 
 from libos.net.address import Address, parse
 from libos.net.gate import Gate
-from libos.net.names import Names
+from libos.net.naming.names import Names
 
 pytest_plugins = ["gates"]
 
@@ -119,7 +119,7 @@ async def test_a_name_that_nobody_knows_outside(gate: Gate, inside: Inside, even
 async def test_an_outside_that_never_answers_ends_in_a_timeout(
     gate: Gate, inside: Inside, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("libos.net.outside.DIAL_SECONDS", 0.2)
+    monkeypatch.setattr("libos.net.outbound.outside.DIAL_SECONDS", 0.2)
     with socket.socket() as full, socket.socket() as filling, socket.socket() as more:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

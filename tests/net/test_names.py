@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from libos.net.names import RESOLVER, Names
+from libos.net.naming.names import RESOLVER, Names
 
 V4 = ipaddress.IPv4Address
 

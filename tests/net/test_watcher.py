@@ -68,7 +68,7 @@ async def test_attempts_in_a_loop_are_counted(gate: Gate, inside: Inside, events
 
 
 async def test_what_was_refused_last_is_told_when_the_gate_ends(inside: Inside, events: Events) -> None:
-    from libos.net.names import Names
+    from libos.net.naming.names import Names
 
     gate = Gate("w", inside.open_sockets, Names("world"), events)
     async with trio.open_nursery() as nursery:

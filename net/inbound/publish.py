@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from libos.errors import HostError
 from libos.net.address import Address, Literal, check_port
-from libos.net.names import is_localhost
-from libos.net.outside import connect_socket
+from libos.net.naming.names import is_localhost
+from libos.net.outbound.outside import connect_socket
 from libos.net.sockets import OpenSockets, family_of, listen_at, tune
 from libos.net.watcher import Watcher
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from libos.net.accept import Acceptor
-from libos.net.names import RESOLVER, Names
+from libos.net.naming.names import RESOLVER, Names
 from libos.net.sockets import Observe, Spec, listen_at
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The ways in: ports of the app that are reached from outside."""

@@ -1,0 +1,1 @@
+"""Which names exist in a world, and the responder that answers for them."""

@@ -1,0 +1,1 @@
+"""The ways outside: how the gate reaches what an app dialed."""
