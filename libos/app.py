@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from libos.fs.node import Node
     from libos.grants import Grant, Grants
     from libos.kept import Changes
+    from libos.net.gate import Gate
     from libos.plan import Plan
 
 # Seconds for a grant's end; only a kernel that is stuck needs longer.
@@ -135,9 +137,11 @@ class App(Process):
         streams: Streams,
         over: trio.Event,
         grants: Grants,
+        gate: Gate,
     ) -> None:
         super().__init__(world, running, streams)
         self.grants = grants
+        self.gate = gate
         # Set when the world's task has ended: its last bytes are carried, its last events told.
         self._over = over
         self.name = name
@@ -174,15 +178,20 @@ class App(Process):
 
         `what` says what it is as a [[mount]] of a manifest does ({"host": "/srv/data"}, or `libos.host(…)`),
         or is a node of `libos.fs`, or a grant: of this app or another one, handed on; `keys` are further keys
-        of a [[mount]] (mode, hide, revocable …), for a grant read_only, hide and only. Raises ManifestError
+        of a [[mount]] (mode, hide, revocable …), for a grant read_only, hide and only. With `order`, "before"
+        or "after", it joins what stands there as a union, and its grant is of it alone. Raises ManifestError
         where it cannot stand there, SupervisorError, OSError.
         """
         return await mount_what(self.grants, at, what, keys)
 
     async def unmount(self, at: str) -> None:
-        """Take out what is mounted at a place and below it. Raises SupervisorError, OSError."""
-        grant = self.grants.get(at)
-        await grant.revoke()
+        """Take out all that is mounted at a path and below it: of a union every element; a grant by its id is
+        taken back with `Grant.revoke`. Raises SupervisorError where nothing is mounted there, OSError."""
+        found = self.grants.at(at)
+        if not found:
+            raise SupervisorError(f'nothing is mounted at "{at}": libos grants lists what is')
+        for grant in found:
+            await grant.revoke()
 
     @asynccontextmanager
     async def granted(
@@ -195,6 +204,13 @@ class App(Process):
         finally:
             with trio.move_on_after(_REVOKE_TIMEOUT, shield=True):
                 await grant.revoke()
+
+    async def connect(self, port: int) -> socket.socket:
+        """A connection to a TCP port on which the app listens, at its loopback: non-blocking, the caller's.
+
+        Raises OSError: ECONNREFUSED where it does not listen, EPIPE where its world has ended.
+        """
+        return await self.gate.connect(port)
 
     async def exec(
         self,

@@ -83,6 +83,7 @@ class Launch:
         self._scope = trio.CancelScope()
         self._world: World
         self._view: View
+        self._gate: Gate
         self._app: App | None = None
         self._begun = trio.Event()
         self._held_fds: list[int] = []  # open in the world's init too, for as long as it lives
@@ -109,7 +110,7 @@ class Launch:
             await view.serve(self._names, self._mounts.overlay)
             self._view = view
             async with self._forked(view) as nursery:
-                gate = Gate(self._id, self._world.open_sockets, self._names, self._observe)
+                gate = self._gate = Gate(self._id, self._world.open_sockets, self._names, self._observe)
                 try:
                     await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
                 except OSError as error:
@@ -183,7 +184,7 @@ class Launch:
                 live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan)
                 grants = Grants(name, live, self._parts.hub)
                 self._introspection.grants = grants
-                app = App(name, self.plan, self._world, running, opened, self.ended, grants)
+                app = App(name, self.plan, self._world, running, opened, self.ended, grants, self._gate)
         except BaseException as error:
             await self.cancel()  # noqa: ASYNC102 - shields itself, with a limit
             if isinstance(error, CommandError):

@@ -66,6 +66,7 @@ class Gate:
         self.grants: list[Dialed] = []
         self._numbers = itertools.count(1)
         self._places = Places(names, open_sockets)
+        self._app_ports: dict[int, AppPort] = {}
         self._nursery: trio.Nursery | None = None
         self._watcher: watcher.Watcher | None = None
 
@@ -107,6 +108,8 @@ class Gate:
                         task_status.started([each.publication for each in published])
                 finally:
                     self._nursery = self._watcher = None
+                    for app_port in self._app_ports.values():
+                        app_port.close()
 
     async def dial(self, rule: Rule | Address) -> Dialed:
         """Grant what a rule says while the gate runs, after what was granted before; gives the grant that is
@@ -127,6 +130,15 @@ class Gate:
         self.grants.append(grant)
         self._serve(opened)
         return grant
+
+    async def connect(self, port: int) -> socket.socket:
+        """A connection to a TCP port of the app, at its loopback; the caller's. Raises OSError: ECONNREFUSED
+        where it does not listen, EPIPE where the gate does not run or the world has ended."""
+        if self._watcher is None:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        if port not in self._app_ports:
+            self._app_ports[port] = AppPort(port, self._open_sockets, self._watcher)
+        return await self._app_ports[port].connect()
 
     async def finish(self) -> None:
         """Once a world's processes have gone: carry what they sent to its end, tell what they were refused.
