@@ -3,7 +3,8 @@
 Rules of the protocol (fuse(4), and FUSE_LOOKUP and FUSE_FORGET in linux/fuse.h):
 - each successful reply that carries an entry adds one to the inode's lookup count; forget takes away many;
 - a number is valid while its count is above 0 (the mount's root always); numbers are never used twice here;
-- one node in one world has one number; the same node in two worlds has two.
+- one node in one world has one number; the same node in two worlds has two, and so has a node with layers and
+  without.
 
 Sync on purpose: no checkpoint between the table and the counts.
 """
@@ -55,7 +56,7 @@ class Inodes(Generic[World]):
     def __init__(self, root: Node, world: World) -> None:
         self.root: Inode[World] = Inode(ROOT, root, world, None, b"")
         self._by_number: dict[int, Inode[World]] = {ROOT: self.root}
-        self._by_node: dict[Node, list[Inode[World]]] = {}
+        self._by_original: dict[Node, list[Inode[World]]] = {}
         self._next = ROOT + 1
 
     def __len__(self) -> int:
@@ -67,8 +68,8 @@ class Inodes(Generic[World]):
 
     def find(self, node: Node, world: World) -> Inode[World] | None:
         """The inode of a node in a world, if the kernel holds one."""
-        for inode in self._by_node.get(node, ()):
-            if inode.world is world:
+        for inode in self._by_original.get(node.original, ()):
+            if inode.world is world and inode.node is node:
                 return inode
         return None
 
@@ -79,7 +80,7 @@ class Inodes(Generic[World]):
             inode = Inode(self._next, node, world, parent, name)
             self._next += 1
             self._by_number[inode.number] = inode
-            self._by_node.setdefault(node, []).append(inode)
+            self._by_original.setdefault(node.original, []).append(inode)
         self.place(inode, parent, name)
         inode.lookups += 1
         return inode
@@ -119,21 +120,22 @@ class Inodes(Generic[World]):
         """Makes an inode another node's, under its number."""
         self._leave(inode)
         inode.node = node
-        self._by_node.setdefault(node, []).append(inode)
+        self._by_original.setdefault(node.original, []).append(inode)
 
     def _leave(self, inode: Inode[World]) -> None:
-        others = self._by_node[inode.node]
+        original = inode.node.original
+        others = self._by_original[original]
         others.remove(inode)
         if not others:
-            del self._by_node[inode.node]
+            del self._by_original[original]
 
     def of_world(self, world: World) -> list[Inode[World]]:
         """All inodes of a world."""
         return [inode for inode in self._by_number.values() if inode.world is world]
 
     def elsewhere(self, inode: Inode[World]) -> Iterator[Inode[World]]:
-        """The same node as other worlds know it."""
-        others = self._by_node.get(inode.node, ())
+        """The same file as other worlds know it, or this one by other layers."""
+        others = self._by_original.get(inode.node.original, ())
         if len(others) > 1:
             yield from (other for other in others if other is not inode)
 

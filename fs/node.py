@@ -125,6 +125,11 @@ class Node:
     # own limit.
     deadline: float | None = None
 
+    @property
+    def original(self) -> Node:
+        """The node itself, without the layers over it: what is one file in all places where it is shown."""
+        return self
+
     def known(self) -> Attributes | None:
         """The attributes if they are known without waiting, else None. Called where waiting would block a
         whole directory (a lookup): with None the kernel is told the kind alone, and asks `stat` before

@@ -104,8 +104,9 @@ class Server:
 
         self._operations.boundary.requests.end_world(world, chosen, error)
 
-    def revoke(self, world: Attachment, top: Inode[Attachment | None]) -> None:
-        """Makes all at and below an inode answer EIO, and the kernel forget it."""
+    def revoke(self, world: Attachment, top: Inode[Attachment | None], *, covered: bool) -> None:
+        """Makes all at and below an inode answer EIO, and the kernel forget it, but for its own name where a
+        mount covers it."""
         inodes = self._operations.inodes
         taken = set(below(top, inodes.of_world(world)))
         for inode in taken:
@@ -117,7 +118,7 @@ class Server:
                 opened.handle = RevokedHandle()
         for inode in taken:
             self.notify_inode(inode.number)
-            if inode.parent is not None:
+            if inode.parent is not None and not (covered and inode is top):
                 self.notify_entry(inode.parent.number, inode.name)
 
     def detach(self, world: Attachment) -> None:

@@ -134,6 +134,12 @@ class Skeleton(Point):
             here = here.children.get(name) if isinstance(here, Point) else None
         return here is not None
 
+    def swap(self, path: bytes, node: Node) -> None:
+        """Serves `node` at `path` in place of what stands there, and tells nobody: what the kernel knows of
+        it is the new node's already, and a kernel mount stays on it."""
+        parent, name = self._parent(path)
+        parent.put(name, node)
+
     def detach(self, path: bytes) -> None:
         """Takes away what stands at `path`, whole; the directories on the way stay. FileNotFoundError if
         nothing does. A kernel mount on it is taken away with it."""

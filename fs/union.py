@@ -151,6 +151,11 @@ class Union(Directory):
                     failure = failure or error
         raise failure or refusal(errno.ENOENT, name)
 
+    async def element_of(self, name: bytes) -> Element | None:
+        """The element in which a name leads; None where none has it."""
+        found = await self._has(name)
+        return None if found is None else found[0]
+
     async def _has(self, name: bytes) -> tuple[Element, Node] | None:
         try:
             return await self._find(name)

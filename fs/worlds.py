@@ -41,8 +41,8 @@ class Notifier(Protocol):
     def close_handles(self, world: Attachment) -> None:
         """Closes all that a world has open."""
 
-    def revoke(self, world: Attachment, top: Inode[Attachment | None]) -> None:
-        """Makes all at and below an inode answer EIO."""
+    def revoke(self, world: Attachment, top: Inode[Attachment | None], *, covered: bool) -> None:
+        """Makes all at and below an inode answer EIO; where it is covered, its own name stays known."""
 
     def detach(self, world: Attachment) -> None:
         """Takes a world's name out of the mount's root."""
@@ -95,14 +95,17 @@ class Attachment:
         else:
             self._server.notify_inode(inode.number)
 
-    def revoke(self, path: bytes = b"") -> None:
+    def revoke(self, path: bytes = b"", *, covered: bool = False) -> Node | None:
         """Takes back what is served at and below `path`, which is relative to the root as in `invalidate`:
         what is open there gives EIO from now on, what waits is answered with it, mapped pages are gone.
-        Returns at once; `settle` waits for the kernel. Take the name away too, or it can be found again."""
+        Returns at once; `settle` waits for the kernel. Take the name away too, or it can be found again;
+        where it is `covered` by a mount that must stay, make it lead to the node that comes back."""
         top = self._inodes.find(self.root, self)
         inode = self._inodes.at(top, path) if top else None
-        if inode is not None:
-            self._server.revoke(self, inode)
+        if inode is None:
+            return None
+        self._server.revoke(self, inode, covered=covered)
+        return inode.node
 
     def forget(self, belongs: Belongs, keep: Collection[bytes] = ()) -> None:
         """Makes the kernel ask anew for all that it keeps of some nodes: names that lead to them, attributes,

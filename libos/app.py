@@ -189,7 +189,7 @@ class App(Process):
         taken back with `Grant.revoke`. Raises SupervisorError where nothing is mounted there, OSError."""
         found = self.grants.at(at)
         if not found:
-            raise SupervisorError(f'nothing is mounted at "{at}": libos grants lists what is')
+            raise SupervisorError(f'nothing is mounted at "{at}": libos grants lists what is mounted')
         for grant in found:
             await grant.revoke()
 

@@ -18,7 +18,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from libos.errors import ManifestError, SupervisorError
-from libos.namespace import BoundSource, HostSource, Mount, NodeSource, is_at_or_below
+from libos.namespace import BoundSource, HostSource, Mode, Mount, NodeSource, is_at_or_below
 from libos.narrowing import Narrowing
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Grant:
             return
         self.revoked = True
         try:
-            for other in (*self.children, *self.holder.below(self)):
+            for other in (*self.children, *await self.holder.standing_on(self)):
                 await other.end(action)
             await self.holder.take(self, action)
         except BaseException:
@@ -140,6 +140,10 @@ class Grants:
             raise SupervisorError(f'no grant is "{name}": libos grants lists them')
         return found
 
+    def at(self, place: str) -> list[Grant]:
+        """All that is mounted at a place, the last first; several where it is a union."""
+        return [each for each in reversed(list(self)) if each.at == place]
+
     def mounts(self) -> tuple[Mount, ...]:
         """What is mounted now."""
         return self._live.namespace().mounts
@@ -147,13 +151,14 @@ class Grants:
     async def mount(self, mount: Mount) -> Grant:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
         if isinstance(mount.source, BoundSource):
-            return await self.bind(mount.source.path, mount)
+            read_only = mount.mode is Mode.READ_ONLY
+            return await self.bind(mount.source.path, mount, read_only=read_only)
         return self._mounted(await self._live.mount(mount), None)
 
-    async def bind(self, source: str, mount: Mount) -> Grant:
-        """Mount a second time what the world shows at `source`. It dies with each grant of which it shows
-        something. Raises OSError, SupervisorError."""
-        placement, origins = await self._live.bind(source, mount)
+    async def bind(self, source: str, mount: Mount, *, read_only: bool = False) -> Grant:
+        """Mount a second time what the world shows at `source`, as writable as it is there or `read_only`. It
+        dies with each grant of which it shows something. Raises ManifestError, OSError, SupervisorError."""
+        placement, origins = await self._live.bind(source, mount, read_only=read_only)
         bound = self._mounted(placement, None)
         for grant in self:
             if grant.placement in origins:
@@ -188,16 +193,20 @@ class Grants:
         """Let a served grant of this world show what its parent's layers have become."""
         self._live.follow(grant.placement, narrowing.over(grant.placement.mount))
 
-    def below(self, grant: Grant) -> list[Grant]:
-        """The grants of this world that stand below one, the deepest first."""
-        found = [each for each in self if each is not grant and is_at_or_below(each.at, grant.at)]
-        return sorted(found, key=lambda each: each.at, reverse=True)
+    async def standing_on(self, grant: Grant) -> list[Grant]:
+        """The grants of this world that stand on one, the deepest first."""
+        by_placement = {id(each.placement): each for each in self}
+        return [
+            by_placement[id(each)]
+            for each in await self._live.standing_on(grant.placement)
+            if id(each) in by_placement
+        ]
 
     async def take(self, grant: Grant, action: str) -> None:
         """Take one grant of this world out; see `Grant.end`."""
         await self._live.unmount(grant.placement)
         if self._grants.pop(grant.id, None) is not None:
-            self._tell(grant, action, note="" if grant.placement.served else LIVES_ON)
+            self._tell(grant, action, note=LIVES_ON if grant.placement.lives_on else "")
 
     def _relate(self, bound: Grant) -> None:
         """Make a bind of the manifest die with the grants that it shows something of."""

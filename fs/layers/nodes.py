@@ -75,6 +75,10 @@ class Layered(Node):
     # --- what every node has
 
     @property
+    def original(self) -> Node:
+        return self.inner.original
+
+    @property
     def cache(self) -> Cache:  # type: ignore[override] # a layer decides it anew each time
         return self.stack.cache(self.inner.cache, self)
 

@@ -9,27 +9,31 @@ import click
 
 @click.command("mount")
 @click.argument("name", metavar="APP")
-@click.argument("what", metavar="SRC:AT[:ro|rw|cow]")
+@click.argument("what", metavar="SRC:AT[:ro|rw|cow][,before|after]")
 @click.option("--hide", "hide", multiple=True, metavar="PATTERN", help="Absent in it: a gitignore pattern.")
 @click.option("--revocable", is_flag=True, help="Serve it, so that a revoke fails what is open of it too.")
 def command(name: str, what: str, hide: tuple[str, ...], revocable: bool) -> None:
     """Mount a file or directory of this host in the running world APP, read-only unless said.
 
-    Prints the id of the grant, which `libos revoke` takes back."""
+    With "before" or "after" it joins what stands at AT as a union. Prints the id of the grant, which `libos
+    revoke` takes back."""
     import os
 
     from libos.control.client import ask
     from libos.control.folder import open_folder
     from libos.errors import ManifestError
     from libos.manifest.build import absolute
-    from libos.manifest.options import split_mount
+    from libos.manifest.options import split_joining, split_mount
 
     try:
-        source, at, mode = split_mount(what)
+        rest, order = split_joining(what)
+        source, at, mode = split_mount(rest)
     except ValueError as wrong:
         raise ManifestError(f"{what}: {wrong}") from None
     mount: dict[str, Any] = {"host": absolute(source, os.curdir), "mode": str(mode)}
     mount["host"] = os.path.abspath(mount["host"])
+    if order is not None:
+        mount["order"] = str(order)
     if hide:
         mount["hide"] = list(hide)
     if revocable:

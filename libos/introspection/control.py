@@ -3,6 +3,8 @@
 Commands, words quoted as in namespace(6):
 
     bind NEW OLD       show at OLD too what the world shows at NEW
+    bind -a NEW OLD    the same, behind what stands at OLD: a union; -b before it. Read-only, unless the flags
+                       have c (things are made in it) or w (its files are written)
     unmount OLD        take out what is mounted at OLD, and what is mounted below it
     drop GRANT         the same, by the id that `policy` shows
     clear              drop everything but /mnt/ns
@@ -20,7 +22,7 @@ from libos.errors import LibosError
 from libos.fs.control import control
 from libos.fs.node import refusal
 from libos.manifest import values
-from libos.namespace import BoundSource, Mount
+from libos.namespace import BoundSource, Mode, Mount, Order
 from libos.plan.introspection import PLACE
 
 if TYPE_CHECKING:
@@ -54,23 +56,44 @@ async def _obey(grants: Grants, words: list[str]) -> None:
         case ["bind", new, old]:
             mount = Mount(values.place(old), BoundSource(values.path(new)), origin=ORIGIN)
             await grants.bind(new, mount)
+        case ["bind", flags, new, old]:
+            await grants.bind(new, _joining(flags, new, old))
         case ["unmount", old]:
-            await _drop(grants, _at(grants, old))
+            await _unmount(grants, values.place(old))
         case ["drop", name]:
             await _drop(grants, grants.get(name))
         case ["clear"]:
-            for grant in list(grants):
+            for grant in reversed(list(grants)):
                 if not grant.at.startswith(PLACE + "/") and _may_go(grant):
                     await grant.end("drop")
         case _:
             raise refusal(errno.EINVAL)
 
 
-def _at(grants: Grants, place: str) -> Grant:
-    for grant in grants:
-        if grant.at == place:
-            return grant
-    raise refusal(errno.EINVAL)
+def _joining(flags: str, new: str, old: str) -> Mount:
+    """The mount of `bind -FLAGS`: a or b, with c or w or neither. ValueError for any others."""
+    order = {"a": Order.AFTER, "b": Order.BEFORE}.get(flags[1:2])
+    if flags[:1] != "-" or order is None or flags[2:] not in ("", "c", "w"):
+        raise ValueError("the flags of bind are -a or -b, with c or w")
+    return Mount(
+        values.place(old),
+        BoundSource(values.path(new)),
+        Mode.READ_WRITE if flags[2:] else Mode.READ_ONLY,
+        order=order,
+        creatable=flags[2:] == "c",
+        origin=ORIGIN,
+    )
+
+
+async def _unmount(grants: Grants, place: str) -> None:
+    """All that is mounted at a place, or nothing of it."""
+    found = grants.at(place)
+    if not found:
+        raise refusal(errno.EINVAL)
+    if not all(map(_may_go, found)) and not all(each.placement.in_skeleton for each in found):
+        raise refusal(errno.EPERM)
+    for grant in found:
+        await grant.end("drop")
 
 
 async def _drop(grants: Grants, grant: Grant) -> None:
@@ -81,4 +104,4 @@ async def _drop(grants: Grants, grant: Grant) -> None:
 
 def _may_go(grant: Grant) -> bool:
     """Whether taking it out shows nothing that was covered, but for what the app has covered itself."""
-    return grant.placement.in_skeleton or grant.placement.mount.origin == ORIGIN
+    return not grant.placement.covers or grant.placement.mount.origin == ORIGIN

@@ -163,7 +163,7 @@ class Init:
                 self._mounted.remove(message["name"])
                 self._say({"event": "done", "request": message["request"]})
             case "restrict":
-                self._mounted.restrict(message["name"])
+                self._mounted.restrict(message["name"], alone=message["alone"])
                 self._say({"event": "done", "request": message["request"]})
 
     def _spawn(self, message: dict[str, Any], fds: list[int]) -> None:

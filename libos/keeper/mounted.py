@@ -27,10 +27,14 @@ class Mounted:
 
     def add(self, name: str, step: Step, tree_fd: int | None) -> None:
         """Mount the detached tree, or the new tmpfs that the step describes where there is none; read-only
-        where the step says "restrict"."""
+        where the step says "restrict"; on the mount that it names as "over", wherever that is now."""
         own_fd = world.new_tmpfs(step) if tree_fd is None else os.dup(tree_fd)
         if step.get("restrict"):
             mounts.set_tree(own_fd, set_flags=mounts.MOUNT_ATTR_RDONLY)
+        if "over" in step:
+            mounts.attach_tree(own_fd, self._tree(step["over"]), step["at"])
+            self._trees[name] = own_fd
+            return
         root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._trees[name] = world.place(root_fd, step, own_fd)
@@ -79,9 +83,10 @@ class Mounted:
         mounts.unmount(f"/proc/self/fd/{self._tree(name)}")
         os.close(self._trees.pop(name))
 
-    def restrict(self, name: str) -> None:
-        """Make a mount read-only. EBUSY while somebody has a file open for writing. mount_setattr(2)."""
-        mounts.set_tree(self._tree(name), set_flags=mounts.MOUNT_ATTR_RDONLY)
+    def restrict(self, name: str, *, alone: bool) -> None:
+        """Make a mount read-only, with what is mounted on it or alone. EBUSY while somebody has a file open
+        for writing. mount_setattr(2)."""
+        mounts.set_tree(self._tree(name), set_flags=mounts.MOUNT_ATTR_RDONLY, recursive=not alone)
 
     def _tree(self, name: str) -> int:
         if name not in self._trees:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from libos.errors import ManifestError
 from libos.manifest.problems import error
-from libos.namespace import BoundSource, Mount, Namespace, is_at_or_below
+from libos.namespace import BoundSource, Mount, Namespace, Order, is_at_or_below
 from libos.plan.hostview import Host, HostView
 from libos.plan.lowering import Lowering
 from libos.plan.model import Line, Served, Step
@@ -60,3 +60,11 @@ def lower_one(
         point=next((directory for _, directory in lowering.points[points:]), None),
         line=lowering.lines[-1],
     )
+
+
+def served_alone(mount: Mount, host: HostView | None = None) -> Served:
+    """What the file server answers for a mount that becomes an element of a union. Errors as `lower_one`."""
+    alone = replace(mount, order=Order.REPLACE, revocable=True)
+    served = lower_one((), alone, host).served
+    assert served is not None  # whatever is revocable is served
+    return served

@@ -3,6 +3,7 @@
 Rules:
 - One change of a world at a time, none cancelled in the middle; a mount that fails leaves the view as it was,
   a narrowing that fails leaves less.
+- What joins a union is an element of it: see `libos.worlds.joining`.
 - What the kernel mounts is detached when it goes: no path leads to it, and who has something open of it keeps
   that. What is served is revoked: all that is open of it answers EIO.
 """
@@ -11,9 +12,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,19 @@ import trio
 from libos.errors import SupervisorError
 from libos.fs.layers import stack_of
 from libos.fs.layers.readonly import ReadOnly
-from libos.namespace import Mode, Mount, Namespace, is_at_or_below
+from libos.fs.union import Union
+from libos.namespace import BoundSource, Mode, Mount, Namespace, Order, is_at_or_below
 from libos.plan import Bind, Overlay, Plan, Step, Tmpfs
 from libos.plan.live import Addition, lower_one
+from libos.worlds.joining import LiveUnions, stacks
 from libos.worlds.nodes import make_node
 from libos.worlds.placements import MECHANISMS, Placement, in_turn, placements_of
 from libos.worlds.steps import step_message
 
 if TYPE_CHECKING:
-    from libos.net.names import Names
+    from libos.fs.node import Node
+    from libos.net.naming.names import Names
+    from libos.plan import Served
     from libos.worlds.hostmounts import HostMounts
     from libos.worlds.keeping import Keeper
     from libos.worlds.view import View
@@ -60,10 +65,14 @@ class LiveView:
         self._turn = trio.Lock()
         self._numbers = count(1)
         self.placements: dict[str, Placement] = {each.mount.at: each for each in placements_of(plan, view)}
+        self._unions = LiveUnions(world, view, keeper, self.placements, self._node)
 
     def namespace(self) -> Namespace:
         """What is mounted now, in the order in which it was."""
-        return Namespace(tuple(in_turn(self.placements.values())))
+        return Namespace(tuple(in_turn((*self.placements.values(), *self._unions.joined()))))
+
+    def _node(self, served: Served, resources: ExitStack) -> Awaitable[Node]:
+        return make_node(served, self._names, self._mounts.overlay, resources, self._view.layering)
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[None]:
@@ -75,6 +84,9 @@ class LiveView:
     async def mount(self, mount: Mount) -> Placement:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
         async with self._change():
+            self._require_world()
+            if mount.order is not Order.REPLACE and (joined := await self._unions.join(mount)) is not None:
+                return joined[0]
             return await self._add(mount, None)
 
     async def mount_shared(self, mount: Mount, other: LiveView, shared: Placement) -> Placement:
@@ -87,23 +99,29 @@ class LiveView:
             finally:
                 os.close(tree_fd)
 
-    async def bind(self, source: str, mount: Mount) -> tuple[Placement, list[Placement]]:
-        """Mount a second time what the world itself shows at `source`; give that, and what it shows something
-        of. In another mount its mount point must be there. Raises OSError (EBUSY where something is mounted
-        there), SupervisorError."""
+    async def bind(self, source: str, mount: Mount, *, read_only: bool) -> tuple[Placement, list[Placement]]:
+        """Mount a second time what the world itself shows at `source`, as an element where it joins a union
+        or has layers; give that, and what it shows something of. In another mount its mount point must be
+        there. Raises ManifestError, OSError (EBUSY where something is mounted there), SupervisorError."""
         async with self._change():
             at = mount.at
-            if at in self.placements:
+            self._require_world()
+            if mount.order is not Order.REPLACE or mount.layers or mount.revocable:
+                joined = await self._unions.join(replace(mount, source=BoundSource(source)))
+                assert joined is not None  # what is bound always is
+                return joined
+            if at in self._unions.places():
                 raise OSError(errno.EBUSY, f"{at} is mounted already: unmount it first")
             directory = await self._world.is_directory(source)
-            above = any(is_at_or_below(at, other) for other in self.placements)
+            above = any(is_at_or_below(at, other) for other in self._unions.places())
             with ExitStack() as undo:
                 if not above:
-                    self._point(at, directory, undo)
+                    self._view.point(at, directory, undo)
                     await self._view.settle()
-                shown = await self._world.bind(at, source, {"at": at, "make_point": False})
+                step = {"at": at, "make_point": False, "restrict": read_only}
+                shown = await self._world.bind(at, source, step)
                 undo.pop_all()
-            origins = [self.placements[name] for name in shown if name in self.placements]
+            origins = [each for name in shown for each in self._unions.known_as(name)]
             placement = self.placements[at] = Placement(mount, "bind", in_skeleton=not above)
             return placement, origins
 
@@ -111,20 +129,51 @@ class LiveView:
         """Take a mount out; those below it go before it. Does nothing where it is gone. Raises OSError,
         SupervisorError."""
         async with self._change():
-            if self.placements.get(placement.mount.at) is placement:
+            if placement not in self._held():
+                return
+            if placement.union is None:
                 await self._take(placement)
+            elif not self._world.gone.is_set() and (covered := await self._unions.leave(placement)):
+                await self._take(covered)
+            for directory in placement.shown_by:
+                self._unions.revoke(directory)
+            if self.placements.get(placement.mount.at) is placement:
                 del self.placements[placement.mount.at]
+
+    async def standing_on(self, placement: Placement) -> list[Placement]:
+        """What goes with a mount since it stands on it, the deepest first."""
+        at = placement.mount.at
+        below = [each for each in self._held() if each.mount.at != at and is_at_or_below(each.mount.at, at)]
+        union = placement.union
+        if union is not None and union.members != [placement]:
+            on_it = []
+            for each in below:
+                name = each.mount.at.removeprefix(at).split("/")[1].encode()
+                if await union.union.element_of(name) in placement.elements:
+                    on_it.append(each)
+            below = on_it
+        return sorted(below, key=lambda each: each.mount.at, reverse=True)
+
+    def _held(self) -> list[Placement]:
+        return [*self.placements.values(), *self._unions.joined()]
+
+    def _require_world(self) -> None:
+        if self._world.gone.is_set():
+            raise SupervisorError("its world has ended")
 
     async def narrow(self, placement: Placement, mount: Mount) -> Note:
         """Make a mount what `mount` says, which asks for less of the same. Where that cannot be in place, the
         mount is replaced; then nothing may stand on it, since that would go, and show what it covers. Raises
         ManifestError, SupervisorError, OSError."""
         async with self._change():
-            if self.placements.get(placement.mount.at) is not placement:
+            if placement not in self._held():
                 raise SupervisorError(f"nothing is mounted at {placement.mount.at} any more")
-            if placement.served and placement.node is not None and stack_of(placement.node) is not None:
+            if placement.union is None and isinstance(placement.node, Union):
+                self._unions.adopt(placement)
+            if placement.served and stacks(placement):
+                text = await self._narrow_earlier(placement, mount)
                 await self._lay(placement, mount)
-                return Note()
+                return Note(text)
             if not mount.layers and await self._restrict(placement):
                 placement.mount = mount
                 return Note()
@@ -140,10 +189,10 @@ class LiveView:
         stack = stack_of(placement.node)
         assert stack is not None  # whatever is handed on has one
         placement.mount = mount
-        self._view.forget(stack.holds, self.placements)
+        self._view.forget(stack.holds, self._unions.places())
 
     def _require_bare(self, at: str) -> None:
-        for other in self.placements:
+        for other in self._unions.places():
             if other != at and is_at_or_below(other, at):
                 raise SupervisorError(
                     f"{at} cannot be narrowed in place, and {other} stands on it: "
@@ -152,22 +201,41 @@ class LiveView:
 
     async def _lay(self, placement: Placement, mount: Mount) -> None:
         """Lay what `mount` asks for beyond what it was over a tree that is served."""
-        assert placement.node is not None
-        stack = stack_of(placement.node)
-        assert stack is not None
-        if mount.mode is Mode.READ_ONLY and placement.mount.mode is not Mode.READ_ONLY:
-            stack.add(ReadOnly())
-        for layer in mount.layers[len(placement.mount.layers) :]:
-            await self._view.layering.add(stack, layer, placement.mount.at)
+        more = mount.layers[len(placement.mount.layers) :]
+        read_only = mount.mode is Mode.READ_ONLY
+        writable = any(each.mode is not Mode.READ_ONLY for each in placement.mounts)
+        for stack in stacks(placement):
+            if read_only and writable:
+                stack.add(ReadOnly())
+            for layer in more:
+                await self._view.layering.add(stack, layer, placement.mount.at)
+            self._view.forget(stack.holds, self._unions.places())
         placement.mount = mount
-        self._view.forget(stack.holds, self.placements)
+        placement.joined = [
+            replace(each, mode=Mode.READ_ONLY if read_only else each.mode, layers=each.layers + more)
+            for each in placement.joined
+        ]
 
-    async def _restrict(self, placement: Placement) -> bool:
+    async def _narrow_earlier(self, placement: Placement, mount: Mount) -> str:
+        """Narrow what is open of a mount from before it became an element; what a person should know."""
+        live = placement.union
+        if live is None or live.base is not placement or live.covered is None or live.slot is None:
+            return ""
+        if placement.was_mounted:
+            if not mount.layers and await self._restrict(live.covered, alone=True):
+                return ""
+            return "what was open of it before the union lives on"
+        if live.covered.node is not None and stack_of(live.covered.node) is not None:
+            return ""
+        self._unions.revoke_earlier(live)
+        return "what was open of it before the union fails"
+
+    async def _restrict(self, placement: Placement, *, alone: bool = False) -> bool:
         """Make a kernel mount read-only; False where that cannot be in place: a file is open for writing."""
         if placement.served:
             return False
         try:
-            await self._world.restrict(placement.mount.at)
+            await self._world.restrict(placement.mount.at, alone=alone)
         except OSError as error:
             if error.errno == errno.EBUSY:
                 return False
@@ -175,8 +243,7 @@ class LiveView:
         return True
 
     async def _add(self, mount: Mount, tree_fd: int | None) -> Placement:
-        if self._world.gone.is_set():
-            raise SupervisorError("its world has ended")
+        self._require_world()
         addition = await trio.to_thread.run_sync(
             lambda: lower_one(self.namespace(), mount, serve_all=self._serve_all)
         )
@@ -195,7 +262,7 @@ class LiveView:
                     in_skeleton=addition.point is not None,
                 )
                 if addition.point is not None:
-                    self._point(addition.mount.at, addition.point, undo)
+                    self._view.point(addition.mount.at, addition.point, undo)
                     await self._view.settle()
                 await self._mount(addition.mount, addition.step, tree_fd)
             undo.pop_all()
@@ -208,10 +275,7 @@ class LiveView:
         slot = None if in_skeleton else self._view.new_slot()
         placement = Placement(mount, "served", in_skeleton=in_skeleton, slot=slot)
         undo.enter_context(placement.resources)
-        node = await make_node(
-            served, self._names, self._mounts.overlay, placement.resources, self._view.layering
-        )
-        placement.node = node
+        node = placement.node = await self._node(served, placement.resources)
         if slot is None:
             self._view.skeleton.attach(mount.at.encode(), node)
             undo.callback(self._view.skeleton.detach, mount.at.encode())
@@ -225,13 +289,6 @@ class LiveView:
         finally:
             os.close(tree_fd)
         return placement
-
-    def _point(self, at: str, directory: bool, undo: ExitStack) -> None:
-        skeleton, path = self._view.skeleton, at.encode()
-        made = not skeleton.has(path)
-        skeleton.placeholder(path, directory)
-        if made:
-            undo.callback(skeleton.detach, path)
 
     async def _mount(self, mount: Mount, step: Step, shared_fd: int | None) -> None:
         at, message = mount.at, step_message(step, "")

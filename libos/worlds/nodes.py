@@ -23,7 +23,7 @@ from libos.plan import memory_mode
 
 if TYPE_CHECKING:
     from libos.fs.node import Node
-    from libos.net.names import Names
+    from libos.net.naming.names import Names
     from libos.plan import Served
     from libos.worlds.layering import Layering
 
@@ -58,11 +58,17 @@ async def _source_node(served: Served, names: Names, make_overlay: MakeOverlay, 
             # Its files are the app's on the host: what it changes is made in the keeper's user namespace.
             tree_fd = await make_overlay(path, served.changes)
             stack.callback(os.close, tree_fd)
-            return await _host(f"/proc/self/fd/{tree_fd}", stack, writable=True, owner=host_ids())
+            return await mounted_node(tree_fd, stack, writable=True)
         case HostSource(path):
             return await _host(path, stack, writable=served.writable, owner=_owner(path))
         case BoundSource():
             raise AssertionError("what is bound inside the world is mounted by its init, never served")
+
+
+async def mounted_node(tree_fd: int, stack: ExitStack, *, writable: bool) -> Node:
+    """Serve what is in a mount that belongs to worlds, by its descriptor: a tmpfs, an overlay. Raises
+    OSError."""
+    return await _host(f"/proc/self/fd/{tree_fd}", stack, writable=writable, owner=host_ids())
 
 
 def _memory(size: int, mode: int) -> Node:

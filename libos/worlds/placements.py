@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from libos.plan import Bind, Overlay, Plan, Rebind, Tmpfs
 
 if TYPE_CHECKING:
     from libos.fs.node import Node
+    from libos.fs.union import Element, Union
     from libos.worlds.view import View
 
 # What a step of a plan is called, for people.
@@ -32,6 +34,13 @@ class Placement:
         self.turns = [next(_turns)]  # when it was mounted, and when each of these joined it
         self.node: Node | None = None
         self.resources = ExitStack()
+        # Of a member of a union that changes: its own elements, and what they hold.
+        self.union: LiveUnion | None = None
+        self.elements: tuple[Element, ...] = ()
+        self.element_resources = ExitStack()
+        self.was_mounted = False  # by the kernel, before it became an element
+        # Directories of it that a union shows below its place; they are taken back with it.
+        self.shown_by: list[Node] = []
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -39,9 +48,47 @@ class Placement:
         return (self.mount, *self.joined)
 
     @property
+    def covers(self) -> bool:
+        """Whether taking it out would show something that it covers."""
+        behind = self.union is not None and not self.union.ends_with(self.elements)
+        return behind or not self.in_skeleton
+
+    @property
+    def lives_on(self) -> bool:
+        """Whether what is open of it may live on when it is taken out."""
+        return self.was_mounted or not self.served
+
+    @property
     def served(self) -> bool:
         """Whether Python answers it, so that what is open of it can be revoked."""
         return self.mechanism == "served"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a union stands on: the element for it, and the mount that it is, `itself`, or a part of."""
+
+    element: Element | None = None
+    top: Placement | None = None
+    resources: ExitStack = field(default_factory=ExitStack)
+    itself: bool = False
+
+
+class LiveUnion:
+    """One union, and the grants of it: its members."""
+
+    def __init__(self, union: Union, slot: str | None) -> None:
+        self.union = union
+        self.slot = slot  # under which its own mount is served; None for a union of the plan
+        self.members: list[Placement] = []
+        # What stood at its place: the member, and as it was before, which is taken out with the union.
+        self.base: Placement | None = None
+        self.covered: Placement | None = None
+        self.ground: Ground | None = None  # where it is a part of a mount above: no member
+
+    def ends_with(self, elements: tuple[Element, ...]) -> bool:
+        """Whether these are the last elements: then taking them out shows nothing that they cover."""
+        return self.union.elements[-len(elements) :] == elements
 
 
 def in_turn(placements: Iterable[Placement]) -> Iterator[Mount]:

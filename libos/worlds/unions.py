@@ -46,8 +46,9 @@ class Unions:
         for name in part.below.encode().split(b"/") if part.below else ():
             node = await _directory(node).walk(name)
         if part.read_only:
-            node = _read_only(node)
-        node = await self._layering.lay(node, part.over, at)
+            node = read_only(node)
+        # With a stack of its own, so that the element can be narrowed and taken out by itself.
+        node = await self._layering.lay(node, part.over, at, always=True)
         return Element(_directory(node), part.creatable)
 
 
@@ -57,7 +58,8 @@ def _directory(node: Node) -> Directory:
     return node
 
 
-def _read_only(node: Node) -> Node:
+def read_only(node: Node) -> Node:
+    """The node, every change of it EROFS."""
     from libos.fs.layers import layered
     from libos.fs.layers.readonly import ReadOnly
 

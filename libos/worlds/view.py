@@ -20,7 +20,7 @@ from libos.worlds.unions import Unions
 if TYPE_CHECKING:
     from libos.asking import Questions
     from libos.fs.server import Attachment, Server
-    from libos.net.names import Names
+    from libos.net.naming.names import Names
     from libos.plan import Plan, Served
 
 Observe = Callable[[str, Mapping[str, object]], None]
@@ -100,9 +100,10 @@ class View:
         """Such a name for a node that comes later."""
         return f"{self._id}.live.{next(self._slots)}"
 
-    def attach_slot(self, name: str, node: Node, stack: ExitStack, at: str = "") -> None:
+    def attach_slot(self, name: str, node: Node, stack: ExitStack | None, at: str = "") -> None:
         """Serve a node under a name of the file server's root until `stack` or the view closes; it is bound
         at a place of the world."""
+        stack = stack or self._stack
         self._tops[name] = at
         attachment = self._attached[name] = self._server.attach(name, node)
         stack.callback(self._detach, name, attachment)
@@ -119,6 +120,32 @@ class View:
         attachment = self._attached.get(slot or self._id)
         if attachment is not None:
             attachment.revoke(b"" if slot else at[1:].encode())
+
+    def revoke_covered(self, at: str, slot: str | None) -> None:
+        """As `revoke`, where a mount that stays stands on the place."""
+        attachment = self._attached.get(slot or self._id)
+        if attachment is None:
+            return
+        node = attachment.revoke(b"" if slot else at[1:].encode(), covered=True)
+        if node is not None and slot is None:
+            self.skeleton.swap(at.encode(), node)
+
+    def interrupt(self, which: Callable[[Node], bool], error: int) -> None:
+        """End each operation that waits in one of these nodes with this errno."""
+        for attachment in self._attached.values():
+            attachment.interrupt(which, error)
+
+    def point(self, at: str, directory: bool, undo: ExitStack) -> None:
+        """Make a mount point in the skeleton, where there is none; `undo` takes it away again."""
+        path = at.encode()
+        made = not self.skeleton.has(path)
+        self.skeleton.placeholder(path, directory)
+        if made:
+            undo.callback(self.skeleton.detach, path)
+
+    def until_closed(self, resources: ExitStack) -> None:
+        """Close something with the view, at the latest."""
+        self._stack.push(resources)
 
     def forget(self, which: Callable[[Node], bool], mounted: Iterable[str] = ()) -> None:
         """Make the kernel forget what it keeps of these nodes, but for the names on which something is

@@ -191,9 +191,10 @@ class World:
         """Detach the mount known by this name (a step of the plan by its place). Raises OSError."""
         await self._messages.request({"op": "unmount", "name": name})
 
-    async def restrict(self, name: str) -> None:
-        """Make a mount read-only. Raises OSError (EBUSY while a file is open for writing)."""
-        await self._messages.request({"op": "restrict", "name": name})
+    async def restrict(self, name: str, *, alone: bool = False) -> None:
+        """Make a mount read-only, and what is mounted on it, unless `alone`. Raises OSError (EBUSY while a
+        file is open for writing)."""
+        await self._messages.request({"op": "restrict", "name": name, "alone": alone})
 
     def born(self, pidfd: int) -> None:
         """Take the descriptor of init, by which the whole world can be ended."""

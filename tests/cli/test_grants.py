@@ -80,14 +80,29 @@ def test_a_mount_is_taken_out_by_its_place(world: World) -> None:
     assert "No such file" in world.look()
 
 
+def test_a_mount_joins_what_stands_there(world: World) -> None:
+    assert world.libos("mount", "w", "extra:/extra:cow").returncode == 0
+    first = world.libos("mount", "w", "/etc:/extra:ro,after")
+    assert first.returncode == 0, first.stderr
+    assert "passwd" in world.look()
+    (_, _, line) = world.libos("ns", "--world", "w").stdout.partition("bind -a ")
+    assert line.startswith("'#host/etc' /extra\n")
+    assert world.libos("mount", "w", "/etc:/extra:before").returncode == 0
+    assert world.libos("revoke", "w", first.stdout.strip()).returncode == 0
+    assert world.look().startswith("granted\n")
+    assert world.libos("unmount", "w", "/extra").returncode == 0
+    assert "No such file" in world.look()
+
+
 @pytest.mark.parametrize(
     ("words", "status", "why"),
     [
         (("mount", "w", "/no/such:/extra"), 2, "the host has no"),
         (("mount", "w", "extra"), 2, "write SRC:AT"),
         (("mount", "w", "extra:/usr"), 2, "mounted already"),
+        (("mount", "w", "extra:/etc:after"), 2, "would cover"),
         (("mount", "nobody", "extra:/extra"), 125, "nobody"),
-        (("unmount", "w", "/extra"), 125, "libos grants lists them"),
+        (("unmount", "w", "/extra"), 125, "libos grants lists what is mounted"),
         (("revoke", "w", "999"), 125, "libos grants lists them"),
     ],
 )
