@@ -76,7 +76,7 @@ class Dialed:
             raise quota_error("the bytes of this grant are used up")
         if self.rule.via is not None:
             return await self.rule.via(address)
-        return await outside.connect(address)
+        return await outside.connect(address, private=self.rule.private)
 
     @contextmanager
     def _counted(self, address: Address) -> Iterator[None]:

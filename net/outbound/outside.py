@@ -1,33 +1,68 @@
-"""Connects to the outside, from the supervisor's own network namespace, when an app asks for it."""
+"""Connects to the outside, from the supervisor's own network namespace, when an app asks for it.
+
+Rules:
+- A name is looked up once a connection, and what it led to is what is connected to: nobody can answer once
+  for the check and otherwise for the connection (DNS rebinding).
+- A name leads to public addresses alone, unless its grant says that it is private: who answers for a public
+  name could otherwise lead the app to this machine or to its neighbours. A literal address means itself, and
+  `localhost` the loopback addresses (RFC 6761, section 6.3); both were named by the grant.
+"""
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
+from functools import partial
 
 import trio
 
 from libos.net.address import Address
-from libos.net.sockets import family_of, tune
+from libos.net.naming.names import is_localhost
+from libos.net.outbound.public import is_public
+from libos.net.outbound.racing import race
+from libos.net.sockets import family_of, ipv6_works, tune
 
 # Seconds for looking a name up and connecting: Go's net/http gives its dialer as many (DefaultTransport).
 DIAL_SECONDS = 30.0
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
-async def connect(address: Address) -> socket.socket:
-    """A connected, non-blocking socket to `address`; names are resolved now, and several addresses are tried.
+async def connect(address: Address, *, private: bool = False) -> socket.socket:
+    """A connected, non-blocking socket to `address`, a stream for tcp and datagrams for udp. Names are looked
+    up now; with `private` they may lead anywhere.
 
     Raises OSError: connect(2)'s errno, ETIMEDOUT after 30 s, ENOENT with the resolver's text for an
-    unknown name. Cancellation leaves no descriptor.
+    unknown name, EACCES for a name that leads to private addresses only. Cancellation leaves no descriptor.
     """
+    if address.literal is not None:
+        return await _connect_literal(address.network, address.port, address.host)
     try:
-        if address.literal is not None:
-            return await _connect_literal(address.host, address.port)
         with trio.fail_after(DIAL_SECONDS):
-            return await _connect_name(address.host, address.port)
+            hosts = await addresses(address, private=private)
+            return await race(hosts, partial(_connect_literal, address.network, address.port))
     except trio.TooSlowError:
         raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
+
+
+async def addresses(address: Address, *, private: bool) -> list[str]:
+    """The addresses outside to which a name may lead, in the resolver's order; at least one.
+
+    Raises OSError: ENOENT, EACCES as `connect` does.
+    """
+    if is_localhost(address.host):
+        return ["::1", "127.0.0.1"] if ipv6_works() else ["127.0.0.1"]
+    try:
+        found = await trio.socket.getaddrinfo(address.host, address.port, type=_KINDS[address.network])
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else str(error)
+        raise OSError(errno.ENOENT, f"the name {address.host} is not known outside ({reason})") from None
+    hosts = [str(where[0]) for *_, where in found if where]
+    allowed = [host for host in hosts if private or _is_public(host)]
+    if not allowed:
+        raise _private_error(address.host, hosts)
+    return list(dict.fromkeys(allowed))
 
 
 async def connect_socket(connection: socket.socket, host: str, port: int, seconds: float) -> None:
@@ -49,39 +84,30 @@ async def connect_socket(connection: socket.socket, host: str, port: int, second
         raise OSError(number, os.strerror(number))
 
 
-async def _connect_literal(host: str, port: int) -> socket.socket:
-    connection = socket.socket(family_of(host), socket.SOCK_STREAM)
+async def _connect_literal(network: str, port: int, host: str) -> socket.socket:
+    connection = socket.socket(family_of(host), _KINDS[network])
     try:
         await connect_socket(connection, host, port, DIAL_SECONDS)
-        tune(connection)
+        if network == "tcp":
+            tune(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-async def _connect_name(host: str, port: int) -> socket.socket:
+def _is_public(host: str) -> bool:
     try:
-        stream = await trio.open_tcp_stream(host, port)  # happy eyeballs: RFC 8305
-    except socket.gaierror as error:
-        raise OSError(errno.ENOENT, f"the name {host} is not known outside ({error.strerror})") from None
-    except OSError as error:
-        raise _first_cause(error) from None
-    # No checkpoint from here on: the descriptor changes hands.
-    connection = socket.socket(fileno=stream.socket.detach())
-    try:
-        tune(connection)
-    except OSError:
-        connection.close()
-        raise
-    return connection
+        return is_public(ipaddress.ip_address(host))  # with a zone (fe80::1%eth0) too
+    except ValueError:
+        return False
 
 
-def _first_cause(error: OSError) -> OSError:
-    """trio says "all attempts failed" without an errno and keeps the attempts' own errors as its cause."""
-    cause = error.__cause__
-    causes = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (cause,)
-    for attempt in causes:
-        if isinstance(attempt, OSError) and attempt.errno:
-            return attempt
-    return error
+def _private_error(name: str, hosts: list[str]) -> OSError:
+    found = ", ".join(hosts[:3]) + (" and others" if len(hosts) > 3 else "")
+    plural = "addresses that are" if len(hosts) > 1 else "an address that is"
+    return OSError(
+        errno.EACCES,
+        f"{os.strerror(errno.EACCES)}: the name {name} leads to {plural} not public ({found}): "
+        "allow it by private = true in its grant",
+    )

@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 import trio
 
 import libos.net
+from libos.net.granting.rule import Rule
+from libos.net.granting.target import parse_target
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = os.path.dirname(os.path.abspath(libos.net.__file__))
@@ -79,6 +81,11 @@ async def serve(
     return port
 
 
+def private(to: str) -> Rule:
+    """A grant whose names may lead to the loopback."""
+    return Rule(parse_target(to), private=True)
+
+
 async def echo(stream: trio.SocketStream) -> None:
     """Send back what comes, and end when the peer has ended."""
     try:
@@ -129,12 +136,21 @@ async def nothing_left_open() -> AsyncIterator[None]:
 
 
 class Resolver(trio.abc.HostnameResolver):
-    """The host's resolver without a network: names below `.example` are the loopback, others unknown."""
+    """The host's resolver without a network: names below `.example` are the loopback, those in `names` have
+    these addresses, others are unknown."""
+
+    def __init__(self, names: dict[str, list[str]] | None = None) -> None:
+        self.names = names or {}
+        self.asked: list[str] = []
 
     async def getaddrinfo(self, host, port, *hints):  # type: ignore[no-untyped-def]
         await trio.lowlevel.checkpoint()
-        if host.endswith(b".example"):
-            return socket.getaddrinfo("127.0.0.1", port, *hints)
+        self.asked.append(host.decode())
+        addresses = self.names.get(host.decode())
+        if addresses is None and host.endswith(b".example"):
+            addresses = ["127.0.0.1"]
+        if addresses:
+            return [each for at in addresses for each in socket.getaddrinfo(at, port, *hints)]
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     async def getnameinfo(self, sockaddr, flags):  # type: ignore[no-untyped-def]

@@ -18,6 +18,7 @@ from network import (
     echo,
     everything,
     nothing_left_open,
+    private,
     serve,
 )
 
@@ -40,10 +41,8 @@ pytest_plugins = ["gates"]
 async def test_a_granted_address_is_reached(
     gate: Gate, inside: Inside, events: Events, nursery: trio.Nursery, host: str, family: int, at: str
 ) -> None:
-    if host == "localhost":
-        trio.socket.set_custom_hostname_resolver(None)
     port = await serve(nursery, echo)
-    await gate.dial(Address("tcp", host, port))
+    await gate.dial(private(f"tcp!{host}!{port}"))
     with inside.tcp(family) as client:
         await client.connect((at, port))
         await client.send(b"hello")
@@ -99,7 +98,7 @@ async def test_nothing_listens_outside(gate: Gate, inside: Inside, events: Event
 
 async def test_a_name_with_a_closed_port_keeps_its_errno(gate: Gate, inside: Inside, events: Events) -> None:
     port = closed_port()
-    await gate.dial(Address("tcp", "service.example", port))
+    await gate.dial(private(f"tcp!service.example!{port}"))
     with inside.tcp() as client:
         await client.connect(("198.18.0.2", port))
         with pytest.raises(ConnectionResetError):
@@ -219,7 +218,7 @@ async def test_what_was_written_right_before_the_end_arrives(
     gate = Gate("w", inside.open_sockets, Names("world"), events)
     port = await serve(nursery, service)
     async with trio.open_nursery() as running:
-        await running.start(partial(gate.run, [Address("tcp", host, port)]))
+        await running.start(partial(gate.run, [private(f"tcp!{host}!{port}")]))
         (app,) = inside.sockets([(socket.AF_INET, socket.SOCK_STREAM, 0)])
         with app:
             app.connect((host if host == "127.0.0.1" else "198.18.0.2", port))
@@ -295,7 +294,7 @@ async def test_cancelled_at_any_point_it_leaves_no_descriptor(
         async def world() -> None:
             gate = Gate("w", inside.open_sockets, Names("world"), events)
             async with trio.open_nursery() as nursery:
-                await nursery.start(gate.run, [Address("tcp", "service.example", port)])
+                await nursery.start(gate.run, [private(f"tcp!service.example!{port}")])
                 await gate.dial(Address("tcp", "127.0.0.1", port))
                 for host in ("198.18.0.2", "127.0.0.1"):
                     with inside.tcp() as client:
