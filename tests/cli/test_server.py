@@ -18,7 +18,7 @@ import trio
 import trio.testing
 
 from libos.app import App
-from libos.control import server
+from libos.control import clients
 from libos.control.channel import Channel
 from libos.control.folder import open_folder
 from libos.control.wire import MAX_LINE, encode
@@ -150,7 +150,7 @@ async def test_garbage_ends_its_own_conversation_alone(served: _Served, garbage:
 
 
 async def test_half_a_line_keeps_nobody_waiting(served: _Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(clients, "REQUEST_SECONDS", 0.05)
     with served.connect() as silent, served.connect() as half:
         half.sendall(b'{"request": "sta')
         assert await served.still_answers()
@@ -172,7 +172,7 @@ async def test_a_hundred_megabytes_are_not_taken(served: _Served) -> None:
 async def test_descriptors_that_nobody_asked_for_are_closed(
     served: _Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(clients, "REQUEST_SECONDS", 0.05)
     before = len(os.listdir("/proc/self/fd"))
     null_fd = os.open("/dev/null", os.O_RDONLY)
     for count in (1, 3, 4, 200):
@@ -188,7 +188,7 @@ async def test_descriptors_that_nobody_asked_for_are_closed(
 
 async def test_a_crowd_is_turned_away_and_the_server_goes_on(served: _Served) -> None:
     crowd = []
-    for _ in range(server.MAX_CLIENTS):
+    for _ in range(clients.MAX_CLIENTS):
         crowd.append(served.connect())
         await trio.testing.wait_all_tasks_blocked()  # the backlog is shorter than the crowd
     with served.connect() as late:
