@@ -18,7 +18,7 @@ import trio
 import trio.testing
 
 from libos.app import App
-from libos.control import clients
+from libos.control import clients, server
 from libos.control.channel import Channel
 from libos.control.folder import open_folder
 from libos.control.wire import MAX_LINE, encode
