@@ -21,14 +21,33 @@ def ask(folder: Folder, name: str, message: Message) -> Message:
     world's own text when it refuses.
     """
     with folder.connect(name) as sock:
-        sock.settimeout(ANSWER_SECONDS)
+        return _ask(sock, name, message)
+
+
+def ask_and_wait(folder: Folder, name: str, message: Message, seconds: float) -> None:
+    """Say one message, and return once whoever answered it has ended. Raises ControlError as `ask`, and when
+    that takes longer than `seconds`."""
+    with folder.connect(name) as sock:
+        _ask(sock, name, message)
+        sock.settimeout(seconds)
         try:
-            sock.sendall(encode(message))
-            answer = _read_answer(sock)
-        except (OSError, ProtocolError) as error:
-            raise ControlError(
-                f'the world "{name}" does not answer ({error}); its supervisor may be stopped'
-            ) from error
+            while sock.recv(4096):
+                pass
+        except TimeoutError:
+            raise ControlError(f'"{name}" has not ended within {seconds:g} s: libos kill {name}') from None
+        except ConnectionResetError:
+            pass
+
+
+def _ask(sock: socket.socket, name: str, message: Message) -> Message:
+    sock.settimeout(ANSWER_SECONDS)
+    try:
+        sock.sendall(encode(message))
+        answer = _read_answer(sock)
+    except (OSError, ProtocolError) as error:
+        raise ControlError(
+            f'the world "{name}" does not answer ({error}); its supervisor may be stopped'
+        ) from error
     if answer.get("answer") == "error":
         refused = ControlError(f'the world "{name}": {answer.get("text")}')
         status = answer.get("exit_status")

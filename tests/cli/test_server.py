@@ -200,6 +200,6 @@ async def test_a_crowd_is_turned_away_and_the_server_goes_on(served: _Served) ->
 
 
 async def test_another_user_is_not_answered(served: _Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "is_own", lambda _: False)
+    monkeypatch.setattr(clients, "is_own", lambda _: False)
     with served.connect() as sock:
         assert await _read_all(sock) == b""
