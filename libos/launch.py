@@ -28,7 +28,7 @@ from libos.keeper import channel
 from libos.net import watcher
 from libos.net.gate import Gate
 from libos.net.granting.rule import host_names
-from libos.net.inbound.publish import Publication
+from libos.net.inbound.publication import Publication
 from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.unwrap import unwrapped

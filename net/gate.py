@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 
 import trio
 
+from libos.errors import HostError
 from libos.net import watcher
 from libos.net.accept import Acceptor
 from libos.net.address import Address
@@ -28,7 +29,10 @@ from libos.net.granting.dialed import Dialed
 from libos.net.granting.places import Place, Places, specs
 from libos.net.granting.rule import Rule, decide
 from libos.net.granting.target import target_of
-from libos.net.inbound.publish import AppPort, Publication, Published, peer_of
+from libos.net.inbound.app_port import AppPort
+from libos.net.inbound.inbound import Inbound, Publications
+from libos.net.inbound.publication import Publication, conflict
+from libos.net.inbound.published import Sweeper
 from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Observe, OpenSockets
@@ -44,7 +48,7 @@ class Gate:
     """The gate of `world`. `observe` gets its events: see docs/reference/network.md.
 
     `connection_limit` is how many connections the world may hold at once; by default an eighth of this
-    process's descriptors.
+    process's descriptors. `sweeper` removes the files of published unix sockets when this process is killed.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Gate:
         observe: Observe,
         *,
         connection_limit: int | None = None,
+        sweeper: Sweeper | None = None,
     ) -> None:
         self.world = world
         self.names = names
@@ -62,6 +67,7 @@ class Gate:
         self._observe = observe
         self._acceptor = Acceptor(observe, connection_limit)
         self._carrier = Carrier(observe)
+        self.publications = Publications(open_sockets, self._acceptor, self._carrier, observe, sweeper)
         # In the order in which they decide.
         self.grants: list[Dialed] = []
         self._numbers = itertools.count(1)
@@ -85,7 +91,8 @@ class Gate:
         cannot be made inside.
         """
         with contextlib.ExitStack() as stack:
-            published = [stack.enter_context(contextlib.closing(Published(each))) for each in publications]
+            published = self.publications.bind(publications)
+            stack.callback(self.publications.close_all)
             self.grants = [self._grant(_rule(each)) for each in dials]
             missing = self._places.missing(self._listened(self.grants))
             sockets = await self._open_sockets([*watcher.SPECS, *dns.SPECS, *specs(missing)])
@@ -104,7 +111,7 @@ class Gate:
                         nursery.start_soon(responder.serve_streams, nursery)
                         self._serve(places)
                         for each in published:
-                            nursery.start_soon(self._publish, each, watching, nursery, stack)
+                            nursery.start_soon(self.publications.serve, each, watching)
                         task_status.started([each.publication for each in published])
                 finally:
                     self._nursery = self._watcher = None
@@ -130,6 +137,21 @@ class Gate:
         self.grants.append(grant)
         self._serve(opened)
         return grant
+
+    def publish(self, publication: Publication) -> Inbound:
+        """Publish a port of the app while the gate runs; it listens outside when this returns.
+
+        Raises HostError where the address outside cannot be had, or the app dials that port of itself, OSError
+        EPIPE where the gate does not run or the world has ended.
+        """
+        if self._nursery is None or self._watcher is None:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        for address in (each for grant in self.grants for each in grant.rule.to.addresses()):
+            if (why := conflict(publication, address)) is not None:
+                raise HostError(why)
+        (made,) = self.publications.bind([publication])
+        self._nursery.start_soon(self.publications.serve, made, self._watcher)
+        return made
 
     async def connect(self, port: int) -> socket.socket:
         """A connection to a TCP port of the app, at its loopback; the caller's. Raises OSError: ECONNREFUSED
@@ -186,23 +208,6 @@ class Gate:
         assert self._nursery is not None
         with place.scope:
             await self._acceptor.accept(place.socket, carry, str(place.address), self._nursery)
-
-    async def _publish(
-        self,
-        published: Published,
-        watching: watcher.Watcher,
-        nursery: trio.Nursery,
-        stack: contextlib.ExitStack,
-    ) -> None:
-        publication = published.publication
-        app = stack.enter_context(contextlib.closing(AppPort(publication.port, self._open_sockets, watching)))
-        address = f"tcp!{publication.host}!{publication.outside_port}"
-
-        async def carry(outer: socket.socket) -> None:
-            fields: dict[str, object] = {"address": address, "port": publication.port, "peer": peer_of(outer)}
-            await self._carrier.listen(fields, outer, app.connect)
-
-        await self._acceptor.accept(published.listener, carry, address, nursery)
 
 
 def _rule(what: Rule | Address) -> Rule:

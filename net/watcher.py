@@ -91,9 +91,9 @@ class Watcher:
         (self._socket,) = sockets
         self._names = names
         self._observe = observe
-        # Local TCP ports of the supervisor's own attempts inside, which no program asked for. One refusal of
-        # each is not told, and takes the port out; an attempt that succeeds takes it out itself.
-        self.own_ports: set[int] = set()
+        # Network and local port of the supervisor's own attempts inside, which no program asked for. One
+        # refusal of each is not told, and takes the port out.
+        self.own_ports: set[tuple[str, int]] = set()
         try:
             self._socket.setblocking(False)
             self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
@@ -137,8 +137,9 @@ class Watcher:
                 break
             if refusal is None:
                 continue
-            if refusal.network == "tcp" and refusal.source_port in self.own_ports:
-                self.own_ports.discard(refusal.source_port)
+            own = refusal.network, refusal.source_port
+            if own in self.own_ports:
+                self.own_ports.discard(own)
                 continue
             counts[refusal.network, refusal.address, refusal.port] += 1
         for (network, address, port), count in counts.items():

@@ -38,7 +38,7 @@ def network_problems(manifest: Manifest) -> Iterator[Problem]:
     """A problem for each published port whose connections would come back to it by a dial grant."""
     if not manifest.listens or not manifest.dials:
         return
-    from libos.net.inbound.publish import Publication, conflict
+    from libos.net.inbound.publication import Publication, conflict
 
     for listen in manifest.listens:
         publication = Publication(listen.port, listen.host, listen.outside)

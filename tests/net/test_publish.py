@@ -13,7 +13,8 @@ from network import Events, Inside, closed_port, everything, nothing_left_open
 from libos.errors import HostError
 from libos.net.address import Address, parse
 from libos.net.gate import Gate
-from libos.net.inbound.publish import Publication, Published, conflict, parse_publication
+from libos.net.inbound.publication import Publication, conflict, parse_publication
+from libos.net.inbound.published import Published
 from libos.net.naming.names import Names
 
 pytest_plugins = ["gates"]
