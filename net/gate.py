@@ -17,6 +17,7 @@ import itertools
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import trio
 
@@ -25,8 +26,9 @@ from libos.net import watcher
 from libos.net.accept import Acceptor
 from libos.net.address import Address
 from libos.net.carrier import Carrier
-from libos.net.granting.dialed import Dialed
+from libos.net.granting.dialed import Consult, Dialed
 from libos.net.granting.places import Place, Places, specs
+from libos.net.granting.denial import denied, told
 from libos.net.granting.rule import Rule, decide
 from libos.net.granting.target import target_of
 from libos.net.inbound.app_port import AppPort
@@ -35,7 +37,7 @@ from libos.net.inbound.publication import Publication, conflict
 from libos.net.inbound.published import Sweeper
 from libos.net.naming import dns
 from libos.net.naming.names import Names
-from libos.net.sockets import Observe, OpenSockets
+from libos.net.sockets import Observe, OpenSockets, abort
 
 # Seconds for the last bytes of a world that has ended.
 FINISH_SECONDS = 5.0
@@ -64,7 +66,9 @@ class Gate:
         self.world = world
         self.names = names
         self._open_sockets = open_sockets
-        self._observe = observe
+        self._observe = partial(self._tell, observe)
+        # Answers for grants that ask; set before `run`.
+        self.consult: Consult | None = None
         self._acceptor = Acceptor(observe, connection_limit)
         self._carrier = Carrier(observe)
         self.publications = Publications(open_sockets, self._acceptor, self._carrier, observe, sweeper)
@@ -162,6 +166,24 @@ class Gate:
             self._app_ports[port] = AppPort(port, self._open_sockets, self._watcher)
         return await self._app_ports[port].connect()
 
+    async def refresh(self) -> None:
+        """Listen for what is allowed now and was not before: a grant was taken back that refused it.
+
+        Raises OSError as `dial` does, and does nothing once the world has ended.
+        """
+        if self._nursery is None:
+            return
+        opened = await self._places.open(self._listened(self.grants))
+        if self._nursery is None:
+            self._places.close_all()
+        else:
+            self._serve(opened)
+
+    @property
+    def carrier(self) -> Carrier:
+        """What carries its connections."""
+        return self._carrier
+
     async def finish(self) -> None:
         """Once a world's processes have gone: carry what they sent to its end, tell what they were refused.
 
@@ -177,7 +199,10 @@ class Gate:
             await self._carrier.all_sent()
 
     def _grant(self, rule: Rule) -> Dialed:
-        return Dialed(next(self._numbers), rule, self._release)
+        return Dialed(next(self._numbers), rule, self._release, self._observe, self.consult)
+
+    def _tell(self, observe: Observe, kind: str, fields: dict[str, object]) -> None:
+        observe(*told(self.grants, kind, fields))
 
     def _listened(self, grants: Sequence[Dialed]) -> list[Address]:
         """What is listened for from the start: each single address that some grant allows."""
@@ -204,6 +229,9 @@ class Gate:
             grant = decide(self.grants, place.address)
             if grant is not None:
                 await grant.carry(inside, place.address, self._carrier)
+            else:  # narrowed while it waited in the backlog, or an address of a range
+                abort(inside)
+                self._observe("dial.denied", denied(self.grants, place.address))
 
         assert self._nursery is not None
         with place.scope:

@@ -7,12 +7,16 @@ Rules:
   was sent is then taken out of the source's kernel buffer (MSG_TRUNC, tcp(7)): a fifth slower, no memory.
 - Each direction ends by itself (half-close); a reset on either side resets the other. Cancellation resets
   both, but not an outside that was sent the world's end of file: what is on its way there still arrives.
-- A task waits only when the kernel says EAGAIN, and gives way to others each few blocks.
+- A task waits only when the kernel says EAGAIN, or for its turn by a meter's rate, and gives way to others
+  each few blocks. Between a meter's leave and the bytes that pass there is no checkpoint: limits are exact.
 """
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import sys
+import termios
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,13 +35,20 @@ _kept = 0
 
 
 class Meter(Protocol):
-    """Counts what is carried; see `libos.net.granting.meter`."""
+    """Counts what is carried, and holds it to limits; see `libos.net.granting.meter`."""
+
+    @property
+    def paced(self) -> bool:
+        """Whether bytes have to wait for their turn."""
 
     def block(self, most: int, direction: str) -> int:
-        """Bytes that may be read at once, of at most `most`."""
+        """Bytes that may be read at once, of at most `most`; 0 where none may pass any more."""
 
-    def take(self, direction: str, size: int) -> float:
-        """Count bytes that are about to pass; give the seconds to wait after them. Raises OSError."""
+    def reserve(self, direction: str, size: int) -> float:
+        """Seconds until so many bytes may pass; a negative size gives back what was reserved."""
+
+    def take(self, direction: str, size: int) -> None:
+        """Count bytes that pass. Raises OSError where they must not."""
 
 
 @dataclass(eq=False)
@@ -95,39 +106,66 @@ async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, c
     meter = carried.meter
     while True:
         most = _BLOCK if meter is None else meter.block(_BLOCK, count)
+        if meter is not None and meter.paced:
+            most = await _turn(source, meter, count, most)
         peek = _kept >= _KEPT_AT_MOST
         try:
-            size = source.recv_into(_buffer, most, socket.MSG_PEEK if peek else 0)
+            size = source.recv_into(_buffer, max(1, most), socket.MSG_PEEK if peek else 0)
         except BlockingIOError:
             await trio.lowlevel.wait_readable(source)
             continue
         if size == 0:
             sink.shutdown(socket.SHUT_WR)
             return
-        if peek:
-            size = await _send_some(source, sink, size)
-        pause = 0.0 if meter is None else meter.take(count, size)
+        if peek and size <= most:
+            size = _send_some(source, sink, size)
+            if meter is not None and meter.paced:
+                meter.reserve(count, size - most)
+        if size == 0:
+            await trio.lowlevel.wait_writable(sink)
+            continue
+        if meter is not None:
+            meter.take(count, size)
         if not peek:
             await _send_all(sink, size)
         total += size
         setattr(carried, count, total)
         blocks += 1
-        if pause:
-            await trio.sleep(pause)
-        elif blocks % _TURN == 0:
+        if blocks % _TURN == 0:
             await trio.lowlevel.checkpoint()
 
 
-async def _send_some(source: socket.socket, sink: socket.socket, size: int) -> int:
-    """Send of what was only looked at as much as the sink takes now, and take that out of the source."""
-    while True:
-        try:
-            sent = sink.send(_buffer[:size])
-        except BlockingIOError:
-            await trio.lowlevel.wait_writable(sink)
-            size = source.recv_into(_buffer, size, socket.MSG_PEEK)  # another relay had the buffer
-            continue
-        return source.recv_into(_buffer, sent, socket.MSG_TRUNC)
+async def _turn(source: socket.socket, meter: Meter, count: str, most: int) -> int:
+    """Wait until bytes that are there may pass, and give how many may be read now; they are reserved. Where
+    none are there it is one, since only reading tells an end of file from silence."""
+    wanted = min(most, _pending(source))
+    if not wanted:
+        return min(most, 1)
+    pause = meter.reserve(count, wanted)
+    try:
+        if pause:
+            await trio.sleep(pause)
+        allowed = min(wanted, meter.block(_BLOCK, count))  # others have passed meanwhile
+    except BaseException:
+        meter.reserve(count, -wanted)
+        raise
+    meter.reserve(count, allowed - wanted)
+    return allowed
+
+
+def _pending(source: socket.socket) -> int:
+    """Bytes that can be read now: tcp(7), SIOCINQ."""
+    return int.from_bytes(fcntl.ioctl(source, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def _send_some(source: socket.socket, sink: socket.socket, size: int) -> int:
+    """Send of what was only looked at as much as the sink takes now, and take that out of the source; 0 where
+    it takes nothing. Sync on purpose: what was allowed to pass is still what passes."""
+    try:
+        sent = sink.send(_buffer[:size])
+    except BlockingIOError:
+        return 0
+    return source.recv_into(_buffer, sent, socket.MSG_TRUNC)
 
 
 async def _send_all(sink: socket.socket, size: int) -> None:

@@ -3,34 +3,72 @@
 Rules:
 - A connection belongs to the grant that admitted it, and is reset when that is taken back.
 - Narrowing is at once, for what is open too where it can be: a name that is denied from now on loses its
-  connections; a smaller limit holds for what follows.
+  connections, and where fewer may be open the youngest go; what has passed counts against a smaller total,
+  whose end is told at the next byte.
+- What the grant itself refuses is an event of its own and no error: `dial.limited` for what ran into a limit,
+  `dial.denied` where the answer to a question was no.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from libos.net.address import Address
-from libos.net.granting.meter import Meter, quota_error
+from libos.net.carrier import RefusedError
+from libos.net.granting.meter import LimitError, Meter
 from libos.net.granting.rule import Limits, Rule
 from libos.net.granting.target import Target
 from libos.net.outbound import outside
+from libos.net.outbound.function import ByFunction
 
 if TYPE_CHECKING:
     from libos.net.carrier import Carrier
+    from libos.net.sockets import Observe
+
+# Asks whether a grant may be used for an address, seconds for the answer or None; see `Rule.ask`.
+Consult = Callable[[str, Address, float | None], Awaitable[bool]]
+
+# What a connection's close event says when it ends by its grant.
+_REVOKED = "the grant was taken back"
+_NARROWED = "the grant was narrowed"
+
+
+@dataclass(eq=False)
+class _Admitted:
+    """One connection that uses a grant, a waiting one too."""
+
+    address: Address
+    scope: trio.CancelScope
+    ended_by: str = ""
+
+    def end(self, why: str) -> None:
+        self.ended_by = self.ended_by or why
+        self.scope.cancel()
 
 
 class Dialed:
-    """One dial grant of a running world. Made by a gate; methods are for the trio thread."""
+    """One dial grant of a running world. Made by a gate; methods are for the trio thread.
 
-    def __init__(self, number: int, rule: Rule, release: Callable[[Dialed], None]) -> None:
+    `refused` counts what its limits and answers have refused.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        rule: Rule,
+        release: Callable[[Dialed], None],
+        observe: Observe,
+        consult: Consult | None = None,
+    ) -> None:
         self.number = number
         self.rule = rule
         self.meter = Meter(rule.limits)
@@ -38,11 +76,18 @@ class Dialed:
         self.refused = 0
         self.closed = False
         self._release = release
-        self._open: dict[trio.CancelScope, Address] = {}
+        self._observe = observe
+        self._consult = consult
+        self._open: list[_Admitted] = []
+
+    @property
+    def id(self) -> str:
+        """What events and people call it: "d1"."""
+        return f"d{self.number}"
 
     @property
     def open(self) -> int:
-        """Connections that are open now."""
+        """Connections that are open now, or wait for their other side."""
         return len(self._open)
 
     def close(self) -> None:
@@ -50,44 +95,87 @@ class Dialed:
         if not self.closed:
             self.closed = True
             self._release(self)
-            self._reset(self._open)
+            for admitted in list(self._open):
+                admitted.end(_REVOKED)
 
     def narrow(self, *, deny: Iterable[Target] = (), limits: Limits | None = None) -> None:
         """Take something from it: addresses, or what it may carry. It cannot be given back."""
-        more = tuple(deny)
         narrowed = self.rule.limits.narrowed(limits or Limits())
-        self.rule = replace(self.rule, deny=(*self.rule.deny, *more), limits=narrowed)
+        self.rule = replace(self.rule, deny=(*self.rule.deny, *deny), limits=narrowed)
         self.meter.limits = narrowed
         self._release(self)
-        self._reset(scope for scope, address in self._open.items() if self.rule.denies(address))
+        kept = [each for each in self._open if not self.rule.denies(each.address)]
+        if narrowed.connections is not None:
+            kept = kept[: narrowed.connections]
+        for admitted in list(self._open):
+            if admitted not in kept:
+                admitted.end(_NARROWED)
 
     async def carry(self, inside: socket.socket, address: Address, carrier: Carrier) -> None:
         """Carry one connection of the app to an address that this grant covers. Raises Cancelled only."""
-        with self._counted(address):
-            connect = partial(self._connect, address)
-            fields: dict[str, object] = {"address": str(address), "grant": self.number}
-            await carrier.dial(fields, inside, connect, self.meter)
+        with self._admitted(address) as admitted:
+            fields: dict[str, object] = {"address": str(address), "grant": self.id}
 
-    async def _connect(self, address: Address) -> socket.socket:
-        limit = self.rule.limits.connections
-        if limit is not None and self.open > limit:
-            raise quota_error(f"{limit} connections of this grant are open")
-        if self.meter.spent:
-            raise quota_error("the bytes of this grant are used up")
-        if self.rule.via is not None:
-            return await self.rule.via(address)
+            async def carried(connect: Callable[[], Awaitable[socket.socket]]) -> None:
+                error = await carrier.dial(fields, inside, connect, self.meter, lambda: admitted.ended_by)
+                if isinstance(error, LimitError):
+                    self._limited(admitted.address, error)
+
+            via = self.rule.via
+            if isinstance(via, ByFunction):
+                async with via.answering(fields, self._observe, admitted.end) as connected:
+                    await carried(partial(self._connect, admitted, connected))
+            else:
+                await carried(partial(self._connect, admitted, via))
+
+    async def _connect(
+        self, admitted: _Admitted, via: Callable[[Address], Awaitable[socket.socket]] | None
+    ) -> socket.socket:
+        """Raises OSError; RefusedError for what the grant itself refuses."""
+        address = admitted.address
+        try:
+            self._require_room()
+            self.meter.require()
+        except LimitError as error:
+            self._limited(address, error)
+            raise RefusedError(error.errno, error.strerror) from None
+        if self.rule.ask and self._consult is not None:
+            await self._ask(address)
+        if via is not None:
+            return await via(address)
         return await outside.connect(address, private=self.rule.private)
 
+    def _require_room(self) -> None:
+        most = self.rule.limits.connections
+        if most is not None and self.open > most:
+            raise LimitError("connections", f"the grant's limit of {most} connections at once")
+
+    async def _ask(self, address: Address) -> None:
+        assert self._consult is not None
+        if not await self._consult(self.id, address, self.rule.ask_seconds):
+            self.refused += 1
+            self._observe("dial.denied", {"address": str(address), "grant": self.id, "reason": "answer"})
+            raise RefusedError(errno.EACCES, os.strerror(errno.EACCES))
+
+    def _limited(self, address: Address, error: LimitError) -> None:
+        self.refused += 1
+        self._observe(
+            "dial.limited",
+            {
+                "address": str(address),
+                "grant": self.id,
+                "limit": error.limit,
+                "error": f"EDQUOT: {error.strerror}",
+            },
+        )
+
     @contextmanager
-    def _counted(self, address: Address) -> Iterator[None]:
+    def _admitted(self, address: Address) -> Iterator[_Admitted]:
         with trio.CancelScope() as scope:
-            self._open[scope] = address
+            admitted = _Admitted(address, scope)
+            self._open.append(admitted)
             self.opened += 1
             try:
-                yield
+                yield admitted
             finally:
-                del self._open[scope]
-
-    def _reset(self, scopes: Iterable[trio.CancelScope]) -> None:
-        for scope in list(scopes):
-            scope.cancel()
+                self._open.remove(admitted)

@@ -2,10 +2,11 @@
 
 Rules:
 - One meter a grant: its connections share the totals and the rate.
-- `take` is sync: counting and deciding are one step. Bytes beyond a total raise EDQUOT, as a disk quota does;
-  who carries then resets the connection.
-- The rate is a token bucket each way (RFC 2697's committed rate and burst): a burst of at most an eighth of a
-  second, so that what is measured over a second is within a tenth of the rate.
+- All is sync: asking, deciding and counting are one step. Bytes beyond a total raise EDQUOT, as a disk quota
+  does; who carries then resets the connection.
+- The rate is a token bucket each way (RFC 2697's committed rate and burst): bytes are reserved before they are
+  read, in the order in which connections ask, so that however many there are they pass no more together. A
+  block and the burst are a twentieth of a second each: what passes in a second is within a tenth of the rate.
 """
 
 from __future__ import annotations
@@ -17,10 +18,18 @@ from collections.abc import Callable
 
 from libos.net.granting.rule import Limits
 
-# Seconds of the rate that may pass at once.
-_BURST = 0.125
+# Seconds of the rate that may pass at once after a silence, and that a block is.
+_BURST = 0.05
 # Bytes: a rate of a few bytes a second still passes a block of this size.
-_LEAST_BURST = 1024
+_LEAST_BLOCK = 1024
+
+
+class LimitError(OSError):
+    """EDQUOT: the grant's limit of `limit` ("connections", "sent", "received") is reached."""
+
+    def __init__(self, limit: str, what: str) -> None:
+        super().__init__(errno.EDQUOT, f"{os.strerror(errno.EDQUOT)}: {what}")
+        self.limit = limit
 
 
 class Direction:
@@ -31,11 +40,12 @@ class Direction:
         self._clock = clock
         self._free_at = clock()
 
-    def wait(self, size: int, rate: int) -> float:
-        """Seconds to wait before the next block, once `size` bytes have passed."""
+    def reserve(self, size: int, rate: int) -> float:
+        """Seconds until `size` bytes may pass, which are taken out of the bucket; negative: put back."""
         now = self._clock()
-        self._free_at = max(self._free_at, now - _BURST) + size / rate
-        return max(0.0, self._free_at - now)
+        begins = max(self._free_at, now - _BURST)
+        self._free_at = begins + size / rate
+        return max(0.0, begins - now)
 
 
 class Meter:
@@ -46,40 +56,54 @@ class Meter:
         self.sent = Direction(clock)
         self.received = Direction(clock)
 
+    @property
+    def paced(self) -> bool:
+        """Whether bytes have to be reserved before they are read."""
+        return self.limits.rate is not None
+
     def block(self, most: int, direction: str) -> int:
-        """Bytes of "sent" or "received" that may be taken at once, of at most `most`; one where the total is
-        used up, since only bytes that come are beyond it."""
+        """Bytes of "sent" or "received" that may be taken at once, of at most `most`; 0 where the total is
+        used up: whatever comes then is beyond it."""
         way, limit = self._way(direction)
-        if limit is not None:
-            most = min(most, limit - way.total)
         if self.limits.rate is not None:
-            most = min(most, max(_LEAST_BURST, int(self.limits.rate * _BURST)))
-        return max(1, most)
+            most = min(most, max(_LEAST_BLOCK, int(self.limits.rate * _BURST)))
+        return most if limit is None else max(0, min(most, limit - way.total))
 
-    def take(self, direction: str, size: int) -> float:
-        """Count bytes of "sent" or "received" that are about to pass; give the seconds to wait after them.
+    def reserve(self, direction: str, size: int) -> float:
+        """Seconds until so many bytes may pass by the rate; a negative size gives back what was reserved."""
+        if self.limits.rate is None or size == 0:
+            return 0.0
+        return self._way(direction)[0].reserve(size, self.limits.rate)
 
-        Raises OSError (EDQUOT) where they are beyond the limit: they must not pass.
+    def take(self, direction: str, size: int) -> None:
+        """Count bytes of "sent" or "received" that pass.
+
+        Raises LimitError (EDQUOT) where they are beyond the limit: they must not pass.
         """
         way, limit = self._way(direction)
         if limit is not None and way.total + size > limit:
-            raise quota_error(f"the grant's limit of {limit} bytes {direction}")
+            raise self._beyond(direction, limit)
         way.total += size
-        return 0.0 if self.limits.rate is None else way.wait(size, self.limits.rate)
-
-    def _way(self, direction: str) -> tuple[Direction, int | None]:
-        sent = direction == "sent"
-        return (self.sent, self.limits.sent) if sent else (self.received, self.limits.received)
 
     @property
     def spent(self) -> bool:
         """Whether one of the totals is used up."""
-        limits = self.limits
-        return (limits.sent is not None and self.sent.total >= limits.sent) or (
-            limits.received is not None and self.received.total >= limits.received
-        )
+        try:
+            self.require()
+        except LimitError:
+            return True
+        return False
 
+    def require(self) -> None:
+        """Raises LimitError where one of the totals is used up."""
+        for direction in ("sent", "received"):
+            way, limit = self._way(direction)
+            if limit is not None and way.total >= limit:
+                raise self._beyond(direction, limit)
 
-def quota_error(what: str) -> OSError:
-    """EDQUOT, with what ran out."""
-    return OSError(errno.EDQUOT, f"{os.strerror(errno.EDQUOT)}: {what}")
+    def _beyond(self, direction: str, limit: int) -> LimitError:
+        return LimitError(direction, f"the grant's limit of {limit} bytes {direction}")
+
+    def _way(self, direction: str) -> tuple[Direction, int | None]:
+        sent = direction == "sent"
+        return (self.sent, self.limits.sent) if sent else (self.received, self.limits.received)

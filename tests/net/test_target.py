@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from libos.net.address import Address, parse
-from libos.net.granting.meter import Meter
-from libos.net.granting.rule import Limits, Rule, decide, host_names, ports_of_name
+from libos.net.granting.rule import Rule, decide, host_names, ports_of_name
 from libos.net.granting.target import parse_target, target_of
 
 
@@ -108,27 +107,3 @@ def test_names_that_exist_from_the_start_are_those_named_in_full() -> None:
     ]
     assert host_names(rules) == ["a"]
     assert target_of(parse("tcp!a!1")) == rules[0].to
-
-
-def test_a_meter_counts_and_ends_at_its_limit() -> None:
-    meter = Meter(Limits(sent=10))
-    assert meter.block(100, "sent") == 10
-    assert meter.take("sent", 10) == 0.0
-    assert meter.spent
-    assert meter.block(100, "sent") == 1
-    with pytest.raises(OSError, match="10 bytes sent"):
-        meter.take("sent", 1)
-    assert meter.sent.total == 10
-    assert meter.take("received", 1000) == 0.0
-
-
-def test_a_meter_slows_to_its_rate() -> None:
-    now = 0.0
-    meter = Meter(Limits(rate=1000), lambda: now)
-    waited = 0.0
-    for _ in range(10):
-        pause = meter.take("sent", 1000)
-        waited += pause
-        now += pause
-    assert waited == pytest.approx(10.0)
-    assert meter.block(1 << 20, "sent") == 1024
