@@ -18,6 +18,7 @@ import trio
 Kind = Literal[
     "app.start",
     "app.exit",
+    "world.state",
     "path.absent",
     "name.absent",
     "dial.open",

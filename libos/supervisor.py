@@ -22,7 +22,7 @@ import trio
 
 from libos.app import App
 from libos.errors import HostError, LibosError, ManifestError, SupervisorError
-from libos.events import Event, Hub
+from libos.events import Event, Hub, Kind
 from libos.keeper.identity import serves_root
 from libos.spares import Spares, can_be_spare
 from libos.unwrap import unwrapped
@@ -89,14 +89,8 @@ class Supervisor:
             from libos import seccomp
             from libos.fs.server import Server
             from libos.launch import Parts
-            from libos.net import link_messages, sysctls
+            from libos.worlds.networking import network_setup
 
-            setup = {
-                "netlink": [
-                    (each.purpose, each.data.hex(), each.required) for each in link_messages.MESSAGES
-                ],
-                "sysctls": [(each.path, each.value.decode(), each.required) for each in sysctls.SYSCTLS],
-            }
             async with unwrapped(), trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._watch_keeper)
                 try:
@@ -105,7 +99,7 @@ class Supervisor:
                     from libos.doctor.examine import remedy
 
                     raise HostError(f"{error}{await trio.to_thread.run_sync(remedy)}") from None
-                await self._keeper.set_up(setup, seccomp.program())
+                await self._keeper.set_up({"network": network_setup()}, seccomp.program())
                 server = Server(self._keeper.fuse_fd, on_fault=self._on_fault)
                 await self._nursery.start(self._watch_server, server)
                 trees = HostTrees(self._keeper.id_map) if serves_root() else None
@@ -258,6 +252,10 @@ class Supervisor:
         except BaseException:
             self._names.discard(name)
             raise
+
+    def emit(self, kind: Kind, world: str | None, **fields: object) -> None:
+        """Tell the readers of `events` of something that a part above this one saw."""
+        self._hub.emit(kind, world, **fields)
 
     def sweep(self, path: str) -> None:
         """Have a file removed even when this process is killed, such as a socket; see `keep`."""

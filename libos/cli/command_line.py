@@ -24,6 +24,9 @@ from libos.errors import LibosError
 # In the order in which a person meets them; the module is named as the command, with "_command" behind.
 _COMMANDS = (
     "run",
+    "up",
+    "down",
+    "logs",
     "check",
     "explain",
     "ns",

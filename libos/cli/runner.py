@@ -130,7 +130,7 @@ async def _attend(app: App, listener: socket.socket | None, *, terminal: bool) -
     """Answer on the control socket, and carry the terminal if there is one, until the app ends."""
     async with unwrapped(), trio.open_nursery() as nursery:
         if listener is not None:
-            await nursery.start(serve, app, listener, _describe(app))
+            await nursery.start(serve, app, listener, describe(app))
             nursery.start_soon(_tell_question, app, "\r" if terminal else "")
         status = await (_attend_terminal(app) if terminal else app.wait())
         nursery.cancel_scope.cancel()
@@ -224,7 +224,7 @@ def _take_name(supervisor: Supervisor, name: str, *, asked: bool) -> Iterator[so
             supervisor.keep(path)
 
 
-def _describe(app: App) -> dict[str, object]:
+def describe(app: App) -> dict[str, object]:
     plan = app.plan
     return {
         "command": list(plan.command),

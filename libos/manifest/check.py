@@ -53,12 +53,16 @@ _MODES = {
 def check(document: Document) -> list[Problem]:
     """Everything that is wrong with one document by itself: without its includes and without the host."""
     model = ManifestFile if document.is_file else ManifestMapping
-    found = list(_mount_problems(document))
+    return [*_mount_problems(document), *judge(document, model)]
+
+
+def judge(document: Document, model: type[BaseModel]) -> list[Problem]:
+    """What one model says is wrong with a document."""
     try:
         model.model_validate(document.raw)
     except ValidationError as failure:
-        found.extend(_problems(document, model, failure))
-    return found
+        return list(_problems(document, model, failure))
+    return []
 
 
 def _problems(document: Document, model: type[BaseModel], failure: ValidationError) -> Iterator[Problem]:
@@ -121,7 +125,8 @@ def _sentence(model: type[BaseModel], path: Path, found: Any) -> str:
 def _missing(path: Path) -> str:
     if path == ("libos",):
         return 'the key "libos" is missing: write libos = 1 on the first line'
-    return f'the key "{path[-1]}" is missing in this [[{path[0]}]]'
+    table = next(part for part in reversed(path[:-1]) if isinstance(part, str))
+    return f'the key "{path[-1]}" is missing in this [[{table}]]'
 
 
 def _mount_problems(document: Document) -> Iterator[Problem]:

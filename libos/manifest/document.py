@@ -9,12 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from libos.manifest.problems import Problem, UnreadableError
 
 if TYPE_CHECKING:
-    from libos.manifest.positions import Path, Positions
+    from libos.manifest.positions import Path
+
+
+class Places(Protocol):
+    """Where keys and values stand; see `Positions`."""
+
+    def key(self, path: Path) -> tuple[int, int]: ...
+
+    def value(self, path: Path) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Document:
     source: str
     raw: Mapping[str, Any]
     base: str
-    positions: Positions | None = None
+    positions: Places | None = None
     is_file: bool = False
 
     def problem(self, path: Path, message: str, *, at_key: bool = False) -> Problem:
