@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -25,12 +26,14 @@ from libos.events import Hub, Kind
 from libos.grants import Grants
 from libos.introspection import Introspection
 from libos.keeper import channel
+from libos.keeper.network import GATE
 from libos.net import watcher
 from libos.net.gate import Gate
 from libos.net.granting.rule import host_names
 from libos.net.inbound.publication import Publication
 from libos.net.naming import dns
 from libos.net.naming.names import Names
+from libos.net.sockets import Spec
 from libos.unwrap import unwrapped
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
@@ -49,7 +52,8 @@ if TYPE_CHECKING:
     from libos.worlds.keeping import Keeper
 
 # What every world's gate needs: init opens them at once, without being asked.
-_SOCKETS = [*watcher.SPECS, *dns.SPECS]
+_FLAT_SOCKETS: tuple[list[Spec], list[Spec]] = ([*watcher.specs(watcher.FLAT), *dns.SPECS], [])
+_ROUTED_SOCKETS = (watcher.specs(watcher.ROUTED), dns.SPECS)
 # Seconds for the last process of a killed world to be gone; only a kernel that is stuck needs longer.
 _GONE_TIMEOUT = 10.0
 
@@ -110,7 +114,7 @@ class Launch:
             await view.serve(self._names, self._mounts.overlay)
             self._view = view
             async with self._forked(view) as nursery:
-                gate = self._gate = Gate(self._id, self._world.open_sockets, self._names, self._observe)
+                gate = self._gate = self._new_gate()
                 try:
                     await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
                 except OSError as error:
@@ -134,7 +138,7 @@ class Launch:
         """Fork the world and read from it; after the block nothing of it is left."""
         ours, theirs = channel.pair()
         world = self._world = World(self._id, ours)
-        world.expect_sockets(_SOCKETS)
+        world.expect_sockets(*self._first_sockets())
         try:
             async with unwrapped(), trio.open_nursery() as nursery:
                 await self._fork(world, theirs.fileno())
@@ -158,15 +162,27 @@ class Launch:
         steps = [step_message(step, self._id) for step in self.plan.steps]
         wanted = steps + [step["changes"] for step in steps if "changes" in step]
         trees = await self._parts.trees.open_for(wanted) if self._parts.trees else []
+        app_sockets, gate_sockets = self._first_sockets()
         message = {
             "hostname": self.plan.hostname,
             "steps": steps,
-            "sockets": [list(each) for each in _SOCKETS],
+            "routed": self.plan.routed,
+            "sockets": app_sockets,
+            "gate_sockets": gate_sockets,
         }
         try:
             await self._parts.keeper.fork_world(world, message, [init_fd, *trees, *self._held_fds])
         finally:
             close_all(trees)
+
+    def _new_gate(self) -> Gate:
+        world = self._world
+        gate_sockets = partial(world.open_sockets, side=GATE) if self.plan.routed else None
+        return Gate(self._id, world.open_sockets, self._names, self._observe, gate_sockets=gate_sockets)
+
+    def _first_sockets(self) -> tuple[list[Spec], list[Spec]]:
+        """What init opens by itself on the app's side, and on the gate's."""
+        return _ROUTED_SOCKETS if self.plan.routed else _FLAT_SOCKETS
 
     async def begin(
         self, name: str, start: Start, streams: tuple[Stream, Stream, Stream], apps: dict[str, App]

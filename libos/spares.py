@@ -128,9 +128,9 @@ class Spares:
 
 
 def can_be_spare(plan: Plan) -> bool:
-    """Whether a plan's world may be prepared ahead: one that publishes ports would hold them,
-    one that keeps changes their name."""
-    return not plan.listens and plan.keep is None
+    """Whether a plan's world may be prepared ahead: one that publishes ports would hold them, one
+    that keeps changes their name, one that is captured its file."""
+    return not plan.listens and plan.keep is None and plan.network.capture is None
 
 
 def _same_view(one: Plan, other: Plan) -> bool:
@@ -139,7 +139,8 @@ def _same_view(one: Plan, other: Plan) -> bool:
 
 
 def _view(plan: Plan) -> tuple[Any, ...]:
-    return plan.steps, plan.served, plan.points, plan.dials, plan.listens, plan.hostname, plan.keep
+    network = plan.dials, plan.listens, plan.network, plan.routed
+    return plan.steps, plan.served, plan.points, *network, plan.hostname, plan.keep
 
 
 def identities(plan: Plan) -> list[Identity]:

@@ -26,9 +26,9 @@ from libos.net import watcher
 from libos.net.accept import Acceptor
 from libos.net.address import Address
 from libos.net.carrier import Carrier
+from libos.net.granting.denial import denied, told
 from libos.net.granting.dialed import Consult, Dialed
 from libos.net.granting.places import Place, Places, specs
-from libos.net.granting.denial import denied, told
 from libos.net.granting.rule import Rule, decide
 from libos.net.granting.target import target_of
 from libos.net.inbound.app_port import AppPort
@@ -37,6 +37,7 @@ from libos.net.inbound.publication import Publication, conflict
 from libos.net.inbound.published import Sweeper
 from libos.net.naming import dns
 from libos.net.naming.names import Names
+from libos.net.routed.sides import APP, GATE, Sides
 from libos.net.sockets import Observe, OpenSockets, abort
 
 # Seconds for the last bytes of a world that has ended.
@@ -49,6 +50,7 @@ _TICKS = 4
 class Gate:
     """The gate of `world`. `observe` gets its events: see docs/reference/network.md.
 
+    `gate_sockets` makes sockets on the gate's side of a routed world; None where the world is flat.
     `connection_limit` is how many connections the world may hold at once; by default an eighth of this
     process's descriptors. `sweeper` removes the files of published unix sockets when this process is killed.
     """
@@ -60,12 +62,13 @@ class Gate:
         names: Names,
         observe: Observe,
         *,
+        gate_sockets: OpenSockets | None = None,
         connection_limit: int | None = None,
         sweeper: Sweeper | None = None,
     ) -> None:
         self.world = world
         self.names = names
-        self._open_sockets = open_sockets
+        self._sides = Sides(open_sockets, gate_sockets)
         self._observe = partial(self._tell, observe)
         # Answers for grants that ask; set before `run`.
         self.consult: Consult | None = None
@@ -75,7 +78,7 @@ class Gate:
         # In the order in which they decide.
         self.grants: list[Dialed] = []
         self._numbers = itertools.count(1)
-        self._places = Places(names, open_sockets)
+        self._places = Places(names, self._sides)
         self._app_ports: dict[int, AppPort] = {}
         self._nursery: trio.Nursery | None = None
         self._watcher: watcher.Watcher | None = None
@@ -99,12 +102,14 @@ class Gate:
             stack.callback(self.publications.close_all)
             self.grants = [self._grant(_rule(each)) for each in dials]
             missing = self._places.missing(self._listened(self.grants))
-            sockets = await self._open_sockets([*watcher.SPECS, *dns.SPECS, *specs(missing)])
-            watched, rest = sockets[: len(watcher.SPECS)], sockets[len(watcher.SPECS) :]
+            devices = watcher.ROUTED if self._sides.routed else watcher.FLAT
+            own = [*((APP, spec) for spec in watcher.specs(devices)), *((GATE, spec) for spec in dns.SPECS)]
+            sockets = await self._sides.open([*own, *specs(missing)])
+            watched, rest = sockets[: len(devices)], sockets[len(devices) :]
             for made in rest:
                 stack.enter_context(made)
             stack.callback(self._places.close_all)
-            with contextlib.closing(watcher.Watcher(watched, self.names, self._observe)) as watching:
+            with contextlib.closing(watcher.Watcher(watched, self.names, self._observe, devices)) as watching:
                 responder = dns.Responder(rest[: len(dns.SPECS)], self.names, self._observe)
                 places = self._places.bind(missing, rest[len(dns.SPECS) :])
                 try:
@@ -163,7 +168,7 @@ class Gate:
         if self._watcher is None:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         if port not in self._app_ports:
-            self._app_ports[port] = AppPort(port, self._open_sockets, self._watcher)
+            self._app_ports[port] = AppPort(port, self._sides.app, self._watcher)
         return await self._app_ports[port].connect()
 
     async def refresh(self) -> None:

@@ -1,17 +1,24 @@
 """Generates `link_messages.py`: the netlink messages that set a new world's network up, encoded by pyroute2.
 
+A flat world is one namespace where every address is local. A routed world has two: the app's, with a loopback
+as a machine has it and the interface eth0, and the gate's, where every address is local and eth0 ends.
+
 Rules:
-- This module alone imports pyroute2, and nothing imports this module at run time: pyroute2 takes longer to
-  import than a world takes to start. `python -m libos.net.link` writes the bytes down; a test compares
-  them with what pyroute2 encodes today.
+- This module alone imports pyroute2, and at run time nothing imports it but a link that is shaped
+  (`libos.net.routed.shaping`): pyroute2 takes longer to import than a world takes to start. `python -m
+  libos.net.link` writes the bytes down; a test compares them with what pyroute2 encodes today.
 - Each message asks for an acknowledgement and carries its own sequence number, counted from 1.
+- Both ends of a routed world's link know each other's hardware address, so nobody asks for it (ARP, neighbour
+  discovery): the first packet takes as long as the others, and a capture shows the app's own alone.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from socket import AF_INET, AF_INET6
+from typing import TypeAlias
 
 from pyroute2 import IPBatch
 
@@ -19,14 +26,26 @@ from pyroute2 import IPBatch
 _LO = 1
 # The table that is looked at first: ip-rule(8), RT_TABLE_LOCAL.
 _LOCAL = 255
-_ROUTE = {"type": "local", "scope": "host", "dst": "default", "oif": _LO, "table": _LOCAL}
+# The interfaces of a routed world: their number is chosen, since modules may bring interfaces of their own.
+ETH0 = 64
+_EVERYWHERE = {"type": "local", "scope": "host", "dst": "default", "oif": _LO, "table": _LOCAL}
+
+# Hardware addresses: locally administered, unicast (IEEE 802, bit 0x02 of the first octet).
+_APP_MAC, _GATE_MAC = "02:00:00:00:00:02", "02:00:00:00:00:01"
+# The app's addresses: the last one of the names' network, which no name gets, and a unique local one (RFC
+# 4193). The gate's are the responder's and its neighbour.
+_APP4, _GATE4 = "198.19.255.254", "198.18.0.1"
+_APP6, _GATE6 = "fd6c:6962:6f73::2", "fd6c:6962:6f73::1"
+# linux/if_addr.h: usable at once, without asking whether somebody else has it.
+_NODAD = 2
 
 _HEAD = '''"""The netlink messages that set a new world's network up. Written by `python -m
 libos.net.link`: do not edit.
 
 Stdlib only and data only: init sends these bytes on an AF_NETLINK socket (NETLINK_ROUTE, netlink(7)) in
 the order of `MESSAGES` and reads one acknowledgement each (NLMSG_ERROR with error 0 and the same sequence
-number).
+number). In a routed world these are `LINK` and `APP`, on a socket of the app's namespace, and `GATE`, on one
+of the gate's; the process that sends `LINK` is process 1 and stands in the gate's.
 """
 
 from __future__ import annotations
@@ -43,46 +62,122 @@ class Message:
     required: bool
 
 
-MESSAGES = (
 '''
 
+Encoded: TypeAlias = tuple[str, bytes, bool]
 
-def encode() -> list[tuple[str, bytes, bool]]:
-    """Each message of a new world as (purpose, bytes, required)."""
-    return [
-        ("ip link set lo up", _encode(1, "link", "set", index=_LO, state="up"), True),
-        ("ip route add local default dev lo", _encode(2, "route", "add", family=AF_INET, **_ROUTE), True),
-        (
-            "ip -6 route add local default dev lo",
-            _encode(3, "route", "add", family=AF_INET6, **_ROUTE),
-            False,
-        ),
-    ]
+
+def encode() -> list[Encoded]:
+    """Each message of a flat world as (purpose, bytes, required)."""
+    return _numbered([_lo_up(), *_every_address_is_local()])
+
+
+def encode_link() -> list[Encoded]:
+    """Of a routed world: the link, made from the app's side, the other end in the namespace of process 1."""
+    peer = {"ifname": "world", "address": _GATE_MAC, "net_ns_pid": 1}
+    pair = {"index": ETH0, "ifname": "eth0", "kind": "veth", "address": _APP_MAC, "peer": peer}
+    data = bytearray(_message("link", "add", **pair))
+    # pyroute2 leaves out the peer's index: of struct ifinfomsg, behind the headers of IFLA_INFO_DATA and
+    # VETH_INFO_PEER, the second word.
+    at = data.index(b"veth\0\0\0\0") + 8 + 4 + 4 + 4
+    data[at : at + 4] = ETH0.to_bytes(4, sys.byteorder)
+    return _numbered([("ip link add eth0 type veth peer name world", bytes(data), True)])
+
+
+def encode_app() -> list[Encoded]:
+    """Of a routed world, on the app's side: the loopback, eth0 and the way out."""
+    own4 = {"index": ETH0, "address": _APP4, "prefixlen": 32}
+    own6 = {"index": ETH0, "address": _APP6, "prefixlen": 128, "family": AF_INET6, "flags": _NODAD}
+    gate4 = {"dst": f"{_GATE4}/32", "oif": ETH0, "scope": "link"}
+    gate6 = {"dst": f"{_GATE6}/128", "oif": ETH0}
+    return _numbered(
+        [
+            _lo_up(),
+            ("ip link set eth0 up", _message("link", "set", index=ETH0, state="up"), True),
+            (f"ip addr add {_APP4} dev eth0", _message("addr", "add", **own4), True),
+            _neighbour(AF_INET, _GATE4, _GATE_MAC, required=True),
+            _route(AF_INET, f"ip route add {_GATE4} dev eth0", required=True, **gate4),
+            _route(AF_INET, f"ip route add default via {_GATE4}", required=True, **_by(_GATE4)),
+            (f"ip -6 addr add {_APP6} dev eth0 nodad", _message("addr", "add", **own6), False),
+            _neighbour(AF_INET6, _GATE6, _GATE_MAC, required=False),
+            _route(AF_INET6, f"ip -6 route add {_GATE6} dev eth0", required=False, **gate6),
+            _route(AF_INET6, f"ip -6 route add default via {_GATE6}", required=False, **_by(_GATE6)),
+        ]
+    )
+
+
+def encode_gate() -> list[Encoded]:
+    """Of a routed world, on the gate's side: every address is local, but for the app's, behind `world`."""
+    app4 = {"dst": f"{_APP4}/32", "oif": ETH0, "scope": "link", "table": _LOCAL}
+    app6 = {"dst": f"{_APP6}/128", "oif": ETH0, "table": _LOCAL}
+    return _numbered(
+        [
+            _lo_up(),
+            ("ip link set world up", _message("link", "set", index=ETH0, state="up"), True),
+            *_every_address_is_local(),
+            _neighbour(AF_INET, _APP4, _APP_MAC, required=True),
+            _route(AF_INET, f"ip route add {_APP4} dev world table local", required=True, **app4),
+            _neighbour(AF_INET6, _APP6, _APP_MAC, required=False),
+            _route(AF_INET6, f"ip -6 route add {_APP6} dev world table local", required=False, **app6),
+        ]
+    )
 
 
 def source() -> str:
     """The text of link_messages.py."""
-    lines = []
-    for purpose, data, required in encode():
+    parts = [("MESSAGES", encode()), ("LINK", encode_link()), ("APP", encode_app()), ("GATE", encode_gate())]
+    return _HEAD + "\n".join(_tuple_text(name, messages) for name, messages in parts)
+
+
+def _tuple_text(name: str, messages: Iterable[Encoded]) -> str:
+    lines = [f"{name} = (\n"]
+    for purpose, data, required in messages:
         call = f'        bytes.fromhex("{data.hex()}"),\n'
         if len(call) > 111:  # as ruff formats it
             call = f'        bytes.fromhex(\n            "{data.hex()}"\n        ),\n'
         lines.append(f'    Message(\n        "{purpose}",\n{call}        {required},\n    ),\n')
-    return _HEAD + "".join(lines) + ")\n"
+    return "".join(lines) + ")\n"
 
 
-def _encode(sequence: int, kind: str, command: str, **fields: object) -> bytes:
+def _lo_up() -> Encoded:
+    return ("ip link set lo up", _message("link", "set", index=_LO, state="up"), True)
+
+
+def _every_address_is_local() -> list[Encoded]:
+    return [
+        _route(AF_INET, "ip route add local default dev lo", required=True, **_EVERYWHERE),
+        _route(AF_INET6, "ip -6 route add local default dev lo", required=False, **_EVERYWHERE),
+    ]
+
+
+def _by(gateway: str) -> dict[str, object]:
+    return {"dst": "default", "gateway": gateway, "oif": ETH0}
+
+
+def _route(family: int, purpose: str, *, required: bool, **fields: object) -> Encoded:
+    return (purpose, _message("route", "add", family=family, **fields), required)
+
+
+def _neighbour(family: int, address: str, mac: str, *, required: bool) -> Encoded:
+    fields = {"family": family, "dst": address, "lladdr": mac, "ifindex": ETH0, "state": "permanent"}
+    return (f"ip neigh add {address} lladdr {mac}", _message("neigh", "add", **fields), required)
+
+
+def _numbered(messages: Iterable[Encoded]) -> list[Encoded]:
+    """With a sequence number each: struct nlmsghdr is length, type and flags, then nlmsg_seq, nlmsg_pid."""
+    return [
+        (purpose, data[:8] + number.to_bytes(4, sys.byteorder) + bytes(4) + data[16:], required)
+        for number, (purpose, data, required) in enumerate(messages, 1)
+    ]
+
+
+def _message(subject: str, command: str, **fields: object) -> bytes:
     batch = IPBatch()
     try:
-        getattr(batch, kind)(command, **fields)
-        message = bytearray(batch.batch)
+        getattr(batch, subject)(command, **fields)
+        return bytes(batch.batch)
     finally:
         batch.close()
-    message[8:12] = sequence.to_bytes(
-        4, sys.byteorder
-    )  # struct nlmsghdr: length, type and flags, then nlmsg_seq
-    message[12:16] = bytes(4)  # nlmsg_pid: 0, the kernel fills in the sender's
-    return bytes(message)
 
 
 def main() -> None:

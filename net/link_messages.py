@@ -3,7 +3,8 @@ libos.net.link`: do not edit.
 
 Stdlib only and data only: init sends these bytes on an AF_NETLINK socket (NETLINK_ROUTE, netlink(7)) in
 the order of `MESSAGES` and reads one acknowledgement each (NLMSG_ERROR with error 0 and the same sequence
-number).
+number). In a routed world these are `LINK` and `APP`, on a socket of the app's namespace, and `GATE`, on one
+of the gate's; the process that sends `LINK` is process 1 and stands in the gate's.
 """
 
 from __future__ import annotations
@@ -37,6 +38,138 @@ MESSAGES = (
         "ip -6 route add local default dev lo",
         bytes.fromhex(
             "2c0000001800050603000000000000000a000000fe04fe0200000000080004000100000008000f00ff000000"
+        ),
+        False,
+    ),
+)
+
+LINK = (
+    Message(
+        "ip link add eth0 type veth peer name world",
+        bytes.fromhex(
+            "80000000100005060100000000000000000000004000000000000000000000000900030065746830000000000a0001000200000000020000480012000900010076657468000000003800020034000100000000004000000000000000000000000a000300776f726c640000000a00010002000000000100000800130001000000"
+        ),
+        True,
+    ),
+)
+
+APP = (
+    Message(
+        "ip link set lo up",
+        bytes.fromhex("2000000010000500010000000000000000000000010000000100000001000000"),
+        True,
+    ),
+    Message(
+        "ip link set eth0 up",
+        bytes.fromhex("2000000010000500020000000000000000000000400000000100000001000000"),
+        True,
+    ),
+    Message(
+        "ip addr add 198.19.255.254 dev eth0",
+        bytes.fromhex("28000000140005060300000000000000022000004000000008000100c613fffe08000200c613fffe"),
+        True,
+    ),
+    Message(
+        "ip neigh add 198.18.0.1 lladdr 02:00:00:00:00:01",
+        bytes.fromhex(
+            "300000001c000506040000000000000002000000400000008000000008000100c61200010a0002000200000000010000"
+        ),
+        True,
+    ),
+    Message(
+        "ip route add 198.18.0.1 dev eth0",
+        bytes.fromhex(
+            "2c00000018000506050000000000000002200000fe04fd010000000008000100c61200010800040040000000"
+        ),
+        True,
+    ),
+    Message(
+        "ip route add default via 198.18.0.1",
+        bytes.fromhex(
+            "2c00000018000506060000000000000002000000fe0400010000000008000500c61200010800040040000000"
+        ),
+        True,
+    ),
+    Message(
+        "ip -6 addr add fd6c:6962:6f73::2 dev eth0 nodad",
+        bytes.fromhex(
+            "340000001400050607000000000000000a8000004000000014000100fd6c69626f73000000000000000000020800080002000000"
+        ),
+        False,
+    ),
+    Message(
+        "ip neigh add fd6c:6962:6f73::1 lladdr 02:00:00:00:00:01",
+        bytes.fromhex(
+            "3c0000001c00050608000000000000000a000000400000008000000014000100fd6c69626f73000000000000000000010a0002000200000000010000"
+        ),
+        False,
+    ),
+    Message(
+        "ip -6 route add fd6c:6962:6f73::1 dev eth0",
+        bytes.fromhex(
+            "380000001800050609000000000000000a800000fe0400010000000014000100fd6c69626f73000000000000000000010800040040000000"
+        ),
+        False,
+    ),
+    Message(
+        "ip -6 route add default via fd6c:6962:6f73::1",
+        bytes.fromhex(
+            "38000000180005060a000000000000000a000000fe0400010000000014000500fd6c69626f73000000000000000000010800040040000000"
+        ),
+        False,
+    ),
+)
+
+GATE = (
+    Message(
+        "ip link set lo up",
+        bytes.fromhex("2000000010000500010000000000000000000000010000000100000001000000"),
+        True,
+    ),
+    Message(
+        "ip link set world up",
+        bytes.fromhex("2000000010000500020000000000000000000000400000000100000001000000"),
+        True,
+    ),
+    Message(
+        "ip route add local default dev lo",
+        bytes.fromhex(
+            "2c00000018000506030000000000000002000000fe04fe0200000000080004000100000008000f00ff000000"
+        ),
+        True,
+    ),
+    Message(
+        "ip -6 route add local default dev lo",
+        bytes.fromhex(
+            "2c0000001800050604000000000000000a000000fe04fe0200000000080004000100000008000f00ff000000"
+        ),
+        False,
+    ),
+    Message(
+        "ip neigh add 198.19.255.254 lladdr 02:00:00:00:00:02",
+        bytes.fromhex(
+            "300000001c000506050000000000000002000000400000008000000008000100c613fffe0a0002000200000000020000"
+        ),
+        True,
+    ),
+    Message(
+        "ip route add 198.19.255.254 dev world table local",
+        bytes.fromhex(
+            "3400000018000506060000000000000002200000fe04fd010000000008000100c613fffe080004004000000008000f00ff000000"
+        ),
+        True,
+    ),
+    Message(
+        "ip neigh add fd6c:6962:6f73::2 lladdr 02:00:00:00:00:02",
+        bytes.fromhex(
+            "3c0000001c00050607000000000000000a000000400000008000000014000100fd6c69626f73000000000000000000020a0002000200000000020000"
+        ),
+        False,
+    ),
+    Message(
+        "ip -6 route add fd6c:6962:6f73::2 dev world table local",
+        bytes.fromhex(
+            "400000001800050608000000000000000a800000fe0400010000000014000100fd6c69626f7300000000000000000002080004004000000008000f00ff000000"
         ),
         False,
     ),

@@ -2,9 +2,9 @@
 answer.
 
 Rules:
-- One packet socket (packet(7)), made inside, on `lo`; the kernel's filter (bpf.py) passes refusals only, and
-  outgoing packets are not shown to it, so ordinary traffic costs next to nothing. It is bound only once the
-  filter is on.
+- One packet socket (packet(7)), made inside, on `lo`, and in a routed world one on `eth0`; the kernel's
+  filter (bpf.py) passes refusals only, and outgoing packets are not shown to it, so ordinary traffic costs
+  next to nothing. It is bound only once the filter is on.
 - Refusals are gathered for a moment, so that a program that tries in a loop gives one event with a count,
   and no program can keep the supervisor busy with events. The first one is told at once; the last ones
   when the world ends.
@@ -20,6 +20,7 @@ import os
 import socket
 import struct
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import trio
@@ -37,8 +38,13 @@ _PAUSE = 0.01
 # Turns that empty the socket: its buffer holds about 300 packets (net.core.rmem_default).
 _LAST_TURNS = 8
 
-# No protocol, so that nothing arrives before the filter stands.
-SPECS: list[Spec] = [(socket.AF_PACKET, socket.SOCK_DGRAM, 0)]
+# The interfaces of the app's side on which refusals come in.
+FLAT, ROUTED = ("lo",), ("lo", "eth0")
+
+
+def specs(devices: Sequence[str]) -> list[Spec]:
+    """A socket for each interface. No protocol, so that nothing arrives before the filter stands."""
+    return [(socket.AF_PACKET, socket.SOCK_DGRAM, 0)] * len(devices)
 
 
 class Refusal(NamedTuple):
@@ -82,23 +88,31 @@ def _decode_ipv6(packet: bytes) -> Refusal | None:
 
 
 class Watcher:
-    """Watches one world. `sockets` is that of SPECS, made inside; the watcher owns it from here on.
+    """Watches one world. `sockets` are those of `specs(devices)`, made inside; the watcher owns them from
+    here on.
 
     The constructor raises OSError where it cannot be made to watch. From then on refusals are kept for `run`.
     """
 
-    def __init__(self, sockets: list[socket.socket], names: Names, observe: Observe) -> None:
-        (self._socket,) = sockets
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        names: Names,
+        observe: Observe,
+        devices: Sequence[str] = FLAT,
+    ) -> None:
+        self._sockets = tuple(sockets)
         self._names = names
         self._observe = observe
         # Network and local port of the supervisor's own attempts inside, which no program asked for. One
         # refusal of each is not told, and takes the port out.
         self.own_ports: set[tuple[str, int]] = set()
         try:
-            self._socket.setblocking(False)
-            self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-            attach_filter(self._socket, bpf.refusals())
-            self._socket.bind(("lo", _ETH_P_ALL))
+            for each, device in zip(self._sockets, devices, strict=True):
+                each.setblocking(False)
+                each.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+                attach_filter(each, bpf.refusals())
+                each.bind((device, _ETH_P_ALL))
         except BaseException:
             self.close()
             raise
@@ -106,33 +120,40 @@ class Watcher:
     async def run(self) -> None:
         """Tell of refusals until cancelled; then tell of those that are still waiting, and close."""
         try:
-            while True:
-                await trio.lowlevel.wait_readable(self._socket)
-                self._read()
-                await trio.sleep(_PAUSE)
+            async with trio.open_nursery() as nursery:
+                for each in self._sockets[1:]:
+                    nursery.start_soon(self._run, each)
+                await self._run(self._sockets[0])
         finally:
             self.read_all()
             self.close()
 
+    async def _run(self, watching: socket.socket) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(watching)
+            self._read(watching)
+            await trio.sleep(_PAUSE)
+
     def read_all(self) -> None:
         """Tell now of all refusals that are there. Does not wait."""
-        for _ in range(_LAST_TURNS):
-            self._read()
+        for each in self._sockets:
+            for _ in range(_LAST_TURNS):
+                self._read(each)
 
     def close(self) -> None:
-        """Give the socket to a thread that closes it, since it takes long and nobody needs to wait for it.
+        """Give the sockets to a thread that closes them, since it takes long and nobody needs to wait for it.
 
         May be called again.
         """
-        if self._socket.fileno() >= 0:
-            descriptor = self._socket.detach()
-            trio.lowlevel.start_thread_soon(lambda: os.close(descriptor), lambda _result: None)
+        descriptors = [each.detach() for each in self._sockets if each.fileno() >= 0]
+        if descriptors:
+            trio.lowlevel.start_thread_soon(lambda: _close_all(descriptors), lambda _result: None)
 
-    def _read(self) -> None:
+    def _read(self, watching: socket.socket) -> None:
         counts: Counter[tuple[str, str, int]] = Counter()
         for _ in range(_TURN):
             try:
-                refusal = decode(self._socket.recv(bpf.KEPT))
+                refusal = decode(watching.recv(bpf.KEPT))
             except OSError:  # EAGAIN, or ENETDOWN once lo is taken down
                 break
             if refusal is None:
@@ -152,6 +173,11 @@ class Watcher:
                 "count": count,
             }
             self._observe("dial.refused", fields)
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for each in descriptors:
+        os.close(each)
 
 
 def attach_filter(watching: socket.socket, program: list[bpf.Instruction]) -> None:

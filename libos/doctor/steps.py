@@ -21,7 +21,7 @@ import struct
 from collections.abc import Callable
 from typing import NoReturn
 
-from libos.keeper import world
+from libos.keeper import network
 from libos.keeper.identity import APP_ID, UNPRIVILEGED_ID, host_ids, serves_root
 from libos.kernel import mounts, namespaces, process
 from libos.net.link_messages import MESSAGES
@@ -221,7 +221,7 @@ def _in_world() -> None:
 
 
 def _set_up_network() -> None:
-    world.set_up_network([(each.purpose, each.data, each.required) for each in MESSAGES])
+    network.set_up([(each.purpose, each.data, each.required) for each in MESSAGES])
 
 
 def _enter_app_namespace() -> None:

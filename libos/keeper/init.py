@@ -14,7 +14,8 @@ while the root is built; a step that fails is {"event": "failed"}, and the world
              or {"event": "unstarted", "id": n, "errno": ..., "message": ...}
         then    {"event": "stopped" | "continued", "id": n}, {"event": "exit", "id": n, "status": wait status}
     {"op": "signal", "id": n, "signal": s}    to the program's process group
-    {"op": "sockets", "request": r, "kinds": [[family, type, protocol] ...]}   answers {"event": "sockets"}
+    {"op": "sockets", "request": r, "kinds": [[family, type, protocol] ...], "side": "app" | "gate"}
+        answers {"event": "sockets"}; see network.py
     {"op": "mount", "request": r, "name": text, "step": {...}} fds: [tree], none where the step is a tmpfs
     {"op": "unmount" | "restrict" | "copy", "request": r, "name": text}   answers {"event": "done"}, for copy
         {"event": "copy"} fds: [tree]; see mounted.py
@@ -34,6 +35,7 @@ from typing import Any, NoReturn
 
 from libos.keeper import channel, program, terminal, world
 from libos.keeper.mounted import Mounted
+from libos.keeper.network import APP, GATE, Network
 from libos.kernel import process
 
 
@@ -45,11 +47,11 @@ def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
         supervisor = _keep_only(fds)
         trees = list(range(_FIRST + 1, _FIRST + len(fds)))
         try:
-            ahead, placed = _build(supervisor, spec, trees)
+            network, ahead, placed = _build(supervisor, spec, trees)
         except OSError as error:
             channel.send(supervisor, {"event": "failed", "errno": error.errno, "message": error.strerror})
             os._exit(1)
-        Init(supervisor, spec["filter"], ahead, Mounted(placed)).serve()
+        Init(supervisor, spec["filter"], ahead, Mounted(placed), network).serve()
     except BrokenPipeError:
         os._exit(0)  # the supervisor is gone
     finally:
@@ -71,28 +73,33 @@ def _keep_only(fds: list[int]) -> socket.socket:
 
 def _build(
     supervisor: socket.socket, spec: dict[str, Any], trees: list[int]
-) -> tuple[program.Ahead, dict[str, int]]:
+) -> tuple[Network, program.Ahead, dict[str, int]]:
     process.set_name("libos init")
     proc_fd = world.new_proc()
-    world.set_up_network(spec["netlink"])
-    world.set_sysctls(proc_fd, spec["sysctls"])
-    sockets = open_sockets(spec["sockets"])
+    network = Network(spec["network"], proc_fd, routed=spec["routed"])
+    sockets = [*network.open_sockets(spec["sockets"]), *network.open_sockets(spec["gate_sockets"], GATE)]
     channel.send(supervisor, {"event": "network"}, sockets)
     _close(sockets)
     os.umask(0o022)
     ahead = program.Ahead(spec["filter"])
     last = ahead.wait_for_walls
     placed = world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd, last)
-    return ahead, placed
+    return network, ahead, placed
 
 
 class Init:
     """The loop of process 1. Sync on purpose: nothing in it waits for the app or for an answer."""
 
     def __init__(
-        self, supervisor: socket.socket, filter_program: bytes, ahead: program.Ahead, mounted: Mounted
+        self,
+        supervisor: socket.socket,
+        filter_program: bytes,
+        ahead: program.Ahead,
+        mounted: Mounted,
+        network: Network,
     ) -> None:
         self._supervisor = supervisor
+        self._network = network
         self._mounted = mounted
         self._filter = filter_program
         self._ahead: program.Ahead | None = ahead
@@ -143,7 +150,7 @@ class Init:
             case "signal":
                 self._signal(message["id"], message["signal"])
             case "sockets":
-                sockets = open_sockets(message["kinds"])
+                sockets = self._network.open_sockets(message["kinds"], message.get("side", APP))
                 self._say({"event": "sockets", "request": message["request"]}, sockets)
                 _close(sockets)
             case "mount":
@@ -242,19 +249,6 @@ class Init:
 
     def _say(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         channel.send(self._supervisor, message, fds or [])
-
-
-def open_sockets(kinds: list[list[int]]) -> list[int]:
-    """Open sockets in this world's network, non-blocking, for the supervisor to use. socket(2)."""
-    opened: list[int] = []
-    try:
-        for family, kind, protocol in kinds:
-            made = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
-            opened.append(made.detach())
-    except OSError:
-        _close(opened)
-        raise
-    return opened
 
 
 def _close(fds: list[int]) -> None:

@@ -4,7 +4,8 @@ It is a zygote: small, single-threaded, with everything imported that an init ne
 change the interpreter's own files may be out of reach. Of the FUSE mount it looks at names in the root alone,
 which never wait for a node. Requests from the supervisor:
 
-    {"op": "setup", "netlink": [[purpose, hex, required] …], "sysctls": [[path, value, required] …]}
+    {"op": "setup", "network": {"messages": {name: [[purpose, hex, required] …] …},
+                                "sysctls": {name: [[path, value, required] …] …}}}
                                                fds: [a memfd with the seccomp filter]
     {"op": "world", "world": id, …}            answer: {"event": "world"}
                                                fds: [init's channel, host trees …]
@@ -28,7 +29,7 @@ import signal
 import socket
 from typing import Any
 
-from libos.keeper import base, channel, init, overlay
+from libos.keeper import base, channel, init, network, overlay
 from libos.keeper.identity import APP_ID, serves_root
 from libos.kernel import namespaces, process
 
@@ -153,8 +154,7 @@ class Keeper:
     def _set_up(self, message: dict[str, Any], fds: list[int]) -> None:
         with open(fds[0], "rb", closefd=False) as file:
             program = file.read()
-        netlink = [(purpose, bytes.fromhex(text), required) for purpose, text, required in message["netlink"]]
-        self._setup = {"filter": program, "netlink": netlink, "sysctls": message["sysctls"]}
+        self._setup = {"filter": program, "network": network.decoded(message["network"])}
 
     def _fork_world(self, message: dict[str, Any], fds: list[int]) -> None:
         pid, pidfd = namespaces.clone_process(_WORLD)

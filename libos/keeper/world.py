@@ -1,4 +1,4 @@
-"""How init builds the view: network first, then the mounts of the plan in order, then the root.
+"""How init builds the view: the mounts of the plan in order, then the root.
 
 Everything here runs once, in process 1 of a new world, before any code of the app. A mount point is resolved
 below the new root without following any symlink: a directory that a former app could write may hold a link
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -21,11 +20,6 @@ Step = dict[str, Any]
 
 _SAFE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
 _NO_LINKS = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_SYMLINKS
-
-# netlink(7): nlmsghdr is length, type, flags, sequence, port; an acknowledgement's body begins with an errno.
-_HEADER = struct.Struct("=IHHII")
-_ERRNO = struct.Struct("=i")
-_NLMSG_ERROR = 2
 
 
 def new_proc() -> int:
@@ -157,44 +151,3 @@ def _clone_path(path: str) -> int:
         return mounts.clone_tree(source_fd)
     finally:
         os.close(source_fd)
-
-
-def set_up_network(messages: list[tuple[str, bytes, bool]]) -> None:
-    """Replay netlink messages (purpose, bytes, required) and check each acknowledgement. netlink(7).
-
-    All go out in one packet, which costs one system call; the kernel answers them in order.
-    """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
-        netlink.send(b"".join(data for _, data, _ in messages))
-        answers: list[int] = []
-        while len(answers) < len(messages):
-            answers += _errors(netlink.recv(65_536))
-    for (purpose, _, required), number in zip(messages, answers, strict=True):
-        if number and required:
-            raise OSError(number, f"{purpose}: {os.strerror(number)}")
-
-
-def _errors(data: bytes) -> list[int]:
-    """Give the errno of each acknowledgement in a buffer; 0 is success."""
-    found = []
-    while len(data) >= _HEADER.size:
-        length, kind, _, _, _ = _HEADER.unpack_from(data)
-        if kind == _NLMSG_ERROR:
-            found.append(-_ERRNO.unpack_from(data, _HEADER.size)[0])
-        data = data[(length + 3) & ~3 :]
-    return found
-
-
-def set_sysctls(proc_fd: int, sysctls: list[tuple[str, str, bool]]) -> None:
-    """Write sysctls (path below sys, value, required) of this world's own network. Raises OSError."""
-    for path, value, required in sysctls:
-        try:
-            fd = os.open(f"sys/{path}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc_fd)
-        except OSError as error:
-            if required:
-                raise OSError(error.errno, f"sysctl {path}: {error.strerror}") from error
-            continue
-        try:
-            os.write(fd, value.encode())
-        finally:
-            os.close(fd)

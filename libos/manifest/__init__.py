@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from libos.manifest.load import from_mapping, load
-from libos.manifest.model import App, Dial, Limits, Listen, Manifest
+from libos.manifest.model import App, Dial, Limits, Listen, Manifest, Network
 from libos.manifest.namespace_file import load_namespace
 from libos.manifest.options import from_options
 from libos.manifest.profiles import profile_names
@@ -29,6 +29,7 @@ __all__ = [
     "Limits",
     "Listen",
     "Manifest",
+    "Network",
     "from_mapping",
     "from_options",
     "json_schema",

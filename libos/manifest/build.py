@@ -14,7 +14,7 @@ from typing import Any
 from libos.manifest import values
 from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
-from libos.manifest.model import App, Limits, Manifest
+from libos.manifest.model import App, Limits, Manifest, Network
 from libos.namespace import (
     BoundSource,
     BytesSource,
@@ -46,6 +46,7 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
             for i, entry in enumerate(raw.get("listen", ()))
         ),
         limits=_limits(raw.get("limits", {})),
+        network=_network(raw["network"], base, origin(("network",))) if "network" in raw else Network(),
         source=source,
     )
 
@@ -71,6 +72,19 @@ def _app(raw: Mapping[str, Any]) -> App:
 
 def _limits(raw: Mapping[str, Any]) -> Limits:
     return Limits(time=values.duration(raw["time"]) if "time" in raw else None)
+
+
+def _network(raw: Mapping[str, Any], base: str, origin: str) -> Network:
+    return Network(
+        routed=raw.get("routed"),
+        rate=values.rate(raw["rate"]) if "rate" in raw else None,
+        delay=values.duration(raw["delay"]) if "delay" in raw else None,
+        jitter=values.duration(raw["jitter"]) if "jitter" in raw else None,
+        loss=values.loss(raw["loss"]) if "loss" in raw else None,
+        capture=absolute(raw["capture"], base) if "capture" in raw else None,
+        capture_limit=values.size(raw["capture_limit"]) if "capture_limit" in raw else None,
+        origin=origin,
+    )
 
 
 def _mount(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> Mount:

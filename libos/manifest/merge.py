@@ -14,12 +14,14 @@ instead of being dropped once they were used. Conflicts are not decided here; `c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from types import MappingProxyType
 from typing import TypeVar
 
-from libos.manifest.model import App, Limits, Manifest
+from libos.manifest.model import App, Limits, Manifest, Network
 
 T = TypeVar("T")
+_NETWORK_KEYS = tuple(each.name for each in fields(Network) if each.compare)
 
 
 def merge(under: Manifest, over: Manifest) -> Manifest:
@@ -31,6 +33,7 @@ def merge(under: Manifest, over: Manifest) -> Manifest:
         dials=_append(under.dials, over.dials, gone, lambda dial: dial.to),
         listens=_append(under.listens, over.listens, gone, lambda listen: listen.name),
         limits=Limits(time=_first(over.limits.time, under.limits.time)),
+        network=_merge_network(under.network, over.network),
         removals=tuple(dict.fromkeys(under.removals + over.removals)),
         in_order=under.in_order or over.in_order,
         source=over.source or under.source,
@@ -75,6 +78,11 @@ def _merge_app(under: App, over: App) -> App:
         control=_first(over.control, under.control),
         keep=_first(over.keep, under.keep),
     )
+
+
+def _merge_network(under: Network, over: Network) -> Network:
+    said = {key: _first(getattr(over, key), getattr(under, key)) for key in _NETWORK_KEYS}
+    return Network(**said, origin=over.origin or under.origin)
 
 
 def _first(over: T | None, under: T | None) -> T | None:

@@ -80,6 +80,22 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Network:
+    """How the world's network is made, and how it is to behave: `rate` in bytes a second each way, `delay`
+    and `jitter` in seconds each way, `loss` as a share of the packets each way. What is carried is written to
+    the file `capture`, at most `capture_limit` bytes of it. None is not said."""
+
+    routed: bool | None = None
+    rate: int | None = None
+    delay: float | None = None
+    jitter: float | None = None
+    loss: float | None = None
+    capture: str | None = None
+    capture_limit: int | None = None
+    origin: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One manifest with all that it includes. `source` names it in messages."""
 
@@ -88,6 +104,7 @@ class Manifest:
     dials: tuple[Dial, ...] = ()
     listens: tuple[Listen, ...] = ()
     limits: Limits = Limits()
+    network: Network = Network()
     removals: tuple[str, ...] = ()
     in_order: bool = False  # the mounts are applied as they are listed, and not parents first
     source: str = field(default="", compare=False)

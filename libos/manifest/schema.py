@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from libos.manifest import values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
+from libos.manifest.schema_network import NetworkTable
 
 # What a mount shows: exactly one of these stands in it. The last two only from Python.
 SOURCE_KEYS = ("host", "text", "bytes", "memory", "bind")
@@ -204,6 +205,7 @@ class ManifestFile(Table):
     dial: list[DialTable] = Field(default_factory=unwritten)
     listen: list[ListenTable] = Field(default_factory=unwritten)
     limits: LimitsTable = Field(default_factory=unwritten)
+    network: NetworkTable = Field(default_factory=unwritten)
 
 
 class ManifestMapping(ManifestFile):

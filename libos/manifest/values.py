@@ -215,6 +215,16 @@ def rate(value: int | str) -> int:
     return bits // 8
 
 
+def loss(value: float | str) -> float:
+    """A share of what is sent: 0 to 1, or a text in percent: "1%", "0.5%"."""
+    if not isinstance(value, str):
+        return share(value)
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%", value.strip())
+    if match is None:
+        raise ValueError(f'"{value}" is no share: write one from 0 to 1, or percent, as "1%"')
+    return share(float(match[1]) / 100)
+
+
 def host_name(value: str) -> str:
     """The world's own host name: letters, digits and hyphens, in labels."""
     if len(value) > _HOST_NAME_MAX or not all(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from libos.manifest.model import Network
 from libos.namespace import (
     BoundSource,
     BytesSource,
@@ -38,8 +39,14 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "served": [_served(served) for served in plan.served],
         "points": [{"at": at, "directory": directory} for at, directory in plan.points],
         "dial": [str(rule) for rule in plan.dials],
+        "network": {"routed": plan.routed, **_said(plan.network)},
         "listen": [{"port": listen.port, "publish": listen.published} for listen in plan.listens],
     }
+
+
+def _said(network: Network) -> dict[str, Any]:
+    said = asdict(network)
+    return {key: said[key] for key in said if key not in ("routed", "origin") and said[key] is not None}
 
 
 def _step(step: Step) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from libos.namespace import (
     WorldSource,
 )
 from libos.plan.model import Line
+from libos.plan.network import why_routed
 
 # What every world has, whatever its manifest says.
 INIT_LINES = (
@@ -71,6 +72,12 @@ def why_served(mount: Mount) -> str:
 
 
 def network_lines(manifest: Manifest) -> Iterable[Line]:
+    routed = why_routed(manifest)
+    if routed:
+        asked = "routed" if manifest.network.routed else "as it must be"
+        yield Line(
+            "network", asked, "link", f"routed: {'; '.join(routed)}", manifest.network.origin or "libos"
+        )
     for dial in manifest.dials:
         reason = (
             "a listener inside at this address; the supervisor connects outside and resolves the name there"

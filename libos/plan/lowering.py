@@ -41,7 +41,7 @@ from libos.plan.lines import INIT_LINES, network_lines, why_served
 from libos.plan.lookup import find
 from libos.plan.memory import memory_mode
 from libos.plan.model import Bind, BindServed, Overlay, Plan, Served, Step, Tmpfs
-from libos.plan.network import network_problems, rules
+from libos.plan.network import network_problems, rules, why_routed
 from libos.plan.points import Placed, point_below
 from libos.plan.replacing import not_replaceable
 
@@ -253,6 +253,8 @@ class Lowering(Joining):
             points=(*self.points, ("/proc", True), ("/dev", True)),
             dials=rules(manifest),
             listens=manifest.listens,
+            network=manifest.network,
+            routed=bool(why_routed(manifest)),
             command=app.command or (),
             directory=directory,
             environment=app.environment,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from libos.namespace import HostSource, Layer, Namespace, Source
 
 if TYPE_CHECKING:
-    from libos.manifest.model import Listen
+    from libos.manifest.model import Listen, Network
     from libos.net.granting.rule import Rule
 
 
@@ -132,6 +132,8 @@ class Plan:
     points: tuple[tuple[str, bool], ...]  # (path, is a directory): what the skeleton shows for steps and init
     dials: tuple[Rule, ...]
     listens: tuple[Listen, ...]
+    network: Network
+    routed: bool  # the gate has a network namespace of its own, joined by a link
     command: tuple[str, ...]
     directory: str
     environment: Mapping[str, str]

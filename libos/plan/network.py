@@ -34,8 +34,33 @@ def rule(dial: Dial) -> Rule:
     )
 
 
+def why_routed(manifest: Manifest) -> list[str]:
+    """Why a world must be routed: its gate in a network namespace of its own. Nothing for a flat one."""
+    network = manifest.network
+    found = []
+    if network.routed:
+        found.append("the manifest says so")
+    ranges = [dial.to for dial in manifest.dials if "/" in dial.to]
+    if ranges:
+        found.append(f"{', '.join(ranges)}: a range of addresses")
+    shaped = [key for key in ("rate", "delay", "jitter", "loss") if getattr(network, key) is not None]
+    if shaped:
+        found.append(f"{', '.join(shaped)}: a link that is shaped")
+    if network.capture is not None:
+        found.append(f"what it carries is captured to {network.capture}")
+    found += (
+        f"port {listen.port} is published and dialed: in one namespace the app could not listen there on "
+        "all addresses"
+        for listen in manifest.listens
+        if any(address.port == listen.port for rule in rules(manifest) for address in rule.to.addresses())
+    )
+    return found
+
+
 def network_problems(manifest: Manifest) -> Iterator[Problem]:
-    """A problem for each published port whose connections would come back to it by a dial grant."""
+    """A problem for each published port whose connections would come back to it by a dial grant, and for what
+    cannot be asked of one link."""
+    yield from _link_problems(manifest)
     if not manifest.listens or not manifest.dials:
         return
     from libos.net.inbound.publication import Publication, conflict
@@ -46,3 +71,16 @@ def network_problems(manifest: Manifest) -> Iterator[Problem]:
             message = conflict(publication, address)
             if message is not None:
                 yield at_origin(listen.origin or listen.name, message)
+
+
+def _link_problems(manifest: Manifest) -> Iterator[Problem]:
+    network = manifest.network
+    place = network.origin or manifest.source or "manifest"
+    reasons = why_routed(manifest)
+    if network.routed is False and reasons:
+        message = f"routed = false cannot be: {reasons[0]}; leave it out"
+        yield at_origin(place, message)
+    if network.jitter is not None and network.jitter > (network.delay or 0.0):
+        yield at_origin(place, "jitter is how much the delay varies: it cannot be more than the delay")
+    if network.capture_limit is not None and network.capture is None:
+        yield at_origin(place, "capture_limit without capture: name the file, or give --capture FILE")

@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from libos.keeper import channel
+from libos.keeper.network import APP, GATE
 from libos.worlds.messages import Messages, close_all
 
 SocketKind = tuple[int, int, int]
@@ -70,8 +71,8 @@ class World:
         self.failure: channel.Message | None = None
         self._pidfd = -1
         self._programs: dict[int, Running] = {}
-        self._spare: defaultdict[SocketKind, list[socket.socket]] = defaultdict(list)
-        self._spare_kinds: Sequence[SocketKind] = ()
+        self._spare: defaultdict[tuple[str, SocketKind], list[socket.socket]] = defaultdict(list)
+        self._spare_kinds: Sequence[tuple[str, SocketKind]] = ()
         self._messages = Messages(end, "world", self._news)
         self._handlers: dict[str, Callable[[channel.Message, list[int]], None]] = {
             "network": self._on_network,
@@ -83,9 +84,9 @@ class World:
             "exit": self._on_exit,
         }
 
-    def expect_sockets(self, kinds: Sequence[SocketKind]) -> None:
-        """Say which sockets init sends by itself, so that they cost no round trip later."""
-        self._spare_kinds = kinds
+    def expect_sockets(self, app: Sequence[SocketKind], gate: Sequence[SocketKind]) -> None:
+        """Say which sockets of each side init sends by itself, so that they cost no round trip later."""
+        self._spare_kinds = [*((APP, kind) for kind in app), *((GATE, kind) for kind in gate)]
 
     async def run(self) -> None:
         """Read from init until its channel closes; then no program of this world runs any more."""
@@ -151,13 +152,15 @@ class World:
         """Send a signal to a program's process group; a program that has ended gets none."""
         await self._messages.send({"op": "signal", "id": number, "signal": int(signal_number)})
 
-    async def open_sockets(self, kinds: Sequence[SocketKind]) -> list[socket.socket]:
-        """Open sockets in this world's network namespace. Raises OSError (EMFILE …), SupervisorError."""
-        opened = {place: self._spare[kind].pop() for place, kind in enumerate(kinds) if self._spare[kind]}
+    async def open_sockets(self, kinds: Sequence[SocketKind], side: str = APP) -> list[socket.socket]:
+        """Open sockets in this world's network, on the app's side or, with `side`, on the gate's; in a flat
+        world both are one. Raises OSError (EMFILE …), SupervisorError."""
+        spare = self._spare
+        opened = {place: spare[side, kind].pop() for place, kind in enumerate(kinds) if spare[side, kind]}
         missing = [place for place in range(len(kinds)) if place not in opened]
         if missing:
             try:
-                request = {"op": "sockets", "kinds": [kinds[place] for place in missing]}
+                request = {"op": "sockets", "kinds": [kinds[place] for place in missing], "side": side}
                 _, fds = await self._messages.request(request)
             except BaseException:
                 for each in opened.values():

@@ -17,7 +17,8 @@ import trio
 
 from libos.net.address import Address
 from libos.net.naming.names import Names, is_localhost
-from libos.net.sockets import OpenSockets, Spec, family_of, ipv6_works, listen_at
+from libos.net.routed.sides import Sides, side_of
+from libos.net.sockets import Spec, family_of, ipv6_works, listen_at
 
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
@@ -44,9 +45,9 @@ Key = tuple[str, str, int]
 class Places:
     """The places of one world."""
 
-    def __init__(self, names: Names, open_sockets: OpenSockets) -> None:
+    def __init__(self, names: Names, sides: Sides) -> None:
         self._names = names
-        self._open_sockets = open_sockets
+        self._sides = sides
         self._open: dict[Key, Place] = {}
 
     def __iter__(self) -> Iterator[Place]:
@@ -68,7 +69,7 @@ class Places:
         missing = self.missing(addresses)
         if not missing:
             return []
-        sockets = await self._open_sockets(specs(missing))
+        sockets = await self._sides.open(specs(missing))
         return self.bind(missing, sockets)
 
     def bind(self, missing: list[tuple[str, Address]], sockets: Iterable[socket.socket]) -> list[Place]:
@@ -107,9 +108,11 @@ class Places:
         return hosts[:1] if is_localhost(address.host) and not ipv6_works() else hosts
 
 
-def specs(missing: Iterable[tuple[str, Address]]) -> list[Spec]:
-    """What to ask init for."""
-    return [(family_of(literal), _KINDS[address.network], 0) for literal, address in missing]
+def specs(missing: Iterable[tuple[str, Address]]) -> list[tuple[str, Spec]]:
+    """What to ask init for, and on which side."""
+    return [
+        (side_of(literal), (family_of(literal), _KINDS[address.network], 0)) for literal, address in missing
+    ]
 
 
 def _bind(bound: socket.socket, literal: str, address: Address) -> None:
