@@ -29,18 +29,24 @@ class Peer(NamedTuple):
     local: bytes
 
 
+def bind(bound: socket.socket, host: str, port: int) -> None:
+    """Bind a UDP socket and make it non-blocking. Raises OSError (EADDRINUSE, EADDRNOTAVAIL, EACCES)."""
+    bound.setblocking(False)
+    # What arrives is to say where from the first datagram on, so before bind(2).
+    if bound.family == socket.AF_INET6:
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        bound.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    bound.bind((host, port))
+
+
 class Datagrams:
-    """A bound, non-blocking UDP socket; it stays the caller's. Methods raise OSError: EAGAIN, …"""
+    """A UDP socket that `bind` has bound; it stays the caller's. Methods raise OSError: EAGAIN, …"""
 
     def __init__(self, bound: socket.socket) -> None:
         self.socket = bound
         self._everywhere = ipaddress.ip_address(bound.getsockname()[0]).is_unspecified
-        if not self._everywhere:
-            return
-        if bound.family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        else:
-            bound.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
     def receive(self) -> tuple[bytes, Peer]:
         """The next datagram and who sent it."""

@@ -143,7 +143,12 @@ class Flows:
         except OSError as error:
             if not self._told:
                 self._told = True
-                fields = {"operation": "listen", **self._fields, "peer": peer.address[0], "error": describe(error)}
+                fields = {
+                    "operation": "listen",
+                    **self._fields,
+                    "peer": peer.address[0],
+                    "error": describe(error),
+                }
                 self._observe("error", fields)
             return
         self._told = False

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from libos.errors import HostError
+from libos.net.inbound import datagrams
 from libos.net.inbound.publication import Publication
 from libos.net.sockets import family_of, listen_at
 
@@ -49,7 +50,7 @@ class Published:
             if publication.network == "tcp":
                 listen_at(self.socket, publication.host, publication.outside_port)
             else:
-                _bind(self.socket, publication.host, publication.outside_port)
+                datagrams.bind(self.socket, publication.host, publication.outside_port)
         except OSError as error:
             self.socket.close()
             raise HostError(_refused(publication, error)) from error
@@ -93,13 +94,6 @@ class Published:
         if self.publication.path is not None:
             self._remove(self.publication.path)
         self.socket.close()
-
-
-def _bind(bound: socket.socket, host: str, port: int) -> None:
-    bound.setblocking(False)
-    if bound.family == socket.AF_INET6:
-        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    bound.bind((host, port))
 
 
 def _refused(publication: Publication, error: OSError) -> str:
