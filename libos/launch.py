@@ -39,7 +39,7 @@ from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
 from libos.worlds.live import LiveView
 from libos.worlds.messages import close_all
-from libos.worlds.persisting import kept_changes
+from libos.worlds.persisting import Persisting, kept_changes
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
 from libos.worlds.steps import step_message
 from libos.worlds.streams import Stream, open_streams
@@ -90,7 +90,7 @@ class Launch:
         self._gate: Gate
         self._app: App | None = None
         self._begun = trio.Event()
-        self._held_fds: list[int] = []  # open in the world's init too, for as long as it lives
+        self._kept: Persisting  # its descriptors are open in the world's init too, for as long as it lives
 
     async def run(self, task_status: trio.TaskStatus[Launch]) -> None:
         """Prepare the world, wait for its app, and take it down when that ends or this task is cancelled.
@@ -104,7 +104,8 @@ class Launch:
             self.ended.set()
 
     async def _live(self, task_status: trio.TaskStatus[Launch]) -> None:
-        async with kept_changes(self.plan) as (self.plan, self._held_fds):
+        async with kept_changes(self.plan) as self._kept:
+            self.plan = self._kept.plan
             await self._serve(task_status)
 
     async def _serve(self, task_status: trio.TaskStatus[Launch]) -> None:
@@ -171,7 +172,7 @@ class Launch:
             "gate_sockets": gate_sockets,
         }
         try:
-            await self._parts.keeper.fork_world(world, message, [init_fd, *trees, *self._held_fds])
+            await self._parts.keeper.fork_world(world, message, [init_fd, *trees, *self._kept.fds])
         finally:
             close_all(trees)
 
@@ -197,7 +198,7 @@ class Launch:
             with open_streams(*streams, terminal=start.terminal is not None) as opened:
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
                 keeper, mounts = self._parts.keeper, self._mounts
-                live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan)
+                live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan, self._kept)
                 grants = Grants(name, live, self._parts.hub)
                 self._introspection.grants = grants
                 app = App(name, self.plan, self._world, running, opened, self.ended, grants, self._gate)

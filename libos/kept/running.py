@@ -29,6 +29,22 @@ class Keeping:
         self.lock_fd = lock_fd
         self.folders = {each.at: str(store.path / each.folder) for each in pairs}
 
+    def add(self, at: str, host: str) -> str:
+        """Take in one more mount of the run and give its folder; blocks for some milliseconds. Raises
+        ChangesError: of another directory, or one whose changes this run keeps already."""
+        if at in self.folders:
+            raise ChangesError(
+                f'this run keeps changes of "{at}" already, from a mount that may still be open: '
+                "mount it at another place, or start the app again"
+            )
+        try:
+            (pair,) = _begun(self._store, ((at, host),))
+        except OSError as error:
+            raise _unkept(self._store, error) from error
+        self._pairs.append(pair)
+        self.folders[at] = str(self._store.path / pair.folder)
+        return self.folders[at]
+
     def close(self) -> None:
         """Note what the run's originals were, and let go. Call when the world is gone."""
         try:
@@ -50,22 +66,33 @@ def keep(name: str, overlays: Sequence[Overlaid]) -> Keeping:
     try:
         lock_fd = store.lock("a run")
         journal.recover(store)
-        pairs = store.pairs()
-        mine = [_pair(store, pairs, at, host) for at, host in overlays]
-        for pair in mine:
-            with opened_layers(store, pair) as layers:
-                layers.note()
-        moment = tick()
-        for pair in mine:
-            with opened_layers(store, pair) as layers:
-                layers.begin(moment)
-        return Keeping(store, lock_fd, mine)
+        return Keeping(store, lock_fd, _begun(store, overlays))
     except OSError as error:
         store.close()
-        raise ChangesError(f"changes cannot be kept in {store.path}: {error.strerror}") from error
+        raise _unkept(store, error) from error
     except BaseException:
         store.close()
         raise
+
+
+def _begun(store: Store, overlays: Sequence[Overlaid]) -> list[Pair]:
+    """The folders of these mounts, ready for overlays to write into."""
+    for _, host in overlays:
+        _refuse_overlap(store.path, host)
+    pairs = store.pairs()
+    mine = [_pair(store, pairs, at, host) for at, host in overlays]
+    for pair in mine:
+        with opened_layers(store, pair) as layers:
+            layers.note()
+    moment = tick()
+    for pair in mine:
+        with opened_layers(store, pair) as layers:
+            layers.begin(moment)
+    return mine
+
+
+def _unkept(store: Store, error: OSError) -> ChangesError:
+    return ChangesError(f"changes cannot be kept in {store.path}: {error.strerror}")
 
 
 def _refuse_overlap(path: Path, host: str) -> None:

@@ -26,6 +26,7 @@ class Options(TypedDict, total=False):
     publish: Iterable[str]
     environment: Mapping[str, str] | None
     directory: str | None
+    keep: str | None
     stdin: Stream
     stdout: Stream
     stderr: Stream
@@ -49,6 +50,7 @@ class Oneshot:
         publish: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
         directory: str | None = None,
+        keep: str | None = None,
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
@@ -72,6 +74,7 @@ class Oneshot:
             publish=publish,
             environment=[f"{name}={value}" for name, value in (environment or {}).items()],
             directory=directory,
+            keep=keep,
         )
         if capture_output:
             stdout = stderr = subprocess.PIPE

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -24,11 +24,11 @@ from libos.errors import SupervisorError
 from libos.fs.layers import stack_of
 from libos.fs.layers.readonly import ReadOnly
 from libos.fs.union import Union
-from libos.namespace import BoundSource, Mode, Mount, Namespace, Order, is_at_or_below
+from libos.namespace import BoundSource, HostSource, Mode, Mount, Namespace, Order, is_at_or_below
 from libos.plan import Bind, Overlay, Plan, Step, Tmpfs
 from libos.plan.live import Addition, lower_one
 from libos.worlds.joining import LiveUnions, stacks
-from libos.worlds.nodes import make_node
+from libos.worlds.nodes import make_node, mounted_node
 from libos.worlds.placements import MECHANISMS, Placement, in_turn, placements_of
 from libos.worlds.steps import step_message
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from libos.plan import Served
     from libos.worlds.hostmounts import HostMounts
     from libos.worlds.keeping import Keeper
+    from libos.worlds.persisting import Persisting
     from libos.worlds.view import View
     from libos.worlds.world import World
 
@@ -54,13 +55,21 @@ class LiveView:
     """What is mounted in one world, by its place."""
 
     def __init__(
-        self, world: World, view: View, keeper: Keeper, mounts: HostMounts, names: Names, plan: Plan
+        self,
+        world: World,
+        view: View,
+        keeper: Keeper,
+        mounts: HostMounts,
+        names: Names,
+        plan: Plan,
+        kept: Persisting,
     ) -> None:
         self._world = world
         self._view = view
         self._keeper = keeper
         self._mounts = mounts
         self._names = names
+        self._kept = kept
         self._serve_all = plan.serve_all
         self._turn = trio.Lock()
         self._numbers = count(1)
@@ -71,8 +80,10 @@ class LiveView:
         """What is mounted now, in the order in which it was."""
         return Namespace(tuple(in_turn((*self.placements.values(), *self._unions.joined()))))
 
-    def _node(self, served: Served, resources: ExitStack) -> Awaitable[Node]:
-        return make_node(served, self._names, self._mounts.overlay, resources, self._view.layering)
+    async def _node(self, served: Served, resources: ExitStack) -> Node:
+        if served.copy_on_write and isinstance(served.source, HostSource):
+            served = replace(served, changes=await self._kept.folder(served.at, served.source.path))
+        return await make_node(served, self._names, self._mounts.overlay, resources, self._view.layering)
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[None]:
@@ -178,10 +189,24 @@ class LiveView:
                 placement.mount = mount
                 return Note()
             self._require_bare(mount.at)
+            replaced = await self._replace(placement, mount)
+            return Note("what was open of it " + ("fails" if placement.served else "lives on"), replaced)
+
+    async def _replace(self, placement: Placement, mount: Mount) -> Placement:
+        """Put what a narrower mount asks for in the place of one. Memory and copies stay what they are: they
+        are served from the mount's own descriptor."""
+        node, resources = None, ExitStack()
+        if placement.mechanism in ("tmpfs", "overlay"):
+            tree_fd = await self._world.copy_mount(mount.at)
+            resources.callback(os.close, tree_fd)
+            node = await mounted_node(tree_fd, resources, writable=mount.mode is not Mode.READ_ONLY)
+            mount = replace(mount, revocable=True)
+        with resources:
             await self._take(placement)
             del self.placements[mount.at]
-            replaced = await self._add(mount, None)
-            return Note("what was open of it " + ("fails" if placement.served else "lives on"), replaced)
+            replaced = await self._add(mount, None, node)
+            replaced.resources.push(resources.pop_all())
+        return replaced
 
     def follow(self, placement: Placement, mount: Mount) -> None:
         """Note what a served mount has become by the layers of what it was made from. Sync on purpose."""
@@ -242,18 +267,18 @@ class LiveView:
             raise
         return True
 
-    async def _add(self, mount: Mount, tree_fd: int | None) -> Placement:
+    async def _add(self, mount: Mount, tree_fd: int | None, node: Node | None = None) -> Placement:
         self._require_world()
         addition = await trio.to_thread.run_sync(
             lambda: lower_one(self.namespace(), mount, serve_all=self._serve_all)
         )
-        placement = self.placements[mount.at] = await self._place(addition, tree_fd)
+        placement = self.placements[mount.at] = await self._place(addition, tree_fd, node)
         return placement
 
-    async def _place(self, addition: Addition, tree_fd: int | None) -> Placement:
+    async def _place(self, addition: Addition, tree_fd: int | None, node: Node | None) -> Placement:
         with ExitStack() as undo:
             if addition.served is not None:
-                placement = await self._serve(addition, undo)
+                placement = await self._serve(addition, node, undo)
             else:
                 assert addition.step is not None
                 placement = Placement(
@@ -268,14 +293,18 @@ class LiveView:
             undo.pop_all()
         return placement
 
-    async def _serve(self, addition: Addition, undo: ExitStack) -> Placement:
+    async def _serve(self, addition: Addition, node: Node | None, undo: ExitStack) -> Placement:
         mount, served = addition.mount, addition.served
         assert served is not None
         in_skeleton = served.slot is None
         slot = None if in_skeleton else self._view.new_slot()
         placement = Placement(mount, "served", in_skeleton=in_skeleton, slot=slot)
         undo.enter_context(placement.resources)
-        node = placement.node = await self._node(served, placement.resources)
+        if node is None:
+            node = await self._node(served, placement.resources)
+        else:
+            node = await self._view.layering.lay(node, served.layers, mount.at, always=True)
+        placement.node = node
         if slot is None:
             self._view.skeleton.attach(mount.at.encode(), node)
             undo.callback(self._view.skeleton.detach, mount.at.encode())
@@ -302,7 +331,7 @@ class LiveView:
         if isinstance(step, Bind):
             tree_fd = await self._mounts.bind(step.source, read_only=step.read_only)
         elif isinstance(step, Overlay):
-            tree_fd = await self._mounts.overlay(step.lower)
+            tree_fd = await self._mounts.overlay(step.lower, await self._kept.folder(at, step.lower))
         else:
             raise SupervisorError(f"{type(step).__name__} cannot be mounted in a running world")
         try:

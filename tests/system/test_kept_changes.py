@@ -268,3 +268,70 @@ def test_explain_says_what_becomes_of_the_changes(as_user: Account) -> None:
     project(as_user)
     done = as_user.run(as_user.libos("explain", "-v", "./project:/work:cow", "--keep", "fix"))
     assert 'changes are kept as "fix"' in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("joining", [False, True])
+async def test_what_is_mounted_while_the_app_runs_is_kept_too(
+    supervisor: libos.Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, joining: bool
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("first", "later"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "old").write_text(name)
+    manifest = {
+        "include": ["base"],
+        "app": {
+            "command": ["sh", "-c", "read line; echo new > /later/new; rm /later/old; echo x > /first/x"]
+        },
+        "mount": [{"at": "/first", "host": str(tmp_path / "first"), "mode": "copy-on-write"}],
+    }
+    app = await supervisor.start(manifest, stdin=subprocess.PIPE, keep="fix")
+    later = libos.host(str(tmp_path / "later"), mode="copy-on-write")
+    if joining:
+        await app.mount("/later", {"memory": "1M"})
+        grant = await app.mount("/later", later, order="before")
+    else:
+        grant = await app.mount("/later", later)
+    assert app.stdin is not None
+    await app.stdin.send_all(b"go\n")
+    assert (await app.wait()).returncode == 0
+    await app.aclose()
+    assert grant.at == "/later"
+    changed = [(change.kind, change.path) for change in await app.changes()]
+    assert changed == [("A", "/first/x"), ("A", "/later/new"), ("D", "/later/old")]
+    libos.changes("fix").commit()
+    assert (tmp_path / "later" / "new").read_text() == "new\n"
+    assert not (tmp_path / "later" / "old").exists()
+
+
+async def test_one_run_keeps_the_changes_of_one_mount_at_a_place(
+    supervisor: libos.Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "tree").mkdir()
+    later = libos.host(str(tmp_path / "tree"), mode="copy-on-write")
+    manifest = {
+        "include": ["base"],
+        "app": {"command": ["sh", "-c", "read line; echo new > /two/new"]},
+        "mount": [{"at": "/one", **later}],
+    }
+    app = await supervisor.start(manifest, stdin=subprocess.PIPE, keep="fix")
+    grant = await app.mount("/two", later)
+    await grant.revoke()
+    before = [each.at for each in app.grants]
+    with pytest.raises(libos.ChangesError, match='keeps changes of "/two" already'):
+        await app.mount("/two", later)
+    assert [each.at for each in app.grants] == before
+    await app.kill()
+    await app.aclose()
+
+
+def test_one_call_keeps_what_it_changed(as_user: Account) -> None:
+    project(as_user)
+    script = (
+        "import libos\n"
+        "libos.run(['sh', '-c', 'echo x > /work/x'], mounts=['./project:/work:cow'], keep='fix')\n"
+        "print([change.path for change in libos.changes('fix')])\n"
+    )
+    done = as_user.run(as_user.python("-c", script))
+    assert (done.stdout, done.stderr) == ("['/work/x']\n", "")

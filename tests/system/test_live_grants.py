@@ -148,6 +148,28 @@ async def test_narrowing_to_reading_holds_at_once(supervisor: libos.Supervisor, 
             assert await sh.do(f"cat {at}/new") == "new\n"
 
 
+@pytest.mark.parametrize("what", [{"memory": "1M"}, {"host": None, "mode": "copy-on-write"}])
+async def test_memory_and_copies_stay_what_they_are_when_they_are_narrowed(
+    supervisor: libos.Supervisor, folder: Path, what: dict[str, Any]
+) -> None:
+    what = {key: str(folder) if value is None else value for key, value in what.items()}
+    async with shell(supervisor) as sh:
+        grant = await sh.app.mount("/data", what)
+        await sh.do("echo word > /data/word; echo key > /data/key.pem")
+        await grant.narrow(hide=["*.pem"])
+        assert (
+            await sh.do("cat /data/word; ls /data/key.pem 2>/dev/null; echo more >> /data/word") == "word\n"
+        )
+        await grant.narrow(read_only=True)
+        assert "Read-only" in await sh.do("echo x > /data/word")
+        assert await sh.do("cat /data/word") == "word\nmore\n"
+        other = await sh.app.mount("/other", what)
+        await sh.do("echo word > /other/word; exec 5>> /other/word")
+        await other.narrow(read_only=True)
+        assert "Read-only" in await sh.do("echo x > /other/word")
+        assert await sh.do("cat /other/word") == "word\n"
+
+
 async def test_narrowing_while_a_file_is_open_for_writing(supervisor: libos.Supervisor, folder: Path) -> None:
     async with shell(supervisor) as sh:
         grant = await sh.app.mount("/data", libos.host(str(folder), mode="read-write"))
