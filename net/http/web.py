@@ -1,0 +1,66 @@
+"""What one world's HTTP grants share: its certificate authority and its secrets; and the way in for its gate."""
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from libos.net.address import Address
+from libos.net.http.secrets import PlaceholderError, Secrets
+from libos.net.relay import Carried
+from libos.net.sockets import Observe
+
+if TYPE_CHECKING:
+    from libos.net.http.authority import Authority
+    from libos.net.http.rules import Http
+
+
+class Web:
+    """Made with a world. The authority is made when it is first asked for."""
+
+    def __init__(self, world: str, observe: Observe, secrets: Secrets | None = None) -> None:
+        self._world = world
+        self.observe = observe
+        self.secrets = secrets or Secrets()
+
+    @functools.cached_property
+    def authority(self) -> Authority:
+        """The certificate authority of this world."""
+        from libos.net.http.authority import Authority
+
+        return Authority(self._world)
+
+    async def serve(
+        self,
+        inside: socket.socket,
+        address: Address,
+        http: Http,
+        connect: Callable[[], Awaitable[socket.socket]],
+        carried: Carried,
+        fields: dict[str, object],
+    ) -> None:
+        """Carry one connection of the app by rules of HTTP; closes it. Raises OSError where it broke off."""
+        from libos.net.http.session import Session
+
+        await Session(self, http, address, connect, carried, fields).run(inside)
+
+    def tap(self, fields: dict[str, object]) -> Callable[[memoryview], None] | None:
+        """What looks at the bytes that go out by a grant without HTTP; None where there are no secrets."""
+        scanner = self.secrets.scanner("the bytes of a connection")
+        if scanner is None:
+            return None
+
+        def look(block: memoryview) -> None:
+            try:
+                scanner.look(block)
+            except PlaceholderError as error:
+                self.tell_placeholder(error, fields)
+                raise
+
+        return look
+
+    def tell_placeholder(self, error: PlaceholderError, fields: dict[str, object]) -> None:
+        """Report a placeholder where it may not be."""
+        self.observe("secret.refused", {**fields, "secret": error.secret, "where": error.where})
