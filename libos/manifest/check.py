@@ -13,6 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from libos.manifest.dialing import dial_problems
 from libos.manifest.document import Document
 from libos.manifest.positions import Path
 from libos.manifest.problems import Problem, already_mounted, nearest
@@ -53,7 +54,7 @@ _MODES = {
 def check(document: Document) -> list[Problem]:
     """Everything that is wrong with one document by itself: without its includes and without the host."""
     model = ManifestFile if document.is_file else ManifestMapping
-    return [*_mount_problems(document), *judge(document, model)]
+    return [*_mount_problems(document), *dial_problems(document), *judge(document, model)]
 
 
 def judge(document: Document, model: type[BaseModel]) -> list[Problem]:

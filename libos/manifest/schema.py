@@ -141,7 +141,7 @@ class DialTable(Table):
     deny: list[Annotated[str, checked(values.dial_target)]] = Field(
         default_factory=unwritten, description="What it does not cover after all."
     )
-    via: str = Field(
+    via: Annotated[str, checked(values.via)] = Field(
         default_factory=unwritten,
         description='Another way outside: an address as "tcp!127.0.0.1!9000", "unix!/run/x.sock", '
         '"socks5://HOST:PORT" or "http://HOST:PORT" (CONNECT).',
@@ -152,10 +152,10 @@ class DialTable(Table):
     connections: Annotated[int, checked(values.count)] = Field(
         default_factory=unwritten, description="Connections that may be open at once."
     )
-    sent: Annotated[int | str, checked(values.size)] = Field(
+    sent: Annotated[int | str, checked(values.amount)] = Field(
         default_factory=unwritten, description='Bytes that may go out in all: "10M".'
     )
-    received: Annotated[int | str, checked(values.size)] = Field(
+    received: Annotated[int | str, checked(values.amount)] = Field(
         default_factory=unwritten, description='Bytes that may come in, in all: "1G".'
     )
     rate: Annotated[int | str, checked(values.rate)] = Field(
@@ -169,7 +169,7 @@ class DialTable(Table):
 class PythonDialTable(DialTable):
     """A dial as Python code may say it: `via` may be an async function that gets the stream."""
 
-    via: str | InstanceOf[Callable[..., Any]] = Field(default_factory=unwritten)  # type: ignore[assignment]
+    via: Annotated[Any, checked(values.via)] = Field(default_factory=unwritten)
 
 
 class ListenTable(Table):

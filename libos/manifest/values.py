@@ -55,6 +55,11 @@ def size(value: int | str) -> int:
     return amount
 
 
+def amount(value: int | str) -> int:
+    """A size that may be nothing: 0, or what `size` reads."""
+    return 0 if value in (0, "0") else size(value)
+
+
 def count(value: int) -> int:
     """A number of things: not negative."""
     if not 0 <= value < 1 << 60:
@@ -196,6 +201,16 @@ def dial_target(value: str) -> str:
     from libos.net.granting.target import parse_target
 
     return str(parse_target(value))
+
+
+def via(value: object) -> None:
+    """A way outside: an address, a unix socket, a proxy (see `libos.net.outbound.via`), a function."""
+    if isinstance(value, str):
+        from libos.net.outbound.via import parse_via
+
+        parse_via(value)
+    elif not callable(value):
+        raise ValueError(f'"via" is a text or an async function, not a {type(value).__name__}')
 
 
 def rate(value: int | str) -> int:

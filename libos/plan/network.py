@@ -10,7 +10,7 @@ from libos.manifest.problems import Problem, at_origin
 
 if TYPE_CHECKING:
     from libos.manifest.model import Dial
-    from libos.net.granting.rule import Rule
+    from libos.net.granting.rule import Connect, Rule
 
 
 def rules(manifest: Manifest) -> tuple[Rule, ...]:
@@ -23,10 +23,13 @@ def rule(dial: Dial) -> Rule:
     from libos.net.granting.rule import Limits, Rule
     from libos.net.granting.target import parse_target
 
+    via = _via(dial)
     return Rule(
         to=parse_target(dial.to),
         deny=tuple(parse_target(each) for each in dial.deny),
         private=dial.private,
+        via=via,
+        via_text="" if via is None else str(via),
         limits=Limits(dial.connections, dial.sent, dial.received, dial.rate),
         ask=dial.ask,
         ask_seconds=dial.ask_seconds,
@@ -55,6 +58,19 @@ def why_routed(manifest: Manifest) -> list[str]:
         if any(address.port == listen.port for rule in rules(manifest) for address in rule.to.addresses())
     )
     return found
+
+
+def _via(dial: Dial) -> Connect | None:
+    if dial.via is None:
+        return None
+    if isinstance(dial.via, str):
+        from libos.net.outbound.connecting import ByWay
+        from libos.net.outbound.via import parse_via
+
+        return ByWay(parse_via(dial.via))
+    from libos.net.outbound.function import ByFunction
+
+    return ByFunction(dial.via)
 
 
 def network_problems(manifest: Manifest) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import trio
 
@@ -22,10 +22,18 @@ from libos.net.outbound.via import Proxy, UnixPath, Via
 _RETRY = 0.02
 
 
-def by_way(via: Via) -> Callable[[Address], Awaitable[socket.socket]]:
-    """What connects by a way outside."""
+@dataclass(frozen=True)
+class ByWay:
+    """What connects by a way outside. Equal ways are equal."""
 
-    async def connect(address: Address) -> socket.socket:
+    via: Via
+
+    def __str__(self) -> str:
+        return str(self.via)
+
+    async def __call__(self, address: Address) -> socket.socket:
+        """A connected, non-blocking socket that leads to `address`. Raises OSError."""
+        via = self.via
         try:
             with trio.fail_after(outside.DIAL_SECONDS):
                 return await _connect(via, address)
@@ -34,8 +42,6 @@ def by_way(via: Via) -> Callable[[Address], Awaitable[socket.socket]]:
         except OSError as error:
             text = error.strerror or str(error)
             raise OSError(error.errno, text if str(via) in text else f"{text}: {via}") from error
-
-    return connect
 
 
 async def _connect(via: Via, address: Address) -> socket.socket:
