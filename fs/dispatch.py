@@ -92,7 +92,7 @@ class Dispatch(ABC):
             entry = self.entry(inode, node.known())
             entry.entry_timeout = parent.node.cache.entry
         except BaseException:
-            self.inodes.forget(inode.number, 1)
+            self.inodes.forget(inode.number, 1, told=False)
             raise
         return entry
 

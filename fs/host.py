@@ -83,6 +83,17 @@ class HostDirectory(HostNode, Directory):
         self.tree.watches.drain()
         return self.changes if self.watch_number and self.is_fresh() else None
 
+    def same_names(self) -> object:
+        self.tree.watches.drain()
+        if not self.watch_number or not self.is_fresh():
+            try:
+                with self.tree:
+                    self._be_watched()
+                    self.show(os.fstat(self.fd()))
+            except OSError:
+                return None  # whoever lists it is told why
+        return self.moves if self.watch_number and self.is_fresh() else None
+
     def show(self, found: os.stat_result) -> Attributes:
         shown = super().show(found)
         if self.watch_number and self.tree.tells(self.key):
@@ -104,6 +115,7 @@ class HostDirectory(HostNode, Directory):
     def not_watched(self) -> None:
         """Its watch is gone."""
         self.watch_number = 0
+        self.moves += 1
         self.cache = LIVELY
 
     def known_child(self, name: bytes) -> HostNode | None:
@@ -114,6 +126,9 @@ class HostDirectory(HostNode, Directory):
     def _leads(self, name: bytes, node: HostNode) -> None:
         """A name leads to a node, and the kernel will be told so."""
         if self.watch_number:
+            before = self._children.get(name)
+            if before is not None and before() is not node:
+                self.moves += 1
             self._children[name] = weakref.ref(node)
             self.changes += 1
 
@@ -125,7 +140,7 @@ class HostDirectory(HostNode, Directory):
         """A name leads elsewhere now, or may."""
         self._children.pop(name, None)
         self.changes += 1
-        self.kept = None
+        self.kept = None  # and with it the names
 
     def still_leads(self, name: bytes, child: HostNode) -> bool:
         """Whether a name leads to a file."""

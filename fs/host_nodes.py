@@ -48,6 +48,7 @@ class HostNode(Node):
     watch_number = 0
     # And how often its names, or what was told of them, changed.
     changes = 0
+    moves = 0
 
     def __init__(self, tree: Tree, key: Key, parent: HostNode | None, name: bytes, kind: int) -> None:
         self.tree = tree
@@ -64,12 +65,15 @@ class HostNode(Node):
 
     @property
     def kept(self) -> tuple[int, ...] | None:
-        """The marks of what the kernel keeps; whoever sets it changes what the directory's listing told."""
+        """The marks of what the kernel keeps; whoever sets it changes what the directory's listing told, and
+        without them nothing is known of the names of a directory."""
         return self._kept
 
     @kept.setter
     def kept(self, marks: tuple[int, ...] | None) -> None:
         self._kept = marks
+        if marks is None:
+            self.moves += 1
         if self.parent is not None:
             self.parent.changes += 1
 

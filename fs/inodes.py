@@ -25,7 +25,10 @@ World = TypeVar("World")
 class Inode(Generic[World]):
     """A node that the kernel knows by `number`; `parent` and `name` are where it was last found."""
 
-    __slots__ = ("listing", "lookups", "name", "names", "node", "number", "parent", "told", "world")
+    __slots__ = (
+        *("copy", "copying", "listing", "lookups", "name", "names", "node", "number", "parent", "told"),
+        "world",
+    )
 
     def __init__(self, number: int, node: Node, world: World, parent: Inode[World] | None, name: bytes):
         self.number = number
@@ -36,6 +39,10 @@ class Inode(Generic[World]):
         self.lookups = 0
         # What its whole listing told last: libos.fs.listing.
         self.listing: tuple[object, list[tuple[bytes, Inode[World], Any]]] | None = None
+        # What the kernel's copy of its listing is of, and in which state of the names those began who may be
+        # adding to it: libos.fs.kept_listing.
+        self.copy: Any = None
+        self.copying: dict[object, object] | None = None
         # Attributes, how they may be kept, and both in the protocol library's form: as they were last told.
         self.told: tuple[Attributes | None, Cache, Any] | None = None
         self.names: dict[bytes, Inode[World]] = {}
@@ -97,13 +104,16 @@ class Inodes(Generic[World]):
         if parent is not None and (inode is None or parent.names.get(name) is inode):
             parent.names.pop(name, None)
 
-    def forget(self, number: int, count: int) -> None:
-        """Takes `count` lookups away. Unknown numbers are ignored: their world may have been closed."""
+    def forget(self, number: int, count: int, *, told: bool = True) -> None:
+        """Takes `count` lookups away, of which the kernel was told or not. Unknown numbers are ignored: their
+        world may have been closed."""
         inode = self._by_number.get(number)
         if inode is None or number == ROOT:
             return
         inode.lookups -= count
         if inode.lookups <= 0:
+            if told and inode.parent is not None:
+                inode.parent.copy = None  # the name will have another number
             self.drop(inode)
 
     def drop(self, inode: Inode[World]) -> None:
@@ -120,6 +130,7 @@ class Inodes(Generic[World]):
         """Makes an inode another node's, under its number."""
         self._leave(inode)
         inode.node = node
+        inode.copy = None
         self._by_original.setdefault(node.original, []).append(inode)
 
     def _leave(self, inode: Inode[World]) -> None:

@@ -29,8 +29,8 @@ def begins(opened: Open) -> None:
 def rows(opened: Open) -> list[Row]:
     """What was told of all names of this listing, if it is so still; else nothing."""
     inode = opened.inode
-    if inode.listing is None:
-        return []
+    if inode.listing is None or inode.listing[0] != opened.mark:
+        return []  # nothing, or another listing than this one began as
     mark, told = inode.listing
     if mark != directory_of(inode).unchanged() or len(told) != len(opened.names) - len(DOTS):
         inode.listing = None

@@ -49,6 +49,8 @@ class MemoryDirectory(MemoryNode, Directory):
         super().__init__(budget, mode, owner)
         self.links = 2
         self.children: dict[bytes, MemoryNode] = {}
+        # How often a name was put or taken away.
+        self.moves = 0
         self.removed = False
         self.parent: weakref.ref[MemoryDirectory] | None = None
 
@@ -69,6 +71,9 @@ class MemoryDirectory(MemoryNode, Directory):
 
     async def readdir(self) -> list[bytes]:
         return list(self.children)
+
+    def same_names(self) -> object:
+        return self.moves
 
     def child(self, name: bytes) -> MemoryNode:
         """What a name leads to; ENOENT."""
@@ -140,12 +145,14 @@ class MemoryDirectory(MemoryNode, Directory):
         self.changed(content=True)
 
     def _set(self, name: bytes, node: MemoryNode) -> None:
+        self.moves += 1
         self.children[name] = node
         if isinstance(node, MemoryDirectory):
             node.parent = weakref.ref(self)
             self.links += 1
 
     def _unset(self, name: bytes) -> MemoryNode:
+        self.moves += 1
         node = self.children.pop(name)
         if isinstance(node, MemoryDirectory):
             self.links -= 1

@@ -194,6 +194,13 @@ class Directory(Node):
         """All names, without "." and "..", in any order; readdir(3). A snapshot: later changes do not touch
         it."""
         raise refusal(errno.EACCES)
+    def same_names(self) -> object:
+        """Something that is equal to what this gave before exactly if since then no name came, went away or
+        led elsewhere, and if each such change to come is told by `watch` or made through the server. The
+        kernel may then list the directory by itself, and `readdir` is not called. None where that is not
+        known, or each `readdir` has to be seen: the default."""
+        return None
+
 
     async def create(self, name: bytes, mode: int, flags: int, caller: Caller) -> tuple[Node, Handle]:
         """Makes a regular file and opens it; open(2) with O_CREAT. `mode` has the umask applied. EEXIST

@@ -19,12 +19,13 @@ from typing import Any
 import pyfuse3
 
 from libos.errors import SupervisorError
-from libos.fs import listing
+from libos.fs import directory_flags, kept_listing, listing
 from libos.fs.checks import DOTS, checked_handle, checked_names
 from libos.fs.describing import Describing
 from libos.fs.dispatch import AnyInode, caller_of, directory_of, handle_of, on_inode, on_open
 from libos.fs.eager import eager_trio
 from libos.fs.inodes import ROOT
+from libos.fs.kept_listing import PLACES
 from libos.fs.naming import Naming
 from libos.fs.node import APP, NAME_MAX, Attributes, Directory, File, Handle, Node, refusal
 from libos.fs.worlds import Open
@@ -152,17 +153,25 @@ class Operations(Naming, Describing, pyfuse3.Operations):
 
     @on_inode
     async def opendir(self, inode: AnyInode, ctx: Any) -> int:
+        request = directory_flags.taken()  # before anything waits
         if not isinstance(inode.node, Directory):
             raise refusal(errno.ENOTDIR)
-        return self.opens.add(Open(inode, None, ctx.pid))
+        opened = Open(inode, None, ctx.pid)
+        if request is not None:
+            request.set(kept_listing.opens(opened), inode.number)
+        return self.opens.add(opened)
 
     @on_open
     async def readdir(self, opened: Open, start_id: int, token: pyfuse3.ReaddirToken) -> None:
         directory = directory_of(opened.inode)
-        if start_id == 0:
+        if start_id == 0 or not kept_listing.goes_on(opened, start_id):
             opened.names = checked_names(await directory.readdir())
             listing.begins(opened)
-        start = self._tell_again(opened, start_id, token)
+            kept_listing.begins(opened)
+        start = start_id % PLACES
+        if start >= len(opened.names):
+            kept_listing.ends(opened)
+        start = self._tell_again(opened, start, token)
         at_hand = directory.at_hand()
         for index in range(start, len(opened.names)):
             name = opened.names[index]
@@ -170,28 +179,30 @@ class Operations(Naming, Describing, pyfuse3.Operations):
                 known = at_hand(name)
                 node = known or await directory.walk(name)
             except OSError:
+                kept_listing.lacks(opened)
                 continue  # it went away, or cannot be looked at: not part of this listing
             entry = self.enter(opened.inode, name, node)
-            if not pyfuse3.readdir_reply(token, name, entry, index + 1):
-                self.inodes.forget(entry.st_ino, 1)
+            if not pyfuse3.readdir_reply(token, name, entry, opened.first_place + index + 1):
+                opened.next = node
+                self.inodes.forget(entry.st_ino, 1, told=False)
                 return
-            if known is not None:
+            if known is not None and len(opened.told) == index - len(DOTS):
                 opened.told.append((name, opened.inode.names[name], entry))
         listing.ends(opened)
 
-    def _tell_again(self, opened: Open, start_id: int, token: pyfuse3.ReaddirToken) -> int:
+    def _tell_again(self, opened: Open, start: int, token: pyfuse3.ReaddirToken) -> int:
         """Adds the dots, and what was told before and is so still; the index of the first name that was not
         added, or one beyond all when there is no more room."""
-        index = start_id
+        index, place = start, opened.first_place + 1
         for name in DOTS[index:]:
             dot = self.entry(_dots(opened.inode, name), None)
-            if not pyfuse3.readdir_reply(token, name, dot, index + 1):
+            if not pyfuse3.readdir_reply(token, name, dot, place + index):
                 return len(opened.names) + 1
             index += 1
         for name, inode, entry in listing.rows(opened)[index - len(DOTS) :]:
             if inode.lookups <= 0:
                 return index
-            if not pyfuse3.readdir_reply(token, name, entry, index + 1):
+            if not pyfuse3.readdir_reply(token, name, entry, place + index):
                 return len(opened.names) + 1
             inode.lookups += 1
             index += 1
@@ -202,7 +213,9 @@ class Operations(Naming, Describing, pyfuse3.Operations):
         await directory_of(opened.inode).fsync(data_only=datasync)
 
     async def releasedir(self, fh: int) -> None:
-        self.opens.take(fh)
+        opened = self.opens.take(fh)
+        if opened is not None:
+            kept_listing.ends(opened)
 
     async def statfs(self, ctx: Any) -> pyfuse3.StatvfsData:
         data = pyfuse3.StatvfsData()
@@ -256,6 +269,7 @@ class Session:
         # The mount is made already: no option of ours would reach it.
         pyfuse3.init(operations, f"/dev/fd/{fuse_fd}", set())
         pyfuse3.trio = eager_trio(fuse_fd)  # type: ignore[attr-defined]
+        directory_flags.stand_before(pyfuse3)
         Session._current = self
 
     async def run(self) -> None:

@@ -160,10 +160,10 @@ class MountRoot(Directory):
 
 class Open:
     """An open file or directory. `thread` is who opened it; `names` is the listing that readdir is going
-    through, `told` what it has told so
-    far, `mark` how the directory was when it began."""
+    through, `told` what it has told so far, `mark` how the directory was when it began, `copies` whether the
+    kernel may copy it, `first_place` where its places begin, `next` the node for which there was no room."""
 
-    __slots__ = ("handle", "inode", "mark", "names", "thread", "told")
+    __slots__ = ("copies", "first_place", "handle", "inode", "mark", "names", "next", "thread", "told")
 
     def __init__(self, inode: Inode[Attachment | None], handle: Handle | None, thread: int) -> None:
         self.inode = inode
@@ -172,6 +172,9 @@ class Open:
         self.names: list[bytes] = []
         self.told: list[tuple[bytes, Inode[Attachment | None], Any]] = []
         self.mark: object = None
+        self.copies = False
+        self.first_place = 0
+        self.next: Node | None = None
 
 
 class Opens:

@@ -51,6 +51,14 @@ class LayeredDirectory(Layered, Directory):
 
         return found
 
+    def same_names(self) -> object:
+        stack = self.stack
+        seen = stack.hiding or stack.waiting or stack.around("readdir") or stack.around("walk")
+        if stack.revoked or seen:
+            return None
+        inner = self.inner.same_names()
+        return None if inner is None else (stack.version, inner)
+
     async def readdir(self) -> list[bytes]:
         self.stack.admit(self)
         return await self.stack.run(self, "readdir", self._listing)
