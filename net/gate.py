@@ -28,6 +28,7 @@ from libos.net.address import Address
 from libos.net.carrier import Carrier
 from libos.net.granting.denial import denied, told
 from libos.net.granting.dialed import Consult, Dialed
+from libos.net.granting.directory import Directory
 from libos.net.granting.places import Place, Places, specs
 from libos.net.granting.rule import Rule, decide
 from libos.net.granting.target import target_of
@@ -79,6 +80,7 @@ class Gate:
         self.grants: list[Dialed] = []
         self._numbers = itertools.count(1)
         self._places = Places(names, self._sides)
+        self._directory = Directory(names, self._places, lambda: self.grants, self._serve)
         self._app_ports: dict[int, AppPort] = {}
         self._nursery: trio.Nursery | None = None
         self._watcher: watcher.Watcher | None = None
@@ -110,13 +112,13 @@ class Gate:
                 stack.enter_context(made)
             stack.callback(self._places.close_all)
             with contextlib.closing(watcher.Watcher(watched, self.names, self._observe, devices)) as watching:
-                responder = dns.Responder(rest[: len(dns.SPECS)], self.names, self._observe)
+                responder = dns.Responder(rest[: len(dns.SPECS)], self._directory, self._observe)
                 places = self._places.bind(missing, rest[len(dns.SPECS) :])
                 try:
                     async with trio.open_nursery() as nursery:
                         self._nursery, self._watcher = nursery, watching
                         nursery.start_soon(watching.run)
-                        nursery.start_soon(responder.serve_datagrams)
+                        nursery.start_soon(responder.serve_datagrams, nursery)
                         nursery.start_soon(responder.serve_streams, nursery)
                         self._serve(places)
                         for each in published:
@@ -210,19 +212,20 @@ class Gate:
         observe(*told(self.grants, kind, fields))
 
     def _listened(self, grants: Sequence[Dialed]) -> list[Address]:
-        """What is listened for from the start: each single address that some grant allows."""
-        addresses = dict.fromkeys(address for grant in grants for address in grant.rule.to.addresses())
-        return [address for address in addresses if decide(grants, address) is not None]
+        """What is listened for: each single address that some grant allows, and what patterns allow of names
+        that are there."""
+        return self._directory.listened(grants)
 
     def _release(self, _grant: Dialed) -> None:
         """Stop listening for what no grant allows any more."""
         self.grants = [each for each in self.grants if not each.closed]
-        for place in self._places:
-            if decide(self.grants, place.address) is None:
-                self._places.close(place)
+        self._directory.release()
 
     def _serve(self, places: Iterable[Place]) -> None:
-        assert self._nursery is not None
+        """Serve new places. Raises OSError (EPIPE) where the gate does not run, and closes all then."""
+        if self._nursery is None:
+            self._places.close_all()
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         for place in places:
             if place.address.network == "tcp":
                 self._nursery.start_soon(self._accept, place)
@@ -231,6 +234,7 @@ class Gate:
         """Carry what connects at a place until it is closed."""
 
         async def carry(inside: socket.socket) -> None:
+            self.names.used(place.address.host)
             grant = decide(self.grants, place.address)
             if grant is not None:
                 await grant.carry(inside, place.address, self._carrier)

@@ -90,6 +90,11 @@ class Dialed:
         """Connections that are open now, or wait for their other side."""
         return len(self._open)
 
+    @property
+    def open_addresses(self) -> list[Address]:
+        """What these connections lead to, one each."""
+        return [admitted.address for admitted in self._open]
+
     def close(self) -> None:
         """Take the grant back: refuse from now on, reset the connections that use it. May be called again."""
         if not self.closed:

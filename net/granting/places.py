@@ -104,7 +104,7 @@ class Places:
     def _literals(self, address: Address) -> list[str]:
         if address.literal is not None:
             return [address.host]
-        hosts = [str(each) for each in self._names.grant(address.host)]
+        hosts = [str(each) for each in self._names.give(address.host)]
         return hosts[:1] if is_localhost(address.host) and not ipv6_works() else hosts
 
 

@@ -90,13 +90,31 @@ def decide(grants: Iterable[R], address: Address) -> R | None:
 
 def ports_of_name(grants: Sequence[R], name: str) -> list[Address]:
     """The addresses of a name that may be reached by a pattern or otherwise, in order, each once."""
-    found: dict[Address, None] = {}
+    found = dict.fromkeys(_covered(grants, name))
+    return [address for address in found if decide(grants, address) is not None]
+
+
+def allows_name(grants: Sequence[R], name: str) -> bool:
+    """Whether a name may be reached at some port."""
+    return any(decide(grants, address) is not None for address in _covered(grants, name))
+
+
+def port_count(grants: Iterable[R], name: str) -> int:
+    """How many ports of a name grants cover, at most."""
+    return sum(
+        last - first + 1
+        for grant in grants
+        if grant.rule.to.covers_host(name)
+        for first, last in grant.rule.to.ports
+    )
+
+
+def _covered(grants: Iterable[R], name: str) -> Iterable[Address]:
     for grant in grants:
         to = grant.rule.to
         if to.covers_host(name):
             for port in to.each_port():
-                found.setdefault(Address(to.network, name, port))
-    return [address for address in found if decide(grants, address) is not None]
+                yield Address(to.network, name, port)
 
 
 def _least(one: int | None, other: int | None) -> int | None:

@@ -59,7 +59,7 @@ class Names:
         if is_localhost(name):
             return LOOPBACK
         if name not in self._granted:
-            self._granted[name] = self._given.pop(name, None) or self._next(name)
+            self._granted[name] = self._given.pop(name) if name in self._given else self._next(name)
         return (self._granted[name],)
 
     def give(self, name: str) -> tuple[Literal, ...]:

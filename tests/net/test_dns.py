@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.opcode
 import dns.rcode
 import dns.rdatatype
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from network import Events, Inside
 
 from libos.net.address import parse
 from libos.net.gate import Gate
-from libos.net.naming.dns import Responder, _load
-from libos.net.naming.names import RESOLVER, Names
+from libos.net.naming.absences import Absences
+from libos.net.naming.messages import Query, read
+from libos.net.naming.names import RESOLVER
 
 pytest_plugins = ["gates"]
 
@@ -66,7 +68,9 @@ async def test_another_name_does_not_exist_and_is_told_once_for_both_families(
     for kind in ("A", "AAAA"):
         answer = await ask(inside, dns.message.make_query("Gone.Example.", kind))
         assert answer.rcode() == dns.rcode.NXDOMAIN
-    assert events.seen == [("name.absent", {"name": "gone.example", "type": "A"})]
+        (soa,) = answer.authority
+        assert (soa.rdtype, soa.ttl, soa[0].minimum) == (dns.rdatatype.SOA, 0, 0)
+    assert events.seen == [("name.absent", {"name": "gone.example", "type": "A", "untold": 0})]
 
 
 async def test_edns_and_its_size_are_answered(gate: Gate, inside: Inside) -> None:
@@ -122,26 +126,98 @@ async def test_garbage_in_a_row_does_not_end_it(gate: Gate, inside: Inside) -> N
     assert await answers(inside, "localhost.", "A") == ["127.0.0.1"]
 
 
-class Unbound(Responder):
-    """A responder without sockets: its codec alone."""
+async def test_what_is_asked_in_another_way_is_refused_as_such(gate: Gate, inside: Inside) -> None:
+    chaos = dns.message.make_query("version.bind.", "TXT", rdclass="CH")
+    assert (await ask(inside, chaos)).rcode() == dns.rcode.REFUSED
+    later = dns.message.make_query("localhost.", "A", use_edns=1)
+    assert (await ask(inside, later)).rcode() == dns.rcode.BADVERS
 
-    def __init__(self) -> None:
-        self._names = Names("world")
-        self._names.grant("api.example")
-        self._observe = lambda kind, fields: None
-        self._last_absent = ""
-        self._codec = _load()
+
+async def test_an_empty_answer_says_how_long_it_may_be_kept(gate: Gate, inside: Inside) -> None:
+    await gate.dial(parse("tcp!api.example!443"))
+    for kind in ("AAAA", "HTTPS", "SVCB"):
+        answer = await ask(inside, dns.message.make_query("api.example.", kind))
+        assert (answer.rcode(), answer.answer) == (dns.rcode.NOERROR, [])
+        assert answer.flags & dns.flags.AA and answer.flags & dns.flags.RA
+        assert [(each.rdtype, each.ttl) for each in answer.authority] == [(dns.rdatatype.SOA, 5)]
+
+
+HEAD = b"\x12\x34\x01\x00\x00\x01" + bytes(6)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        b"\xc0\x0c\x00\x01\x00\x01",  # a label that points to itself
+        b"\x01a\xc0\x0c\x00\x01\x00\x01",  # and one that comes back to its own beginning
+        b"\xc0\x12\x00\x01\x00\x01\xc0\x0c",  # two that point to each other
+        b"\xff\xff\x00\x01\x00\x01",
+        b"\x3f" + b"a" * 62,
+        (b"\x3f" + b"a" * 63) * 4 + b"\x00\x00\x01\x00\x01",  # a name of 257 bytes
+        b"\x00",
+    ],
+)
+async def test_names_that_cannot_be_read_are_format_errors(
+    gate: Gate, inside: Inside, question: bytes
+) -> None:
+    with inside.udp() as client, trio.fail_after(10):
+        await client.connect(SERVER)
+        await client.send(HEAD + question)
+        answer = await client.recv(512)
+    assert answer[:2] == b"\x12\x34"
+    assert answer[2] & 0x80 and answer[3] & 15 == dns.rcode.FORMERR
+
+
+async def test_a_flood_of_absent_names_is_bounded_in_events_and_others_are_answered(
+    gate: Gate, inside: Inside, events: Events
+) -> None:
+    query = dns.message.make_query("x.invalid.", "A")
+    with inside.udp() as flooding, inside.udp() as client, trio.fail_after(30):
+        await flooding.connect(SERVER)
+        await client.connect(SERVER)
+        for number in range(3000):
+            query.question[0].name = dns.name.from_text(f"n{number}.invalid.")
+            await flooding.send(query.to_wire())
+            if number % 500 == 0:
+                while True:  # what finds the socket full is lost, as it is anywhere
+                    await client.send(dns.message.make_query("localhost.", "A").to_wire())
+                    with trio.move_on_after(1):
+                        assert dns.message.from_wire(await client.recv(4096)).answer
+                        break
+    absent = [fields for kind, fields in events.seen if kind == "name.absent"]
+    assert 100 <= len(absent) < 1500
+
+
+async def test_absent_names_are_told_once_a_second_and_counted_beyond_a_hundred() -> None:
+    events = Events()
+    now = 100.0
+    absences = Absences(events, lambda: now)
+    for number in range(150):
+        absences.note(f"n{number}", "A")
+        absences.note(f"n{number}", "AAAA")
+    assert [fields["name"] for _, fields in events.seen] == [f"n{number}" for number in range(100)]
+    now += 1.0
+    absences.note("n7", "A")
+    absences.note("later", "A")
+    assert events.seen[100:] == [("name.absent", {"name": "later", "type": "A", "untold": 100})]
+    now += 2.0
+    absences.note("n7", "A")
+    assert events.seen[-1] == ("name.absent", {"name": "n7", "type": "A", "untold": 0})
 
 
 QUERY = dns.message.make_query("api.example.", "A", use_edns=0).to_wire()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.binary(max_size=600), st.integers(0, len(QUERY)))
-async def test_any_bytes_are_answered_or_passed_over(data: bytes, cut: int) -> None:
-    for query in (data, QUERY[:cut] + data, QUERY[:2] + data):
-        answer = await Unbound()._answer(query, datagram=True)
-        if answer is not None:
-            assert answer[:2] == query[:2]
-            assert answer[2] & 0x80
-            assert len(answer) <= 65535
+@settings(deadline=None)
+@given(st.binary(max_size=600), st.integers(0, len(QUERY)), st.integers(0, len(QUERY)))
+def test_any_bytes_are_answered_or_passed_over(data: bytes, cut: int, rest: int) -> None:
+    for message in (data, QUERY[:cut] + data, QUERY[:2] + data, QUERY[:cut] + data + QUERY[rest:]):
+        query = read(message)
+        if isinstance(query, Query):
+            query.absent()
+            query = query.wire(datagram=True)
+        if query is not None:
+            assert query[:2] == message[:2]
+            assert query[2] & 0x80
+            assert len(query) <= 1232
+            dns.message.from_wire(query)

@@ -83,7 +83,7 @@ async def test_a_name_is_looked_up_once_a_connection_and_what_was_checked_is_wha
 
         async def getaddrinfo(self, host, port, *hints):  # type: ignore[no-untyped-def]
             self.names = {"evil.example": [PUBLIC] if not self.asked else ["127.0.0.1"]}
-            return await super().getaddrinfo(host, port, *hints)
+            return await super().getaddrinfo(host, port, *hints)  # type: ignore[no-untyped-call]
 
     names = Rebinding()
     trio.socket.set_custom_hostname_resolver(names)
