@@ -15,10 +15,11 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
-from libos.net.relay import Carried, Meter, relay
+from libos.net.relay import Carried, Meter, Tap, relay
 from libos.net.sockets import Observe, abort, describe
 
 
@@ -67,16 +68,39 @@ class Carrier:
         connect: Callable[[], Awaitable[socket.socket]],
         meter: Meter | None = None,
         ended_by: Callable[[], str] = str,
+        tap: Callable[[dict[str, object]], Tap | None] | None = None,
     ) -> OSError | None:
         """Carry an app's connection to what `connect` gives; closes both. Gives the error that ended it, or
-        None. `ended_by` says why it was cancelled. Raises Cancelled only."""
+        None. `ended_by` says why it was cancelled; `tap` gives what looks at the bytes that go out, from the
+        fields of its events. Raises Cancelled only."""
         with self._counted() as carried:
             carried.meter = meter
             outside = await self._other_side("dial", fields, inside, connect)
             if isinstance(outside, OSError):
                 return outside
-            fields = {**fields, "to": _peer(outside)}
-            return await self._carry("dial", fields, inside, outside, carried, ended_by)
+            carried.tap = None if tap is None else tap(fields)
+            carry = partial(relay, inside, outside, carried)
+            return await self._carry(
+                "dial", {**fields, "to": _peer(outside)}, inside, carry, carried, ended_by
+            )
+
+    async def mediate(
+        self,
+        fields: dict[str, object],
+        inside: socket.socket,
+        serve: Callable[[Carried, dict[str, object]], Awaitable[None]],
+        meter: Meter | None = None,
+        ended_by: Callable[[], str] = str,
+    ) -> OSError | None:
+        """Have an app's connection served by what reaches the outside itself, when it is asked to, and closes
+        `inside`; it gets the fields of the connection's events. Otherwise as `dial`."""
+        with self._counted() as carried:
+            carried.meter = meter
+            inside.setblocking(False)
+            number = next(self._numbers)
+            carry = partial(serve, carried, {**fields, "connection": number})
+            told = {**fields, "to": None}
+            return await self._carry("dial", told, inside, carry, carried, ended_by, number)
 
     async def listen(
         self,
@@ -88,7 +112,8 @@ class Carrier:
         with self._counted() as carried:
             inside = await self._other_side("listen", fields, outside, connect)
             if not isinstance(inside, OSError):
-                await self._carry("listen", fields, inside, outside, carried)
+                carry = partial(relay, inside, outside, carried)
+                await self._carry("listen", fields, inside, carry, carried)
 
     def number(self) -> int:
         """The number of the next connection, for what is carried elsewhere: datagrams."""
@@ -128,11 +153,12 @@ class Carrier:
         kind: str,
         fields: dict[str, object],
         inside: socket.socket,
-        outside: socket.socket,
+        carry: Callable[[], Awaitable[None]],
         carried: Carried,
         ended_by: Callable[[], str] = str,
+        number: int | None = None,
     ) -> OSError | None:
-        number = next(self._numbers)
+        number = next(self._numbers) if number is None else number
         fields = {**fields, "connection": number}
         end = _end(inside.getpeername if kind == "dial" else inside.getsockname)
         connection = self.connections[number] = Connection(number, kind, fields, end, carried)
@@ -141,7 +167,7 @@ class Carrier:
         if self.opened is not None:
             self.opened(connection)
         try:
-            await relay(inside, outside, carried)
+            await carry()
         except OSError as failure:
             error = describe(failure)
             return failure

@@ -32,6 +32,7 @@ from libos.net.granting.directory import Directory
 from libos.net.granting.places import Place, Places, specs
 from libos.net.granting.rule import Rule, decide
 from libos.net.granting.target import target_of
+from libos.net.http.web import Web
 from libos.net.inbound.app_port import AppPort
 from libos.net.inbound.inbound import Inbound, Publications
 from libos.net.inbound.publication import Publication, conflict
@@ -54,6 +55,7 @@ class Gate:
     `gate_sockets` makes sockets on the gate's side of a routed world; None where the world is flat.
     `connection_limit` is how many connections the world may hold at once; by default an eighth of this
     process's descriptors. `sweeper` removes the files of published unix sockets when this process is killed.
+    `web` has the world's certificate authority and secrets; without one the gate makes its own.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Gate:
         gate_sockets: OpenSockets | None = None,
         connection_limit: int | None = None,
         sweeper: Sweeper | None = None,
+        web: Web | None = None,
     ) -> None:
         self.world = world
         self.names = names
@@ -84,6 +87,7 @@ class Gate:
         self._app_ports: dict[int, AppPort] = {}
         self._nursery: trio.Nursery | None = None
         self._watcher: watcher.Watcher | None = None
+        self._web = web or Web(world, self._observe)
 
     async def run(
         self,
@@ -206,7 +210,7 @@ class Gate:
             await self._carrier.all_sent()
 
     def _grant(self, rule: Rule) -> Dialed:
-        return Dialed(next(self._numbers), rule, self._release, self._observe, self.consult)
+        return Dialed(next(self._numbers), rule, self._release, self._observe, self.consult, self._web)
 
     def _tell(self, observe: Observe, kind: str, fields: dict[str, object]) -> None:
         observe(*told(self.grants, kind, fields))

@@ -51,17 +51,28 @@ class Meter(Protocol):
         """Count bytes that pass. Raises OSError where they must not."""
 
 
+class Tap(Protocol):
+    """Looks at bytes that are about to go out; see `libos.net.http.secrets`."""
+
+    def look(self, data: memoryview) -> None:
+        """Judge the next bytes. Raises OSError where they must not pass."""
+
+    def passed(self, data: memoryview) -> None:
+        """So many of them have passed."""
+
+
 @dataclass(eq=False)
 class Carried:
     """Bytes that were carried so far, seen from the world: `sent` went out of it, `received` came in.
 
     `all_sent` is set when the world has ended its side and all that came before is on its way outside.
-    `meter` counts them for a grant, and may end the relay or slow it down.
+    `meter` counts them for a grant, and may end the relay or slow it down; `tap` looks at what goes out.
     """
 
     sent: int = 0
     received: int = 0
     meter: Meter | None = None
+    tap: Tap | None = None
     all_sent: trio.Event = field(default_factory=trio.Event)
 
 
@@ -104,6 +115,7 @@ async def relay(inside: socket.socket, outside: socket.socket, carried: Carried)
 async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, count: str) -> None:
     total = blocks = 0
     meter = carried.meter
+    tap = carried.tap if count == "sent" else None
     while True:
         most = _BLOCK if meter is None else meter.block(_BLOCK, count)
         if meter is not None and meter.paced:
@@ -117,6 +129,8 @@ async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, c
         if size == 0:
             sink.shutdown(socket.SHUT_WR)
             return
+        if tap is not None:
+            tap.look(_buffer[:size])
         if peek and size <= most:
             size = _send_some(source, sink, size)
             if meter is not None and meter.paced:
@@ -126,6 +140,8 @@ async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, c
             continue
         if meter is not None:
             meter.take(count, size)
+        if tap is not None:
+            tap.passed(_buffer[:size])
         if not peek:
             await _send_all(sink, size)
         total += size

@@ -32,6 +32,8 @@ from libos.net.outbound.function import ByFunction
 
 if TYPE_CHECKING:
     from libos.net.carrier import Carrier
+    from libos.net.http.web import Web
+    from libos.net.relay import Carried
     from libos.net.sockets import Observe
 
 # Asks whether a grant may be used for an address, seconds for the answer or None; see `Rule.ask`.
@@ -68,6 +70,7 @@ class Dialed:
         release: Callable[[Dialed], None],
         observe: Observe,
         consult: Consult | None = None,
+        web: Web | None = None,
     ) -> None:
         self.number = number
         self.rule = rule
@@ -78,6 +81,7 @@ class Dialed:
         self._release = release
         self._observe = observe
         self._consult = consult
+        self._web = web
         self._open: list[_Admitted] = []
 
     @property
@@ -122,7 +126,7 @@ class Dialed:
             fields: dict[str, object] = {"address": str(address), "grant": self.id}
 
             async def carried(connect: Callable[[], Awaitable[socket.socket]]) -> None:
-                error = await carrier.dial(fields, inside, connect, self.meter, lambda: admitted.ended_by)
+                error = await self._spoken(fields, inside, admitted, connect, carrier)
                 if isinstance(error, LimitError):
                     self._limited(admitted.address, error)
 
@@ -132,6 +136,25 @@ class Dialed:
                     await carried(partial(self._connect, admitted, connected))
             else:
                 await carried(partial(self._connect, admitted, via))
+
+    async def _spoken(
+        self,
+        fields: dict[str, object],
+        inside: socket.socket,
+        admitted: _Admitted,
+        connect: Callable[[], Awaitable[socket.socket]],
+        carrier: Carrier,
+    ) -> OSError | None:
+        web, http = self._web, self.rule.http
+        if http is None:
+            tap = None if web is None else web.tap
+            return await carrier.dial(fields, inside, connect, self.meter, lambda: admitted.ended_by, tap)
+        assert web is not None  # the gate has one
+
+        async def serve(carried: Carried, told: dict[str, object]) -> None:
+            await web.serve(inside, admitted.address, http, connect, carried, told)
+
+        return await carrier.mediate(fields, inside, serve, self.meter, lambda: admitted.ended_by)
 
     async def _connect(
         self, admitted: _Admitted, via: Callable[[Address], Awaitable[socket.socket]] | None

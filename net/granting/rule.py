@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from socket import socket
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from libos.net.address import Address
 from libos.net.granting.target import Target
+
+if TYPE_CHECKING:
+    from libos.net.http.rules import Http
 
 # Gives a connected, non-blocking socket that leads to an address; raises OSError. It may be called by several
 # tasks at once and leaves nothing open when cancelled.
@@ -45,7 +48,8 @@ class Limits:
 @dataclass(frozen=True)
 class Rule:
     """One dial grant as it was asked for. `private` lets a name lead to private, loopback and link-local
-    addresses. `via` connects in place of the gate's own way outside; `via_text` is how people wrote it."""
+    addresses. `via` connects in place of the gate's own way outside; `via_text` is how people wrote it. With
+    `http` its connections are not relayed but speak HTTP/1.1 with the gate, which judges each request."""
 
     to: Target
     deny: tuple[Target, ...] = ()
@@ -55,6 +59,7 @@ class Rule:
     limits: Limits = Limits()
     ask: bool = False
     ask_seconds: float | None = None
+    http: Http | None = None
     origin: str = field(default="", compare=False)
 
     def denies(self, address: Address) -> bool:

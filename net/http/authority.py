@@ -67,7 +67,7 @@ class Authority:
             name = x509.DNSName(host)
         # A common name has 64 characters at most; clients look at the alternative names alone.
         builder = _builder(_name(host[:64]), self._name, self._leaf_key, _LEAF_DAYS)
-        server = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
+        server = x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(digital_signature=True), critical=True)

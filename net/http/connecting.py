@@ -36,26 +36,30 @@ class Counted(trio.abc.HalfCloseableStream):
         self._carried = carried
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        meter = self._carried.meter
         most = max_bytes or 65536
-        data = await self._stream.receive_some(most if meter is None else meter.block(most, "sent"))
+        if self._carried.meter is not None:
+            most = max(1, self._carried.meter.block(most, "sent"))
+        data = bytes(await self._stream.receive_some(most))
         await self._count("sent", len(data))
-        return bytes(data)
+        return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        meter = self._carried.meter
         view = memoryview(data)
         while view:
-            size = len(view) if meter is None else meter.block(len(view), "received")
+            size = len(view)
+            if self._carried.meter is not None:
+                size = max(1, self._carried.meter.block(size, "received"))
             await self._count("received", size)
             await self._stream.send_all(view[:size])
             view = view[size:]
 
     async def _count(self, way: str, size: int) -> None:
-        pause = 0.0 if self._carried.meter is None or not size else self._carried.meter.take(way, size)
+        meter = self._carried.meter
+        if meter is not None and size:
+            if pause := meter.reserve(way, size):
+                await trio.sleep(pause)
+            meter.take(way, size)
         setattr(self._carried, way, getattr(self._carried, way) + size)
-        if pause:
-            await trio.sleep(pause)
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()

@@ -21,6 +21,7 @@ from libos.net.http.messages import Headers, Refused, end_to_end, value_of
 from libos.net.http.peer import Peer
 from libos.net.http.secrets import Cover, PlaceholderError, Scanner
 
+
 @dataclass
 class Exchange:
     """What is to be done with one request. `judge` sees the answer's head, and gives the headers to pass on;
@@ -59,7 +60,7 @@ class Exchange:
         try:
             while (data := await self.app.data()) is not None:
                 if self.scanner is not None:
-                    self.scanner.look(data)
+                    self.scanner.take(data)
                 try:
                     await self.outside.send(h11.Data(data))
                 except trio.BrokenResourceError:
@@ -112,7 +113,9 @@ class Exchange:
         given = list(head.headers)
         coding = value_of(given, b"content-encoding")
         if self.cover is not None and coding is not None and coding.lower() != b"identity":
-            raise OutsideError("the answer is encoded, though no encoding was asked for: it cannot be looked at")
+            raise OutsideError(
+                "the answer is encoded, though no encoding was asked for: it cannot be looked at"
+            )
         headers = await self.judge(head, self._covered(end_to_end(given, chunked=False, upgrade=False)))
         reason = bytes(head.reason) if self.cover is None else self.cover.whole(bytes(head.reason))
         self.begun = True
@@ -140,9 +143,7 @@ class Exchange:
         return [(self.cover.whole(name), self.cover.whole(value)) for name, value in headers]
 
 
-async def other_protocol(
-    app: Peer, outside: Peer, scanner: Scanner | None, cover: Cover | None
-) -> None:
+async def other_protocol(app: Peer, outside: Peer, scanner: Scanner | None, cover: Cover | None) -> None:
     """Carry bytes both ways once both sides speak something else, until one has ended.
 
     Raises PlaceholderError, OSError, trio.BrokenResourceError.
@@ -152,7 +153,7 @@ async def other_protocol(
     async def carry(source: Peer, sink: Peer, pass_on: Callable[[bytes], bytes]) -> None:
         try:
             data = source.left()
-            while data or (data := await source.stream.receive_some(65536)):
+            while data or (data := bytes(await source.stream.receive_some(65536))):
                 await sink.stream.send_all(pass_on(data))
                 data = b""
         except (PlaceholderError, OSError, trio.BrokenResourceError) as failure:
@@ -161,7 +162,7 @@ async def other_protocol(
 
     def outward(data: bytes) -> bytes:
         if scanner is not None:
-            scanner.look(data)
+            scanner.take(data)
         return data
 
     async with trio.open_nursery() as nursery:

@@ -29,7 +29,7 @@ class Peer:
         self,
         stream: trio.abc.Stream,
         socket: trio.socket.SocketType,
-        role: type[h11.Sentinel],
+        role: type[h11.CLIENT] | type[h11.SERVER],
         check: Callable[[bytes], None],
     ) -> None:
         self.stream = stream
@@ -105,7 +105,7 @@ class Peer:
         self._socket.close()
 
     async def _receive(self) -> None:
-        self.connection.receive_data(await self.stream.receive_some(_BLOCK))
+        self.connection.receive_data(bytes(await self.stream.receive_some(_BLOCK)))
 
     def _next(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:

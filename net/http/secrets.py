@@ -151,13 +151,21 @@ class Scanner:
         self._tail = b""
 
     def look(self, data: bytes | memoryview) -> None:
-        """Judge the next block before it is sent. Raises PlaceholderError."""
+        """Judge the next bytes before they are sent. Raises PlaceholderError."""
         whole = self._tail + bytes(data)
         for secret in self._secrets:
             if secret.placeholder in whole:
                 raise PlaceholderError(secret.name, self._where)
-        held = self._words.held(whole)
-        self._tail = whole[len(whole) - held :]
+
+    def passed(self, data: bytes | memoryview) -> None:
+        """So many of them have been sent."""
+        whole = self._tail + bytes(data)
+        self._tail = whole[len(whole) - self._words.held(whole) :]
+
+    def take(self, data: bytes) -> None:
+        """Judge the next block, all of which is then sent. Raises PlaceholderError."""
+        self.look(data)
+        self.passed(data)
 
 
 class Cover:

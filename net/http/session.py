@@ -119,7 +119,9 @@ class Session:
         chunked = value_of(given, b"transfer-encoding") is not None
         cover = self._web.secrets.covers(self._address)
         if cover is not None:
-            given = [each for each in given if each[0] not in _NOT_ASKED] + [(b"accept-encoding", b"identity")]
+            given = [each for each in given if each[0] not in _NOT_ASKED] + [
+                (b"accept-encoding", b"identity")
+            ]
         headers = end_to_end(given, chunked=chunked, upgrade=upgrade)
         headers = self._web.secrets.put(headers, self._address)
         cover = self._web.secrets.covers(self._address, headers)

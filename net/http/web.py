@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from libos.net.address import Address
-from libos.net.http.secrets import PlaceholderError, Secrets
-from libos.net.relay import Carried
+from libos.net.http.secrets import PlaceholderError, Scanner, Secrets
+from libos.net.relay import Carried, Tap
 from libos.net.sockets import Observe
 
 if TYPE_CHECKING:
@@ -46,21 +46,38 @@ class Web:
 
         await Session(self, http, address, connect, carried, fields).run(inside)
 
-    def tap(self, fields: dict[str, object]) -> Callable[[memoryview], None] | None:
+    def tap(self, fields: dict[str, object]) -> Tap | None:
         """What looks at the bytes that go out by a grant without HTTP; None where there are no secrets."""
         scanner = self.secrets.scanner("the bytes of a connection")
-        if scanner is None:
-            return None
+        return None if scanner is None else _Told(scanner, self, fields)
 
-        def look(block: memoryview) -> None:
-            try:
-                scanner.look(block)
-            except PlaceholderError as error:
-                self.tell_placeholder(error, fields)
-                raise
-
-        return look
+    def check_datagram(self, data: bytes, fields: dict[str, object]) -> None:
+        """Judge a datagram that is about to go out. Raises PlaceholderError, which has been told."""
+        try:
+            self.secrets.check(data, "a datagram")
+        except PlaceholderError as error:
+            self.tell_placeholder(error, fields)
+            raise
 
     def tell_placeholder(self, error: PlaceholderError, fields: dict[str, object]) -> None:
         """Report a placeholder where it may not be."""
         self.observe("secret.refused", {**fields, "secret": error.secret, "where": error.where})
+
+
+class _Told:
+    """A scanner whose finds are told."""
+
+    def __init__(self, scanner: Scanner, web: Web, fields: dict[str, object]) -> None:
+        self._scanner = scanner
+        self._web = web
+        self._fields = fields
+
+    def look(self, data: memoryview) -> None:
+        try:
+            self._scanner.look(data)
+        except PlaceholderError as error:
+            self._web.tell_placeholder(error, self._fields)
+            raise
+
+    def passed(self, data: memoryview) -> None:
+        self._scanner.passed(data)

@@ -242,13 +242,15 @@ async def test_a_long_body_passes_both_ways_without_being_kept() -> None:
             while got < size:
                 data = await stream.receive_some(65536)
                 got += len(data)
-                await stream.send_all(b"%x\r\n%b\r\n" % (len(data), data))
+                await stream.send_all(b"%x\r\n%b\r\n" % (len(data), bytes(data)))
             await stream.send_all(b"0\r\n\r\n")
 
         there.outside.handler = handler
         got = 0
         async with await there.connect() as app, trio.open_nursery() as nursery:
-            head = f"POST /v1/x HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
+            head = (
+                f"POST /v1/x HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
+            )
 
             async def send() -> None:
                 await app.send_all(head.encode())
@@ -372,5 +374,3 @@ def test_whatever_bytes_come_only_requests_that_pass_are_sent(data: bytes) -> No
     for line in heard.split(b"\r\n"):
         if line.endswith((b" HTTP/1.1", b" HTTP/1.0")):
             assert line in (b"GET /v1/x HTTP/1.1", b"POST /v1/x HTTP/1.1")
-
-
