@@ -179,7 +179,14 @@ class Launch:
     def _new_gate(self) -> Gate:
         world = self._world
         gate_sockets = partial(world.open_sockets, side=GATE) if self.plan.routed else None
-        return Gate(self._id, world.open_sockets, self._names, self._observe, gate_sockets=gate_sockets)
+        return Gate(
+            self._id,
+            world.open_sockets,
+            self._names,
+            self._observe,
+            gate_sockets=gate_sockets,
+            sweeper=self._parts.keeper,
+        )
 
     def _first_sockets(self) -> tuple[list[Spec], list[Spec]]:
         """What init opens by itself on the app's side, and on the gate's."""
@@ -234,7 +241,11 @@ class Launch:
 
 
 def _publications(plan: Plan) -> list[Publication]:
-    return [Publication(each.port, each.host, each.outside) for each in plan.listens]
+    return [
+        Publication(each.port, each.host, each.outside, each.network, each.path, each.proxy_protocol)
+        for each in plan.listens
+        if each.is_published
+    ]
 
 
 async def _limit_time(app: App, seconds: float) -> None:

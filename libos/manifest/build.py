@@ -14,6 +14,7 @@ from typing import Any
 from libos.manifest import values
 from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
+from libos.manifest.listening import listen
 from libos.manifest.model import App, Limits, Manifest, Network
 from libos.namespace import (
     BoundSource,
@@ -41,10 +42,7 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
         app=_app(raw.get("app", {})),
         mounts=tuple(_mount(raw_mount, base, origin, i) for i, raw_mount in enumerate(raw.get("mount", ()))),
         dials=tuple(dial(entry, origin(("dial", i))) for i, entry in enumerate(raw.get("dial", ()))),
-        listens=tuple(
-            values.listen(entry["port"], entry.get("publish"), origin(("listen", i)))
-            for i, entry in enumerate(raw.get("listen", ()))
-        ),
+        listens=tuple(listen(entry, origin(("listen", i))) for i, entry in enumerate(raw.get("listen", ()))),
         limits=_limits(raw.get("limits", {})),
         network=_network(raw["network"], base, origin(("network",))) if "network" in raw else Network(),
         source=source,

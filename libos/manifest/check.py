@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from libos.manifest.dialing import dial_problems
 from libos.manifest.document import Document
+from libos.manifest.listening import listen_problems
 from libos.manifest.positions import Path
 from libos.manifest.problems import Problem, already_mounted, nearest
 from libos.manifest.schema import PYTHON_SOURCE_KEYS, SOURCE_KEYS, ManifestFile, ManifestMapping
@@ -54,7 +55,12 @@ _MODES = {
 def check(document: Document) -> list[Problem]:
     """Everything that is wrong with one document by itself: without its includes and without the host."""
     model = ManifestFile if document.is_file else ManifestMapping
-    return [*_mount_problems(document), *dial_problems(document), *judge(document, model)]
+    return [
+        *_mount_problems(document),
+        *dial_problems(document),
+        *listen_problems(document),
+        *judge(document, model),
+    ]
 
 
 def judge(document: Document, model: type[BaseModel]) -> list[Problem]:

@@ -19,7 +19,7 @@ def conflicts(manifest: Manifest) -> list[Problem]:
     replacing = [mount for mount in manifest.mounts if mount.order is Order.REPLACE]
     for mount, later in merge.clashes(replacing, lambda mount: mount.at):
         found.append(at_origin(later.origin, already_mounted(later.at, mount.origin)))
-    fixed = [listen for listen in manifest.listens if listen.outside]
+    fixed = [listen for listen in manifest.listens if listen.outside or listen.path is not None]
     for listen, other in merge.clashes(fixed, lambda listen: listen.published):
         message = f"{other.published} is already published by {listen.origin}; choose another port"
         found.append(at_origin(other.origin, message))

@@ -54,22 +54,37 @@ class Dial:
 
 @dataclass(frozen=True)
 class Listen:
-    """A port of the app that is reachable at `host`:`outside`. An `outside` of 0 is any free port."""
+    """A port of the app that is reachable at `host`:`outside`, or at the unix socket `path`. An `outside` of
+    0 is any free port; without host and path it is published nowhere, and the caller can wait until it
+    listens. `proxy_protocol` tells the app who connects."""
 
     port: int
     host: str
     outside: int
     origin: str = field(default="", compare=False)
+    network: str = "tcp"
+    path: str | None = None
+    proxy_protocol: bool = False
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is reachable from outside at all."""
+        return bool(self.host) or self.path is not None
 
     @property
     def published(self) -> str:
-        """The outside address as people write it: "127.0.0.1:8000", "[::1]:8000"."""
-        return f"[{self.host}]:{self.outside}" if ":" in self.host else f"{self.host}:{self.outside}"
+        """The outside address as people write it: "127.0.0.1:8000", "[::1]:53/udp", "unix:/run/app.sock"."""
+        if not self.is_published:
+            return "nowhere"
+        if self.path is not None:
+            return f"unix:{self.path}"
+        where = f"[{self.host}]:{self.outside}" if ":" in self.host else f"{self.host}:{self.outside}"
+        return where if self.network == "tcp" else f"{where}/{self.network}"
 
     @property
     def name(self) -> str:
         """What removes this entry in an include list, after announce(2): "tcp!*!8000"."""
-        return f"tcp!*!{self.port}"
+        return f"{self.network}!*!{self.port}"
 
 
 @dataclass(frozen=True)

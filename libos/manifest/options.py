@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 from libos.manifest import values
 from libos.manifest.build import absolute
 from libos.manifest.conflicts import absent
+from libos.manifest.listening import published_option
 from libos.manifest.load import load_under
-from libos.manifest.model import App, Dial, Limits, Listen, Manifest
+from libos.manifest.model import App, Dial, Limits, Manifest
 from libos.manifest.problems import Problem
 from libos.namespace import HostSource, Mode, Mount, Order
 
@@ -76,7 +77,7 @@ def from_options(
         dials=tuple(
             Dial(to, origin=f"--dial {to}") for to in options.each("--dial", dials, values.dial_target)
         ),
-        listens=tuple(options.each("-p", publish, published)),
+        listens=tuple(options.each("-p", publish, published_option)),
         limits=Limits(time=options.one("--timeout", time, values.duration)),
         removals=tuple(mount.at for mount in mounted),
         source="options",
@@ -156,10 +157,3 @@ def variable(text: str, environ: Mapping[str, str]) -> tuple[str, str]:
     if name not in environ:
         raise ValueError(f"{name} is not set here: set it, or write {name}=VALUE")
     return name, environ[name]
-
-
-def published(text: str) -> Listen:
-    """[IP:]PORT:PORT, the outside port first, or PORT for both; the IP is 127.0.0.1 unless said."""
-    outside, colon, inside = text.rpartition(":")
-    port = values.port_text(inside)
-    return values.listen(port, outside if colon else None, f"-p {text}")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, InstanceOf
 from pydantic.json_schema import GenerateJsonSchema
 
-from libos.manifest import values
+from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
 from libos.manifest.schema_network import NetworkTable
@@ -176,9 +176,14 @@ class ListenTable(Table):
     """A port of the app that can be reached from outside."""
 
     port: Annotated[int, checked(values.port)] = Field(description="The port on which the app listens.")
-    publish: Annotated[int | str, checked(values.published)] = Field(
+    publish: Annotated[int | str | bool, checked(listening.published)] = Field(
         default_factory=unwritten,
-        description='Where it is reached on the host: "IP:PORT"; the same port on 127.0.0.1 unless said.',
+        description='Where it is reached on the host: "IP:PORT", "unix:/run/user/1000/app.sock", or false '
+        "for nowhere; the same port on 127.0.0.1 unless said.",
+    )
+    network: Literal["tcp", "udp"] = Field(default_factory=unwritten, description="tcp unless said.")
+    proxy_protocol: bool = Field(
+        False, description="Tell the app who connects, by a header of the PROXY protocol, version 2."
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import posixpath
 import re
 
-from libos.manifest.model import Listen
 from libos.namespace import is_at_or_below, is_clean
 
 # Binary multiples, as docker's -m and tmpfs(5) size= mean them.
@@ -164,23 +163,6 @@ def port_text(value: str, *, zero: bool = False) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
         raise ValueError(f'"{value}" is no port number: it is 1 to 65535')
     return port(int(value), zero=zero)
-
-
-def listen(inside: int, publish: str | int | None, origin: str) -> Listen:
-    """A listen entry. `publish` is "IP:PORT" or a port on 127.0.0.1; None is the same port there."""
-    if publish is None:
-        return Listen(inside, "127.0.0.1", inside, origin)
-    host, outside = published(publish)
-    return Listen(inside, host, outside, origin)
-
-
-def published(value: str | int) -> tuple[str, int]:
-    """The outside address of a listen entry, as (IP, port)."""
-    if isinstance(value, int):
-        return "127.0.0.1", port(value, zero=True)
-    host, colon, text = value.rpartition(":")
-    number = port_text(text, zero=True)
-    return (ip_literal(host) if colon else "127.0.0.1"), number
 
 
 def ip_literal(value: str) -> str:

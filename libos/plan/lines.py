@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from libos.manifest.model import Manifest
+from libos.manifest.model import Listen, Manifest
 from libos.namespace import (
     BoundSource,
     BytesSource,
@@ -71,6 +71,15 @@ def why_served(mount: Mount) -> str:
     return "the content stands in the manifest, not on the host"
 
 
+def _why_published(listen: Listen) -> str:
+    if not listen.is_published:
+        return "published nowhere: the caller is told when the app listens"
+    inside = "sends it to the port inside, a flow for each peer" if listen.network == "udp" else ""
+    inside = inside or "connects to the port inside"
+    told = ", and tells the app who connects" if listen.proxy_protocol else ""
+    return f"the supervisor listens at {listen.published} and {inside}{told}"
+
+
 def network_lines(manifest: Manifest) -> Iterable[Line]:
     routed = why_routed(manifest)
     if routed:
@@ -84,7 +93,7 @@ def network_lines(manifest: Manifest) -> Iterable[Line]:
         )
         yield Line(dial.to, "dial", "gate", reason, dial.origin)
     for listen in manifest.listens:
-        reason = f"the supervisor listens at {listen.published} and connects to the port inside"
+        reason = _why_published(listen)
         yield Line(listen.name, "listen", "gate", reason, listen.origin)
     if not manifest.dials:
         yield Line(

@@ -55,7 +55,11 @@ def why_routed(manifest: Manifest) -> list[str]:
         f"port {listen.port} is published and dialed: in one namespace the app could not listen there on "
         "all addresses"
         for listen in manifest.listens
-        if any(address.port == listen.port for rule in rules(manifest) for address in rule.to.addresses())
+        if any(
+            (address.network, address.port) == (listen.network, listen.port)
+            for rule in rules(manifest)
+            for address in rule.to.addresses()
+        )
     )
     return found
 
@@ -82,7 +86,7 @@ def network_problems(manifest: Manifest) -> Iterator[Problem]:
     from libos.net.inbound.publication import Publication, conflict
 
     for listen in manifest.listens:
-        publication = Publication(listen.port, listen.host, listen.outside)
+        publication = Publication(listen.port, listen.host, listen.outside, listen.network)
         for address in (each for rule in rules(manifest) for each in rule.to.addresses()):
             message = conflict(publication, address)
             if message is not None:

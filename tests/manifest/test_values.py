@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from libos.manifest import values
+from libos.manifest import listening, values
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,61 @@ def test_what_is_no_duration(written: float | str) -> None:
     ],
 )
 def test_published_addresses(written: str | int, host: str, outside: int) -> None:
-    assert values.published(written) == (host, outside)
+    assert listening.published(written) == (host, outside, None, None)
 
 
 def test_an_unsaid_publish_is_the_same_port_on_loopback() -> None:
-    assert values.listen(80, None, "").published == "127.0.0.1:80"
-    assert values.listen(80, "[::1]:81", "").published == "[::1]:81"
+    assert listening.listen({"port": 80}, "").published == "127.0.0.1:80"
+    assert listening.listen({"port": 80, "publish": "[::1]:81"}, "").published == "[::1]:81"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown", "name"),
+    [
+        ({"publish": "5353/udp"}, "127.0.0.1:5353/udp", "udp!*!53"),
+        ({"network": "udp"}, "127.0.0.1:53/udp", "udp!*!53"),
+        ({"network": "udp", "publish": "[::1]:53/udp"}, "[::1]:53/udp", "udp!*!53"),
+        ({"publish": "unix:/run/dns.sock"}, "unix:/run/dns.sock", "tcp!*!53"),
+        ({"publish": False}, "nowhere", "tcp!*!53"),
+    ],
+)
+def test_what_listen_says(said: dict[str, object], shown: str, name: str) -> None:
+    made = listening.listen({"port": 53, **said}, "")
+    assert (made.published, made.name, made.is_published) == (shown, name, shown != "nowhere")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"publish": "53/udp", "network": "tcp"},
+        {"publish": "unix:/run/x", "network": "udp"},
+        {"proxy_protocol": True, "network": "udp"},
+        {"proxy_protocol": True, "publish": False},
+    ],
+)
+def test_what_listen_cannot_say_together(said: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        listening.listen({"port": 53, **said}, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "port", "shown"),
+    [
+        ("53/udp", 53, "127.0.0.1:53/udp"),
+        ("5353:53/udp", 53, "127.0.0.1:5353/udp"),
+        ("[::1]:5353:53/tcp", 53, "[::1]:5353"),
+        ("unix:/run/a/b.sock:80", 80, "unix:/run/a/b.sock"),
+    ],
+)
+def test_what_an_option_publishes(text: str, port: int, shown: str) -> None:
+    made = listening.published_option(text)
+    assert (made.port, made.published, made.origin) == (port, shown, f"-p {text}")
+
+
+@pytest.mark.parametrize("text", ["53/sctp", "unix:x:80", "unix:/x/y", "1/2", "/udp", "80:80/udp/tcp"])
+def test_what_an_option_cannot_publish(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        listening.published_option(text)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +124,7 @@ def test_an_unsaid_publish_is_the_same_port_on_loopback() -> None:
 )
 def test_what_cannot_be_published(written: str | int) -> None:
     with pytest.raises(ValueError, match=r"port|address"):
-        values.published(written)
+        listening.published(written)
 
 
 @pytest.mark.parametrize("name", ["a", "a-b.c", "A1", "x" * 63])
