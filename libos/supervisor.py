@@ -53,6 +53,9 @@ class Supervisor:
     so that the next start of it is quicker. `on_ask(asked)` answers the questions of mounts that ask: "once",
     "always", "no", or None to leave it to others; it may be a coroutine function. Entering raises HostError
     where the host lacks what is needed, and SupervisorError where another supervisor serves in this process.
+
+    Open files and connections of worlds take descriptors of this process, parts of its soft limit: a program
+    with busy worlds raises that (`resource.setrlimit(resource.RLIMIT_NOFILE, …)`), which `libos run` does.
     """
 
     def __init__(self, *, serve_all: bool = False, spare: bool = True, on_ask: OnAsk | None = None) -> None:

@@ -312,10 +312,17 @@ def test_working_directories_that_are_there(directory: str) -> None:
     assert lower(Manifest(App(directory=directory), mounts), TABLE).directory == directory
 
 
-@pytest.mark.parametrize("directory", ["/x", "/s/none", "/s/readme", "/m/sub", "/etc/hosts"])
+@pytest.mark.parametrize("directory", ["/x", "/s/none", "/m/sub"])
 def test_working_directories_that_are_not(directory: str) -> None:
     assert errors(host("/s", "/src"), memory("/m"), directory=directory) == [
         f'a.toml: the directory "{directory}" is not in the namespace: mount something there'
+    ]
+
+
+@pytest.mark.parametrize("directory", ["/s/readme", "/etc/hosts"])
+def test_a_working_directory_that_is_a_file(directory: str) -> None:
+    assert errors(host("/s", "/src"), memory("/m"), directory=directory) == [
+        f'a.toml: "{directory}" is not a directory: the app starts in one'
     ]
 
 

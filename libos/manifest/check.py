@@ -74,6 +74,7 @@ def judge(document: Document, model: type[BaseModel]) -> list[Problem]:
 
 def _problems(document: Document, model: type[BaseModel], failure: ValidationError) -> Iterator[Problem]:
     wanted: dict[Path, list[str]] = {}  # the members of a union each say what they wanted
+    inner: list[Path] = []  # what is wrong inside a member says more than that others wanted something else
     for found in failure.errors(include_url=False):
         kind = found["type"]
         path = _written(document.raw, found["loc"], absent=kind == "missing")
@@ -81,8 +82,11 @@ def _problems(document: Document, model: type[BaseModel], failure: ValidationErr
             wanted.setdefault(path, []).append(_WANTED[kind])
             continue
         at_key = kind == "extra_forbidden" or found["loc"][-1:] == ("[key]",)
+        inner.append(path)
         yield document.problem(path, _sentence(model, path, found), at_key=at_key)
     for path, kinds in wanted.items():
+        if any(len(each) > len(path) and each[: len(path)] == path for each in inner):
+            continue
         message = (
             f"{_called(path)} is {' or '.join(dict.fromkeys(kinds))}, not {_kind(_at(document.raw, path))}"
         )

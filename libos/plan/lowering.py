@@ -232,6 +232,8 @@ class Lowering(Joining):
         found = find(self.table, directory, self.host)
         if found is None or found.kind not in (Kind.DIRECTORY, None):
             message = f'the directory "{directory}" is not in the namespace: mount something there'
+            if found is not None:
+                message = f'"{directory}" is not a directory: the app starts in one'
             self.problems.append(Problem(source or "manifest", 0, 0, message))
 
     def check_keep(self, manifest: Manifest) -> None:

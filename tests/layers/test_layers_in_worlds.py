@@ -190,6 +190,58 @@ async def test_nobody_answers_and_that_means_no(folder: Path) -> None:
     assert answers(events) == [("/d/a", "no", "timeout")]
 
 
+@pytest.mark.parametrize("live", [False, True])
+async def test_what_is_mounted_on_a_file_of_it_is_not_asked_about(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, live: bool
+) -> None:
+    other = tmp_path_factory.mktemp("other") / "file"
+    other.write_text("text of another\n")
+    mounts = [{"at": "/d/a", "host": str(other)}, {"at": "/d/b", "text": "words\n"}]
+    asked_for: list[str] = []
+
+    def on_ask(asked: Asked) -> str:
+        asked_for.append(asked.path)
+        return "no" if asked.path == "/d/c" else "once"
+
+    script = "read line; cat /d/a /d/b; cat /d/c; stat -c %s /d/a; grep -c ' /d/[ab] ' /proc/self/mountinfo"
+    manifest = world(folder, "sh", "-c", script)
+    if not live:
+        manifest["mount"] += mounts
+    async with libos.Supervisor(on_ask=on_ask) as supervisor:
+        app = await supervisor.start(manifest, stdin=PIPE, stdout=PIPE, stderr=subprocess.STDOUT)
+        for mount in mounts if live else ():
+            await app.mount(str(mount["at"]), {key: mount[key] for key in mount if key != "at"})
+        assert app.stdin is not None
+        assert app.stdout is not None
+        await app.stdin.send_all(b"go\n")
+        text = b"".join([chunk async for chunk in app.stdout]).decode()
+        await app.wait()
+        await app.aclose()
+    assert text == "text of another\nwords\ncat: /d/c: No such file or directory\n16\n2\n"
+    assert asked_for == ["/d/c"]
+
+
+async def test_nothing_is_mounted_on_a_file_that_was_refused(folder: Path) -> None:
+    script = "cat /d/a; echo :; read line; cat /d/a; cat /d/b"
+    async with libos.Supervisor(on_ask=lambda asked: "no" if asked.path == "/d/a" else "once") as supervisor:
+        manifest = world(folder, "sh", "-c", script)
+        app = await supervisor.start(manifest, stdin=PIPE, stdout=PIPE, stderr=subprocess.STDOUT)
+        assert app.stdin is not None
+        assert app.stdout is not None
+        said = b""
+        while b":" not in said:
+            said += await app.stdout.receive_some()
+        with pytest.raises(FileNotFoundError, match="mount point /d/a"):
+            await app.mount("/d/a", {"text": "words\n"})  # it is absent in the world
+        assert "/d/a" not in [grant.at for grant in app.grants]
+        await app.stdin.send_all(b"go\n")
+        said += b"".join([chunk async for chunk in app.stdout])
+        await app.wait()
+        await app.aclose()
+    refused = "cat: /d/a: No such file or directory\n"
+    assert said.decode() == f"{refused}:\n{refused}text of b\n"
+
+
 MANY = """
 import os, sys, threading
 threading.stack_size(65536)

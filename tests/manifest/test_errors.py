@@ -25,6 +25,10 @@ ONE = {
         'moun = []',
         ['2:1: unknown key "moun", did you mean "mount"?'],
     ),
+    "a_wrong_value_in_a_table_that_could_be_no_table": (
+        '[[mount]]\nat = "/a"\nhost = "/usr"\nask = { timeout = "soon" }',
+        ['5:19: "soon" is no time: write seconds or a number with ms, s, min, h or d, as "10min"'],
+    ),
     "unknown_key_near_none": (
         '[[dial]]\nto = "tcp!a!80"\nqqq = 1',
         ['4:1: unknown key "qqq"; known are ask, connections, deny, private, rate, received, sent, to, via'],
