@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from libos.kept import Changes
     from libos.net.gate import Gate
     from libos.plan import Plan
+    from libos.publishing import Publications, PublishGrant
 
 # Seconds for a grant's end; only a kernel that is stuck needs longer.
 _REVOKE_TIMEOUT = 10.0
@@ -127,6 +128,8 @@ class App(Process):
 
     # What its `ask` mounts want to know: `open()` lists it, `answer(id, "once")` answers.
     questions: Questions
+    # Where it is reached from outside.
+    publications: Publications
 
     def __init__(
         self,
@@ -204,6 +207,36 @@ class App(Process):
         finally:
             with trio.move_on_after(_REVOKE_TIMEOUT, shield=True):
                 await grant.revoke()
+
+    def all_grants(self) -> list[Grant | PublishGrant]:
+        """Everything that the app holds and its holder can take back: mounts, publications."""
+        return [*self.grants, *self.publications]
+
+    def grant(self, name: str) -> Grant | PublishGrant:
+        """The grant of an id, or at a place. Raises SupervisorError where there is none."""
+        found = self.all_grants()
+        by_id = next((each for each in found if each.id == name), None)
+        by_place = next((each for each in found if each.at == name), None)
+        return by_id or by_place or self.grants.get(name)
+
+    async def publish(
+        self,
+        port: int,
+        where: str | int | None = None,
+        *,
+        network: Literal["tcp", "udp"] | None = None,
+        proxy_protocol: bool = False,
+    ) -> PublishGrant:
+        """Make a port of the app reachable from outside while it runs, and give the grant of it; it listens
+        outside by then, whether the app listens yet or not.
+
+        `where` is as in a [[listen]]: "IP:PORT", a port at 127.0.0.1 (0 is any free one), "5353/udp",
+        "unix:/PATH"; the same port unless said. Raises ManifestError, HostError where the address is taken,
+        SupervisorError where the world has ended.
+        """
+        await trio.lowlevel.checkpoint()
+        keys = {"network": network, "proxy_protocol": proxy_protocol}
+        return self.publications.publish(port, where, keys)
 
     async def connect(self, port: int) -> socket.socket:
         """A connection to a TCP port on which the app listens, at its loopback: non-blocking, the caller's.

@@ -34,6 +34,7 @@ from libos.net.inbound.publication import Publication
 from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Spec
+from libos.publishing import Publications, publication
 from libos.unwrap import unwrapped
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
@@ -215,6 +216,7 @@ class Launch:
                 raise explained(self.plan, start, error) from None  # noqa: ASYNC104 - not Cancelled
             raise
         app.questions = self._questions
+        app.publications = Publications(name, self._gate, self._parts.hub, self.plan)
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
         apps[name] = self._app = app
         self._begun.set()
@@ -241,11 +243,7 @@ class Launch:
 
 
 def _publications(plan: Plan) -> list[Publication]:
-    return [
-        Publication(each.port, each.host, each.outside, each.network, each.path, each.proxy_protocol)
-        for each in plan.listens
-        if each.is_published
-    ]
+    return [publication(each) for each in plan.listens if each.is_published]
 
 
 async def _limit_time(app: App, seconds: float) -> None:

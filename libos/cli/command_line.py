@@ -41,6 +41,7 @@ _COMMANDS = (
     "grants",
     "mount",
     "unmount",
+    "publish",
     "revoke",
     "ask",
 )

@@ -1,8 +1,9 @@
 """What a client of the control socket asks about a world's grants: to list, make and take back.
 
 Requests: {"request": "grants"}; {"request": "mount", "at": "...", "mount": {"host": "/absolute", ...}}
-with the keys of a [[mount]]; {"request": "unmount", "at": "..."}; {"request": "revoke", "grant": "ID or
-place"}. Answers: "grants" with "grants", "granted" with "grant", "done".
+with the keys of a [[mount]]; {"request": "publish", "port": N, ...} with those of a [[listen]];
+{"request": "unmount", "at": "..."}; {"request": "revoke", "grant": "ID or place"}. Answers: "grants" with
+"grants", "granted" with "grant", "done".
 """
 
 from __future__ import annotations
@@ -27,17 +28,21 @@ async def answer_granting(app: App, message: Message) -> Message:
 async def _answer(app: App, message: Message) -> Message:
     match message["request"]:
         case "grants":
-            return {"answer": "grants", "grants": [grant.describe() for grant in app.grants]}
+            return {"answer": "grants", "grants": [grant.describe() for grant in app.all_grants()]}
         case "mount":
             mount = message.get("mount")
             if not isinstance(mount, dict):
                 raise ProtocolError("a mount request has a table of keys")
             grant = await app.mount(_text(message, "at"), mount)
             return {"answer": "granted", "grant": grant.describe()}
+        case "publish":
+            keys = {key: message[key] for key in ("network", "proxy_protocol") if key in message}
+            published = app.publications.publish(message.get("port"), message.get("publish"), keys)
+            return {"answer": "granted", "grant": published.describe()}
         case "unmount":
             await app.unmount(_text(message, "at"))
         case _:
-            await app.grants.get(_text(message, "grant")).revoke()
+            await app.grant(_text(message, "grant")).revoke()
     return {"answer": "done"}
 
 

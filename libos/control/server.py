@@ -60,7 +60,7 @@ async def _answer(
         case "namespace":
             text = Namespace(app.grants.mounts()).text(app.plan.directory)
             await channel.send({"answer": "namespace", "text": text})
-        case "grants" | "mount" | "unmount" | "revoke":
+        case "grants" | "mount" | "unmount" | "publish" | "revoke":
             await channel.send(await answer_granting(app, message))
         case "questions" | "answer":
             await channel.send(await answer_asking(app, message))
