@@ -39,6 +39,7 @@ from libos.net.inbound.publication import Publication, conflict
 from libos.net.inbound.published import Sweeper
 from libos.net.naming import dns
 from libos.net.naming.names import Names
+from libos.net.routed.ranges import Ranges
 from libos.net.routed.sides import APP, GATE, Sides
 from libos.net.sockets import Observe, OpenSockets, abort
 
@@ -84,6 +85,7 @@ class Gate:
         self._numbers = itertools.count(1)
         self._places = Places(names, self._sides)
         self._directory = Directory(names, self._places, lambda: self.grants, self._serve)
+        self._ranges = Ranges(self._sides)
         self._app_ports: dict[int, AppPort] = {}
         self._nursery: trio.Nursery | None = None
         self._watcher: watcher.Watcher | None = None
@@ -115,6 +117,7 @@ class Gate:
             for made in rest:
                 stack.enter_context(made)
             stack.callback(self._places.close_all)
+            stack.callback(self._ranges.close)
             with contextlib.closing(watcher.Watcher(watched, self.names, self._observe, devices)) as watching:
                 responder = dns.Responder(rest[: len(dns.SPECS)], self._directory, self._observe)
                 places = self._places.bind(missing, rest[len(dns.SPECS) :])
@@ -124,7 +127,7 @@ class Gate:
                         nursery.start_soon(watching.run)
                         nursery.start_soon(responder.serve_datagrams, nursery)
                         nursery.start_soon(responder.serve_streams, nursery)
-                        self._serve(places)
+                        self._serve([*places, *await self._ranges.open(_rules(self.grants))])
                         for each in published:
                             nursery.start_soon(self.publications.serve, each, watching)
                         task_status.started([each.publication for each in published])
@@ -137,19 +140,21 @@ class Gate:
         """Grant what a rule says while the gate runs, after what was granted before; gives the grant that is
         there where exactly the same was granted.
 
-        Raises OSError: EADDRINUSE where the app listens at that address itself, EPIPE where the gate does not
-        run or the world has ended.
+        Raises OSError: EADDRINUSE where the app listens at that address itself, EOPNOTSUPP for a range in a
+        flat world, EPIPE where the gate does not run or the world has ended.
         """
         rule = _rule(rule)
         present = next((each for each in self.grants if each.rule == rule), None)
         if present is not None:
             return present
         grant = self._grant(rule)
-        opened = await self._places.open(self._listened([*self.grants, grant]))
+        opened = await self._open([*self.grants, grant])
         if self._nursery is None:
             self._places.close_all()
+            self._ranges.close()
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         self.grants.append(grant)
+        self._ranges.apply(_rules(self.grants))
         self._serve(opened)
         return grant
 
@@ -184,9 +189,10 @@ class Gate:
         """
         if self._nursery is None:
             return
-        opened = await self._places.open(self._listened(self.grants))
+        opened = await self._open(self.grants)
         if self._nursery is None:
             self._places.close_all()
+            self._ranges.close()
         else:
             self._serve(opened)
 
@@ -220,10 +226,20 @@ class Gate:
         that are there."""
         return self._directory.listened(grants)
 
+    async def _open(self, grants: Sequence[Dialed]) -> list[Place]:
+        """Listen for what grants say; gives the places that are new. Where one cannot be had, none is."""
+        ranged = await self._ranges.open(_rules(grants))
+        try:
+            return [*ranged, *await self._places.open(self._listened(grants))]
+        except BaseException:
+            self._ranges.apply(_rules(self.grants))
+            raise
+
     def _release(self, _grant: Dialed) -> None:
         """Stop listening for what no grant allows any more."""
         self.grants = [each for each in self.grants if not each.closed]
         self._directory.release()
+        self._ranges.apply(_rules(self.grants))
 
     def _serve(self, places: Iterable[Place]) -> None:
         """Serve new places. Raises OSError (EPIPE) where the gate does not run, and closes all then."""
@@ -238,17 +254,25 @@ class Gate:
         """Carry what connects at a place until it is closed."""
 
         async def carry(inside: socket.socket) -> None:
-            self.names.used(place.address.host)
-            grant = decide(self.grants, place.address)
+            try:
+                address = place.reached(inside)
+            except OSError:  # it has gone already
+                return
+            self.names.used(address.host)
+            grant = decide(self.grants, address)
             if grant is not None:
-                await grant.carry(inside, place.address, self._carrier)
-            else:  # narrowed while it waited in the backlog, or an address of a range
+                await grant.carry(inside, address, self._carrier)
+            else:  # narrowed while it waited in the backlog
                 abort(inside)
-                self._observe("dial.denied", denied(self.grants, place.address))
+                self._observe("dial.denied", denied(self.grants, address))
 
         assert self._nursery is not None
         with place.scope:
             await self._acceptor.accept(place.socket, carry, str(place.address), self._nursery)
+
+
+def _rules(grants: Sequence[Dialed]) -> list[Rule]:
+    return [grant.rule for grant in grants]
 
 
 def _rule(what: Rule | Address) -> Rule:

@@ -36,6 +36,10 @@ _APP_MAC, _GATE_MAC = "02:00:00:00:00:02", "02:00:00:00:00:01"
 # 4193). The gate's are the responder's and its neighbour.
 _APP4, _GATE4 = "198.19.255.254", "198.18.0.1"
 _APP6, _GATE6 = "fd6c:6962:6f73::2", "fd6c:6962:6f73::1"
+# What is refused of a range, on the gate's side: two interfaces and the table that leads there.
+REFUSE, REFUSED, DETOUR = 65, 66, 1001
+_DETOUR_MAC = "02:00:00:00:00:03"
+_IFF_UP, _IFF_NOARP = 0x1, 0x80  # linux/if.h
 # linux/if_addr.h: usable at once, without asking whether somebody else has it.
 _NODAD = 2
 
@@ -45,7 +49,8 @@ libos.net.link`: do not edit.
 Stdlib only and data only: init sends these bytes on an AF_NETLINK socket (NETLINK_ROUTE, netlink(7)) in
 the order of `MESSAGES` and reads one acknowledgement each (NLMSG_ERROR with error 0 and the same sequence
 number). In a routed world these are `LINK` and `APP`, on a socket of the app's namespace, and `GATE`, on one
-of the gate's; the process that sends `LINK` is process 1 and stands in the gate's.
+of the gate's; the process that sends `LINK` is process 1 and stands in the gate's. `DETOUR` is sent on a
+socket of the gate's once a range of addresses is granted.
 """
 
 from __future__ import annotations
@@ -75,13 +80,8 @@ def encode() -> list[Encoded]:
 def encode_link() -> list[Encoded]:
     """Of a routed world: the link, made from the app's side, the other end in the namespace of process 1."""
     peer = {"ifname": "world", "address": _GATE_MAC, "net_ns_pid": 1}
-    pair = {"index": ETH0, "ifname": "eth0", "kind": "veth", "address": _APP_MAC, "peer": peer}
-    data = bytearray(_message("link", "add", **pair))
-    # pyroute2 leaves out the peer's index: of struct ifinfomsg, behind the headers of IFLA_INFO_DATA and
-    # VETH_INFO_PEER, the second word.
-    at = data.index(b"veth\0\0\0\0") + 8 + 4 + 4 + 4
-    data[at : at + 4] = ETH0.to_bytes(4, sys.byteorder)
-    return _numbered([("ip link add eth0 type veth peer name world", bytes(data), True)])
+    data = _pair(ETH0, {"ifname": "eth0", "address": _APP_MAC}, ETH0, peer)
+    return _numbered([("ip link add eth0 type veth peer name world", data, True)])
 
 
 def encode_app() -> list[Encoded]:
@@ -123,9 +123,33 @@ def encode_gate() -> list[Encoded]:
     )
 
 
+def encode_detour() -> list[Encoded]:
+    """On the gate's side, once a range is granted: the way on which its listeners, which stand at `world`,
+    are not found. What is refused goes out at `refuse` and comes in at `refused`. Both have one hardware
+    address, and nobody asks for it. From here on, rules can stand before the one that makes every address
+    local."""
+    pair = _pair(REFUSE, {"ifname": "refuse"}, REFUSED, {"ifname": "refused", "address": _DETOUR_MAC})
+    return _numbered(
+        [
+            ("ip link add refuse type veth peer name refused", pair, True),
+            (f"ip link set refuse address {_DETOUR_MAC}", _up(REFUSE, address=_DETOUR_MAC), True),
+            ("ip link set refused up", _up(REFUSED), True),
+            *_for_both(f"route add default dev refuse table {DETOUR}", "route", dst="default", oif=REFUSE),
+            *_for_both("rule add pref 30000 lookup local", "rule", priority=30_000),
+            *_for_both("rule del pref 0 lookup local", "rule", "del", priority=0),
+        ]
+    )
+
+
 def source() -> str:
     """The text of link_messages.py."""
-    parts = [("MESSAGES", encode()), ("LINK", encode_link()), ("APP", encode_app()), ("GATE", encode_gate())]
+    parts = [
+        ("MESSAGES", encode()),
+        ("LINK", encode_link()),
+        ("APP", encode_app()),
+        ("GATE", encode_gate()),
+        ("DETOUR", encode_detour()),
+    ]
     return _HEAD + "\n".join(_tuple_text(name, messages) for name, messages in parts)
 
 
@@ -137,6 +161,28 @@ def _tuple_text(name: str, messages: Iterable[Encoded]) -> str:
             call = f'        bytes.fromhex(\n            "{data.hex()}"\n        ),\n'
         lines.append(f'    Message(\n        "{purpose}",\n{call}        {required},\n    ),\n')
     return "".join(lines) + ")\n"
+
+
+def _pair(index: int, end: dict[str, object], peer_index: int, peer: dict[str, object]) -> bytes:
+    """A veth pair. pyroute2 leaves out the peer's index: of struct ifinfomsg, behind the headers of
+    IFLA_INFO_DATA and VETH_INFO_PEER, the second word."""
+    data = bytearray(_message("link", "add", index=index, kind="veth", peer=peer, **end))
+    at = data.index(b"veth\0\0\0\0") + 8 + 4 + 4 + 4
+    data[at : at + 4] = peer_index.to_bytes(4, sys.byteorder)
+    return bytes(data)
+
+
+def _up(index: int, **fields: object) -> bytes:
+    """Up, and nobody is asked for addresses there."""
+    return _message("link", "set", index=index, flags=_IFF_UP | _IFF_NOARP, **fields)
+
+
+def _for_both(purpose: str, subject: str, command: str = "add", **fields: object) -> list[Encoded]:
+    table = {"table": DETOUR if subject == "route" else _LOCAL}
+    return [
+        (f"ip {purpose}", _message(subject, command, family=AF_INET, **table, **fields), True),
+        (f"ip -6 {purpose}", _message(subject, command, family=AF_INET6, **table, **fields), False),
+    ]
 
 
 def _lo_up() -> Encoded:

@@ -4,7 +4,8 @@ libos.net.link`: do not edit.
 Stdlib only and data only: init sends these bytes on an AF_NETLINK socket (NETLINK_ROUTE, netlink(7)) in
 the order of `MESSAGES` and reads one acknowledgement each (NLMSG_ERROR with error 0 and the same sequence
 number). In a routed world these are `LINK` and `APP`, on a socket of the app's namespace, and `GATE`, on one
-of the gate's; the process that sends `LINK` is process 1 and stands in the gate's.
+of the gate's; the process that sends `LINK` is process 1 and stands in the gate's. `DETOUR` is sent on a
+socket of the gate's once a range of addresses is granted.
 """
 
 from __future__ import annotations
@@ -170,6 +171,70 @@ GATE = (
         "ip -6 route add fd6c:6962:6f73::2 dev world table local",
         bytes.fromhex(
             "400000001800050608000000000000000a800000fe0400010000000014000100fd6c69626f7300000000000000000002080004004000000008000f00ff000000"
+        ),
+        False,
+    ),
+)
+
+DETOUR = (
+    Message(
+        "ip link add refuse type veth peer name refused",
+        bytes.fromhex(
+            "6c000000100005060100000000000000000000004100000000000000000000000b000300726566757365000040001200090001007665746800000000300002002c000100000000004200000000000000000000000c00030072656675736564000a0001000200000000030000"
+        ),
+        True,
+    ),
+    Message(
+        "ip link set refuse address 02:00:00:00:00:03",
+        bytes.fromhex(
+            "2c000000100005000200000000000000000000004100000081000000000000000a0001000200000000030000"
+        ),
+        True,
+    ),
+    Message(
+        "ip link set refused up",
+        bytes.fromhex("2000000010000500030000000000000000000000420000008100000000000000"),
+        True,
+    ),
+    Message(
+        "ip route add default dev refuse table 1001",
+        bytes.fromhex(
+            "2c00000018000506040000000000000002000000fe0400010000000008000f00e90300000800040041000000"
+        ),
+        True,
+    ),
+    Message(
+        "ip -6 route add default dev refuse table 1001",
+        bytes.fromhex(
+            "2c0000001800050605000000000000000a000000fe0400010000000008000f00e90300000800040041000000"
+        ),
+        False,
+    ),
+    Message(
+        "ip rule add pref 30000 lookup local",
+        bytes.fromhex(
+            "2c00000020000506060000000000000002000000ff0000010000000008000f00ff0000000800060030750000"
+        ),
+        True,
+    ),
+    Message(
+        "ip -6 rule add pref 30000 lookup local",
+        bytes.fromhex(
+            "2c0000002000050607000000000000000a000000ff0000010000000008000f00ff0000000800060030750000"
+        ),
+        False,
+    ),
+    Message(
+        "ip rule del pref 0 lookup local",
+        bytes.fromhex(
+            "2c00000021000500080000000000000002000000ff0000010000000008000f00ff0000000800060000000000"
+        ),
+        True,
+    ),
+    Message(
+        "ip -6 rule del pref 0 lookup local",
+        bytes.fromhex(
+            "2c0000002100050009000000000000000a000000ff0000010000000008000f00ff0000000800060000000000"
         ),
         False,
     ),

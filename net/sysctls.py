@@ -45,6 +45,10 @@ ROUTED_GATE = (
     Sysctl("net/ipv4/icmp_ratemask", b"0", True),
     Sysctl("net/ipv6/icmp/ratelimit", b"0", False),
     Sysctl("net/ipv4/ip_forward", b"1", True),
+    # A packet of a connection is looked up where it is delivered, and not before it is routed: what the
+    # detour carries would be dropped (ip_forward(), net/ipv4/ip_forward.c).
+    Sysctl("net/ipv4/tcp_early_demux", b"0", False),
+    Sysctl("net/ipv4/udp_early_demux", b"0", False),
     Sysctl("net/ipv6/conf/all/forwarding", b"1", False),
     # A new namespace has the host's value: net.core.devconf_inherit_init_net.
     Sysctl("net/ipv4/conf/all/rp_filter", b"0", True),

@@ -12,6 +12,7 @@ import contextlib
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import trio
 
@@ -23,6 +24,9 @@ from libos.net.sockets import Spec, family_of, ipv6_works, listen_at
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
+Socket: TypeAlias = socket.socket  # Place has a field of that name
+
+
 @dataclass(eq=False)
 class Place:
     """One socket inside, bound, and for TCP listening. `address` is what it stands for."""
@@ -31,6 +35,11 @@ class Place:
     address: Address
     socket: socket.socket
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    def reached(self, connection: Socket) -> Address:
+        """The address that a connection accepted here was made to. Raises OSError."""
+        del connection
+        return self.address
 
     def close(self) -> None:
         """Refuse from now on. May be called again."""

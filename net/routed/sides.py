@@ -35,11 +35,20 @@ class Sides:
                 places = [place for place, (wanted_side, _) in enumerate(wanted) if wanted_side == side]
                 if places:
                     made |= zip(places, await ask([wanted[place][1] for place in places]), strict=True)
+                    if side == GATE:
+                        _share([made[place] for place in places])
         except BaseException:
             for each in made.values():
                 each.close()
             raise
         return [made[place] for place in range(len(wanted))]
+
+
+def _share(sockets: Sequence[socket.socket]) -> None:
+    """Let a range's listener stand beside those of single addresses at its port: these are found first."""
+    for each in sockets:
+        if each.family in (socket.AF_INET, socket.AF_INET6):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def side_of(literal: str) -> str:
