@@ -74,6 +74,7 @@ def judge(document: Document, model: type[BaseModel]) -> list[Problem]:
 
 def _problems(document: Document, model: type[BaseModel], failure: ValidationError) -> Iterator[Problem]:
     wanted: dict[Path, list[str]] = {}  # the members of a union each say what they wanted
+    told: set[Path] = set()
     inner: list[Path] = []  # what is wrong inside a member says more than that others wanted something else
     for found in failure.errors(include_url=False):
         kind = found["type"]
@@ -83,8 +84,11 @@ def _problems(document: Document, model: type[BaseModel], failure: ValidationErr
             continue
         at_key = kind == "extra_forbidden" or found["loc"][-1:] == ("[key]",)
         inner.append(path)
+        told.add(path)
         yield document.problem(path, _sentence(model, path, found), at_key=at_key)
     for path, kinds in wanted.items():
+        if path in told:  # a member of the union had the kind, and says more
+            continue
         if any(len(each) > len(path) and each[: len(path)] == path for each in inner):
             continue
         message = (
@@ -136,7 +140,9 @@ def _sentence(model: type[BaseModel], path: Path, found: Any) -> str:
 def _missing(path: Path) -> str:
     if path == ("libos",):
         return 'the key "libos" is missing: write libos = 1 on the first line'
-    table = next(part for part in reversed(path[:-1]) if isinstance(part, str))
+    table = next((part for part in reversed(path[:-1]) if isinstance(part, str)), None)
+    if table is None:
+        return f'the key "{path[-1]}" is missing: write a [[{path[-1]}]]'
     return f'the key "{path[-1]}" is missing in this [[{table}]]'
 
 

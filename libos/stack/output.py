@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def files_of(stack: str) -> list[Path]:
     return [*found, newest] if newest.exists() else found
 
 
-async def lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
+async def lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[bytes, None]:
     """Each line of a stream without its end; what is longer than LINE_MOST in parts."""
     rest = bytearray()
     while data := await stream.receive_some(_READ):

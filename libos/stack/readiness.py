@@ -9,7 +9,8 @@ Rules:
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
@@ -28,21 +29,16 @@ async def wait_ready(app: App, ready: Ready | None, line_seen: trio.Event) -> No
     if ready.port is not None:
         await app.wait_listening(ready.port)
     elif ready.file is not None:
-        async for _ in _looks():
-            if await app.exists(ready.file):
-                return
+        await _until(partial(app.exists, ready.file))
     elif ready.line is not None:
         await line_seen.wait()
     elif ready.command is not None:
-        async for _ in _looks():
-            if await _succeeds(app, ready.command):
-                return
+        await _until(partial(_succeeds, app, ready.command))
 
 
-async def _looks() -> AsyncIterator[None]:
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
     pause = _FIRST
-    while True:
-        yield
+    while not await holds():
         await trio.sleep(pause)
         pause = min(_MOST, pause * 1.5)
 

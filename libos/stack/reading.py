@@ -41,15 +41,14 @@ def load_stack(path: str | os.PathLike[str]) -> Stack:
     problems = judge(replace(document, raw=_without_manifests(document.raw)), StackFile)
     if problems:
         raise error(problems)
-    manifests = []
+    members = []
     for index, raw in enumerate(worlds):
         manifest, found = _manifest(document, index, raw)
-        manifests.append(manifest)
+        if not found and manifest.app.command is None:
+            message = f'"{raw["name"]}" has no command: write one in [world.app]'
+            found.append(document.problem(("world", index), message))
+        members.append(_member(raw, manifest, document.origin(("world", index))))
         problems += found
-    members = [
-        _member(raw, manifest, document.origin(("world", index)))
-        for index, (raw, manifest) in enumerate(zip(worlds, manifests, strict=True))
-    ]
     problems += _world_problems(document, members)
     if problems:
         raise error(problems)
@@ -155,8 +154,6 @@ def _world_problems(document: Document, members: list[Member]) -> Iterator[Probl
             message = f'"{member.name}" is already the name of {first[member.name].origin}'
             yield document.problem((*at, "name"), message)
         first.setdefault(member.name, member)
-        if member.manifest.app.command is None:
-            yield document.problem(at, f'"{member.name}" has no command: write one in [world.app]')
         if member.ready is not None:
             said = [
                 key for key in ("port", "file", "line", "command") if getattr(member.ready, key) is not None

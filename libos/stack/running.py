@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import trio
@@ -27,10 +28,13 @@ from libos.stack.readiness import wait_ready
 from libos.stack.service import FINAL, Service, State
 
 if TYPE_CHECKING:
-    from libos.app import App
+    from libos.app import App, ExitStatus
     from libos.supervisor import Supervisor
 
 Record = dict[str, str]
+
+# Seconds for a killed world to be gone; only a kernel that is stuck needs longer.
+_GONE_TIMEOUT = 10.0
 
 
 class Running:
@@ -129,6 +133,20 @@ class Running:
         service.app = app
         if service.recycling or self.stopping:  # asked while it was being started
             app.end("killed")
+        try:
+            status = await self._attended(service, app)
+        finally:
+            app.end("killed")  # where this is cancelled
+            with trio.move_on_after(_GONE_TIMEOUT, shield=True):
+                await app.wait()
+                await app.aclose()
+                while app.name in self._supervisor.apps:  # its name is free a moment later
+                    await trio.lowlevel.checkpoint()
+        if service.app is app:
+            service.note_end(status)
+
+    async def _attended(self, service: Service, app: App) -> ExitStatus:
+        """Its end, with all that it printed kept until then."""
         line_seen = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._make_ready, service, app, line_seen)
@@ -139,11 +157,7 @@ class Running:
                 pumps.start_soon(self._pump, service, app.stderr, "stderr", line_seen)
                 status = await app.wait()
             nursery.cancel_scope.cancel()
-        await app.aclose()
-        if service.app is app:
-            service.note_end(status)
-        while app.name in self._supervisor.apps:  # its name is free a moment later
-            await trio.lowlevel.checkpoint()
+        return status
 
     async def _start(self, service: Service) -> App:
         plan = linked(lower(service.member.manifest, serve_all=self._supervisor.serve_all), self.services)
@@ -177,10 +191,11 @@ class Running:
         assert stream is not None
         ready = service.member.ready
         wanted = None if ready is None or ready.line is None else ready.line.encode()
-        async for line in lines(stream):
-            if wanted is not None and wanted in line:
-                line_seen.set()
-            self._record(service.name, name, line.decode(errors="backslashreplace"))
+        async with aclosing(lines(stream)) as found:
+            async for line in found:
+                if wanted is not None and wanted in line:
+                    line_seen.set()
+                self._record(service.name, name, line.decode(errors="backslashreplace"))
 
     # --- ends and restarts
 
