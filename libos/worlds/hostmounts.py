@@ -25,6 +25,10 @@ class HostMounts:
         (tree_fd,) = await self._trees.open_for([{"source": source, "read_only": read_only}])
         return tree_fd
 
+    def bind_here(self, source: str, *, read_only: bool) -> int | None:
+        """As `bind`, for a worker thread; None where that takes others: it then waits for nobody."""
+        return None if self._trees is None else self._trees.open_known(source, read_only=read_only)
+
     async def overlay(self, source: str, changes: str | None = None) -> int:
         """An overlay over a host directory, its changes in memory, or in the folder `changes`."""
         if self._trees is None:

@@ -48,6 +48,12 @@ class HostTrees:
             step["tree"] = index
         return await trio.to_thread.run_sync(_clone_all, wanted)
 
+    def open_known(self, source: str, *, read_only: bool) -> int | None:
+        """Give one tree, for a worker thread; None where its owner has no user namespace yet. Raises
+        OSError."""
+        map_fd = self._maps.get(owner_of(source))
+        return None if map_fd is None else _clone(source, read_only, map_fd)
+
     def close(self) -> None:
         """Let the user namespaces go; mounts that use one keep it."""
         while self._maps:

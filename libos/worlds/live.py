@@ -269,11 +269,23 @@ class LiveView:
 
     async def _add(self, mount: Mount, tree_fd: int | None, node: Node | None = None) -> Placement:
         self._require_world()
-        addition = await trio.to_thread.run_sync(
-            lambda: lower_one(self.namespace(), mount, serve_all=self._serve_all)
-        )
-        placement = self.placements[mount.at] = await self._place(addition, tree_fd, node)
+        addition, made_fd = await trio.to_thread.run_sync(self._lowered, mount, tree_fd is None)
+        try:
+            placement = await self._place(addition, tree_fd if made_fd is None else made_fd, node)
+        finally:
+            if made_fd is not None:
+                os.close(made_fd)
+        self.placements[mount.at] = placement
         return placement
+
+    def _lowered(self, mount: Mount, alone: bool) -> tuple[Addition, int | None]:
+        """All that is asked of the host for a mount, in one turn of a worker thread: how it is lowered, and
+        the tree of a bind where that can be made here."""
+        addition = lower_one(self.namespace(), mount, serve_all=self._serve_all)
+        step = addition.step
+        if not alone or not isinstance(step, Bind):
+            return addition, None
+        return addition, self._mounts.bind_here(step.source, read_only=step.read_only)
 
     async def _place(self, addition: Addition, tree_fd: int | None, node: Node | None) -> Placement:
         with ExitStack() as undo:
@@ -288,8 +300,8 @@ class LiveView:
                 )
                 if addition.point is not None:
                     self._view.point(addition.mount.at, addition.point, undo)
-                    await self._view.settle()
                 await self._mount(addition.mount, addition.step, tree_fd)
+                await self._view.settle()  # only now: a name that is new waits for nothing
             undo.pop_all()
         return placement
 
