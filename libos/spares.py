@@ -129,8 +129,8 @@ class Spares:
 
 def can_be_spare(plan: Plan) -> bool:
     """Whether a plan's world may be prepared ahead: one that publishes ports would hold them, one
-    that keeps changes their name, one that is captured its file."""
-    return not plan.listens and plan.keep is None and plan.network.capture is None
+    that keeps changes their name, one that is captured its file, one with secrets values of a moment ago."""
+    return not (plan.listens or plan.secrets) and plan.keep is None and plan.network.capture is None
 
 
 def _same_view(one: Plan, other: Plan) -> bool:

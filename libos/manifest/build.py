@@ -16,6 +16,7 @@ from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
 from libos.manifest.listening import listen
 from libos.manifest.model import App, Limits, Manifest, Network
+from libos.manifest.web import secret
 from libos.namespace import (
     BoundSource,
     BytesSource,
@@ -41,10 +42,13 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
     return Manifest(
         app=_app(raw.get("app", {})),
         mounts=tuple(_mount(raw_mount, base, origin, i) for i, raw_mount in enumerate(raw.get("mount", ()))),
-        dials=tuple(dial(entry, origin(("dial", i))) for i, entry in enumerate(raw.get("dial", ()))),
+        dials=tuple(dial(entry, base, origin(("dial", i))) for i, entry in enumerate(raw.get("dial", ()))),
         listens=tuple(listen(entry, origin(("listen", i))) for i, entry in enumerate(raw.get("listen", ()))),
         limits=_limits(raw.get("limits", {})),
         network=_network(raw["network"], base, origin(("network",))) if "network" in raw else Network(),
+        secrets=tuple(
+            secret(entry, base, origin(("secret", i))) for i, entry in enumerate(raw.get("secret", ()))
+        ),
         source=source,
     )
 

@@ -23,6 +23,8 @@ def conflicts(manifest: Manifest) -> list[Problem]:
     for listen, other in merge.clashes(fixed, lambda listen: listen.published):
         message = f"{other.published} is already published by {listen.origin}; choose another port"
         found.append(at_origin(other.origin, message))
+    for secret, another in merge.clashes(manifest.secrets, lambda secret: secret.name):
+        found.append(at_origin(another.origin, f'"{another.name}" is a secret of {secret.origin} already'))
     return found
 
 

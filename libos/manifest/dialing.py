@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,10 +10,11 @@ from libos.manifest import values
 from libos.manifest.document import Document
 from libos.manifest.model import Dial
 from libos.manifest.problems import Problem
+from libos.manifest.web import http_rules
 
 
-def dial(raw: Mapping[str, Any], origin: str) -> Dial:
-    """One dial grant from its checked raw values."""
+def dial(raw: Mapping[str, Any], base: str, origin: str) -> Dial:
+    """One dial grant from its checked raw values; files are relative to `base`."""
     ask = raw.get("ask", False)
     timeout = ask.get("timeout") if isinstance(ask, Mapping) else None
     return Dial(
@@ -26,6 +28,11 @@ def dial(raw: Mapping[str, Any], origin: str) -> Dial:
         rate=values.rate(raw["rate"]) if "rate" in raw else None,
         ask=bool(ask),
         ask_seconds=None if timeout is None else values.duration(timeout),
+        http=http_rules(raw.get("http")),
+        tls=raw.get("tls"),
+        ca=os.path.normpath(os.path.join(base, os.path.expanduser(raw["ca"]))) if "ca" in raw else None,
+        http_request=raw.get("http_request"),
+        http_response=raw.get("http_response"),
         origin=origin,
     )
 

@@ -5,7 +5,7 @@
 - Lists append: the lower one's entries first. An entry that says exactly the same as one of the lower ones
   is kept once.
 - A removal of the upper one takes out the lower one's entries of that name: a mount by its mount point, a
-  dial by its address, a listen as `tcp!*!PORT`.
+  dial by its address, a listen as `tcp!*!PORT`, a secret as `secret:NAME`.
 
 `merge` is associative, and `Manifest()` is its neutral element: that is why removals are kept in the result
 instead of being dropped once they were used. Conflicts are not decided here; `clashes` finds them.
@@ -34,6 +34,7 @@ def merge(under: Manifest, over: Manifest) -> Manifest:
         listens=_append(under.listens, over.listens, gone, lambda listen: listen.name),
         limits=Limits(time=_first(over.limits.time, under.limits.time)),
         network=_merge_network(under.network, over.network),
+        secrets=_append(under.secrets, over.secrets, gone, lambda secret: f"secret:{secret.name}"),
         removals=tuple(dict.fromkeys(under.removals + over.removals)),
         in_order=under.in_order or over.in_order,
         source=over.source or under.source,
@@ -46,6 +47,7 @@ def names(manifest: Manifest) -> list[str]:
         *(mount.at for mount in manifest.mounts),
         *(dial.to for dial in manifest.dials),
         *(listen.name for listen in manifest.listens),
+        *(f"secret:{secret.name}" for secret in manifest.secrets),
     ]
 
 

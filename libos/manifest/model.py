@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from libos.namespace import Mount, Namespace
+
+if TYPE_CHECKING:
+    from libos.net.http.rules import HttpRule
 
 
 def _nothing() -> Mapping[str, str]:
@@ -49,7 +52,35 @@ class Dial:
     rate: int | None = None
     ask: bool = False
     ask_seconds: float | None = None
+    http: tuple[HttpRule, ...] | None = None
+    tls: bool | None = None
+    ca: str | None = None
+    http_request: Callable[..., Any] | None = None
+    http_response: Callable[..., Any] | None = None
     origin: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that goes into `header` on the way to the dial grants `to`, and that the app never sees. It is
+    the caller's environment variable, file, or what a command prints; the app has a placeholder in its variable
+    `name`, and in the file `at`."""
+
+    name: str
+    header: str
+    to: tuple[str, ...]
+    environment: str | None = None
+    file: str | None = None
+    command: tuple[str, ...] | None = None
+    at: str | None = None
+    origin: str = field(default="", compare=False)
+
+    @property
+    def source(self) -> str:
+        """Where its value comes from, as people say it."""
+        if self.environment is not None:
+            return f"the variable {self.environment}"
+        return f"the file {self.file}" if self.file is not None else f"the command {(self.command or ('',))[0]}"
 
 
 @dataclass(frozen=True)
@@ -120,6 +151,7 @@ class Manifest:
     listens: tuple[Listen, ...] = ()
     limits: Limits = Limits()
     network: Network = Network()
+    secrets: tuple[Secret, ...] = ()
     removals: tuple[str, ...] = ()
     in_order: bool = False  # the mounts are applied as they are listed, and not parents first
     source: str = field(default="", compare=False)

@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
+from libos.manifest.schema_web import HttpKeys, PythonHttpKeys, SecretTable
 from libos.manifest.schema_network import NetworkTable
 
 # What a mount shows: exactly one of these stands in it. The last two only from Python.
@@ -131,7 +132,7 @@ class PythonMountTable(MountTable):
     function: InstanceOf[Callable[..., Any]] = Field(default_factory=unwritten)
 
 
-class DialTable(Table):
+class DialTable(HttpKeys):
     """What the app may connect to. It can reach nothing else."""
 
     to: Annotated[str, checked(values.dial_target)] = Field(
@@ -166,7 +167,7 @@ class DialTable(Table):
     )
 
 
-class PythonDialTable(DialTable):
+class PythonDialTable(DialTable, PythonHttpKeys):
     """A dial as Python code may say it: `via` may be an async function that gets the stream."""
 
     via: Annotated[Any, checked(values.via)] = Field(default_factory=unwritten)
@@ -211,6 +212,7 @@ class ManifestFile(Table):
     listen: list[ListenTable] = Field(default_factory=unwritten)
     limits: LimitsTable = Field(default_factory=unwritten)
     network: NetworkTable = Field(default_factory=unwritten)
+    secret: list[SecretTable] = Field(default_factory=unwritten)
 
 
 class ManifestMapping(ManifestFile):

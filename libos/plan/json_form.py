@@ -39,6 +39,9 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "served": [_served(served) for served in plan.served],
         "points": [{"at": at, "directory": directory} for at, directory in plan.points],
         "dial": [str(rule) for rule in plan.dials],
+        "secret": [
+            {"name": each.name, "header": each.header, "to": list(each.to)} for each in plan.secrets
+        ],
         "network": {"routed": plan.routed, **_said(plan.network)},
         "listen": [{"port": listen.port, "publish": listen.published} for listen in plan.listens],
     }

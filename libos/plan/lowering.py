@@ -44,6 +44,7 @@ from libos.plan.model import Bind, BindServed, Overlay, Plan, Served, Step, Tmpf
 from libos.plan.network import network_problems, rules, why_routed
 from libos.plan.points import Placed, point_below
 from libos.plan.replacing import not_replaceable
+from libos.plan.web import web_environment, web_mounts
 
 # What the supervisor writes into every world unless the manifest mounts something there.
 _WORLD_FILES = (
@@ -66,7 +67,7 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
         manifest = Manifest(mounts=manifest.mounts, in_order=True, source="namespace")
     lowering = Lowering(host if host is not None else Host(), serve_all, manifest.app.keep)
     own = manifest.namespace()
-    mounts = (*own, *_world_files(own, manifest))
+    mounts = (*own, *_world_files(own, manifest, lowering.host))
     for mount in mounts if manifest.in_order else Namespace.ordered(mounts):
         lowering.place(mount)
     directory = manifest.app.directory or "/"
@@ -78,9 +79,9 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     return lowering.plan(manifest, directory)
 
 
-def _world_files(own: Namespace, manifest: Manifest) -> list[Mount]:
+def _world_files(own: Namespace, manifest: Manifest, host: HostView) -> list[Mount]:
     taken = {mount.at for mount in own}
-    wanted = (*_WORLD_FILES, *introspection_mounts(manifest))
+    wanted = (*_WORLD_FILES, *introspection_mounts(manifest), *web_mounts(manifest, host))
     return [mount for mount in wanted if mount.at not in taken]
 
 
@@ -259,7 +260,8 @@ class Lowering(Joining):
             routed=bool(why_routed(manifest)),
             command=app.command or (),
             directory=directory,
-            environment=app.environment,
+            environment={**web_environment(manifest, self.host), **app.environment},
+            secrets=manifest.secrets,
             hostname=app.hostname or DEFAULT_HOSTNAME,
             name=app.name,
             keep=app.keep,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from libos.namespace import HostSource, Layer, Namespace, Source
 
 if TYPE_CHECKING:
-    from libos.manifest.model import Listen, Network
+    from libos.manifest.model import Listen, Network, Secret
     from libos.net.granting.rule import Rule
 
 
@@ -141,6 +141,7 @@ class Plan:
     name: str | None
     time: float | None
     lines: tuple[Line, ...]
+    secrets: tuple[Secret, ...] = ()  # where their values are, never these
     serve_all: bool = False
     keep: str | None = None  # the name under which changes to copy-on-write mounts outlive the run
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from libos.manifest.model import Manifest
 from libos.manifest.problems import Problem, at_origin
+from libos.plan.web import http_of, secret_targets, web_problems
 
 if TYPE_CHECKING:
     from libos.manifest.model import Dial
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 
 def rules(manifest: Manifest) -> tuple[Rule, ...]:
     """The rule of each dial grant, in order."""
-    return tuple(rule(dial) for dial in manifest.dials)
+    secret = secret_targets(manifest)
+    return tuple(rule(dial, dial.to in secret) for dial in manifest.dials)
 
 
-def rule(dial: Dial) -> Rule:
-    """What one dial grant says, for the gate."""
+def rule(dial: Dial, secret: bool = False) -> Rule:
+    """What one dial grant says, for the gate; with `secret` it is where one goes."""
     from libos.net.granting.rule import Limits, Rule
     from libos.net.granting.target import parse_target
 
@@ -33,6 +35,7 @@ def rule(dial: Dial) -> Rule:
         limits=Limits(dial.connections, dial.sent, dial.received, dial.rate),
         ask=dial.ask,
         ask_seconds=dial.ask_seconds,
+        http=http_of(dial, secret),
         origin=dial.origin,
     )
 
@@ -81,6 +84,7 @@ def network_problems(manifest: Manifest) -> Iterator[Problem]:
     """A problem for each published port whose connections would come back to it by a dial grant, and for what
     cannot be asked of one link."""
     yield from _link_problems(manifest)
+    yield from web_problems(manifest)
     if not manifest.listens or not manifest.dials:
         return
     from libos.net.inbound.publication import Publication, conflict
