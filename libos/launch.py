@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -35,6 +35,8 @@ from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Spec
 from libos.publishing import Publications, publication
+from libos.secrets import nodes as web_nodes
+from libos.secrets import with_placeholders, world_web
 from libos.unwrap import unwrapped
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
@@ -49,6 +51,7 @@ from libos.worlds.world import World
 
 if TYPE_CHECKING:
     from libos.fs.server import Server
+    from libos.net.http.web import Web
     from libos.plan import Plan
     from libos.worlds.keeping import Keeper
 
@@ -89,6 +92,7 @@ class Launch:
         self._world: World
         self._view: View
         self._gate: Gate
+        self._web: Web
         self._app: App | None = None
         self._begun = trio.Event()
         self._kept: Persisting  # its descriptors are open in the world's init too, for as long as it lives
@@ -111,7 +115,10 @@ class Launch:
 
     async def _serve(self, task_status: trio.TaskStatus[Launch]) -> None:
         parts = self._parts
-        own, questions = self._introspection.nodes(), self._questions
+        self._web = await world_web(self._id, self.plan, self._observe)
+        own = {**self._introspection.nodes(), **web_nodes(self._web, self.plan)}
+        self.plan = replace(self.plan, environment=with_placeholders(self._web, self.plan.environment))
+        questions = self._questions
         with View(parts.server, self._id, self.plan, self._observe, own, questions) as view:
             await view.serve(self._names, self._mounts.overlay)
             self._view = view
@@ -187,6 +194,7 @@ class Launch:
             self._observe,
             gate_sockets=gate_sockets,
             sweeper=self._parts.keeper,
+            web=self._web,
         )
 
     def _first_sockets(self) -> tuple[list[Spec], list[Spec]]:
@@ -202,6 +210,7 @@ class Launch:
         CommandError, HostError, SupervisorError.
         """
         self.name = name
+        start = replace(start, environment=with_placeholders(self._web, start.environment))
         try:
             with open_streams(*streams, terminal=start.terminal is not None) as opened:
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
