@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -19,12 +19,14 @@ import trio
 
 from libos.errors import CommandError, SupervisorError
 from libos.granting import mount_what
+from libos.seeing import connections, stats
 from libos.worlds.spawn import FIRST_PROGRAM, Start, Terminal, explained, spawn, terminal_size
 from libos.worlds.streams import Stream, Streams, open_streams
 from libos.worlds.world import Change, Running, World
 
 if TYPE_CHECKING:
     from libos.asking import Questions
+    from libos.dialing import DialGrant, Dials
     from libos.fs.node import Node
     from libos.grants import Grant, Grants
     from libos.kept import Changes
@@ -126,8 +128,12 @@ class App(Process):
             raise SupervisorError("this app's changes are not kept: start it with keep=NAME")
         return await trio.to_thread.run_sync(changes, self.plan.keep)
 
-    # What its `ask` mounts want to know: `open()` lists it, `answer(id, "once")` answers.
+    # What its `ask` mounts and dials want to know: `open()` lists it, `answer(id, "once")` answers.
     questions: Questions
+    # What it may connect to: iterate over it.
+    dials: Dials
+    # What has passed its counted mounts.
+    counts: Callable[[], list[dict[str, int | str]]]
     # Where it is reached from outside.
     publications: Publications
 
@@ -208,11 +214,11 @@ class App(Process):
             with trio.move_on_after(_REVOKE_TIMEOUT, shield=True):
                 await grant.revoke()
 
-    def all_grants(self) -> list[Grant | PublishGrant]:
+    def all_grants(self) -> list[Grant | DialGrant | PublishGrant]:
         """Everything that the app holds and its holder can take back: mounts, publications."""
-        return [*self.grants, *self.publications]
+        return [*self.grants, *self.dials, *self.publications]
 
-    def grant(self, name: str) -> Grant | PublishGrant:
+    def grant(self, name: str) -> Grant | DialGrant | PublishGrant:
         """The grant of an id, or at a place. Raises SupervisorError where there is none."""
         found = self.all_grants()
         by_id = next((each for each in found if each.id == name), None)
@@ -238,12 +244,49 @@ class App(Process):
         keys = {"network": network, "proxy_protocol": proxy_protocol}
         return self.publications.publish(port, where, keys)
 
+    async def dial(self, to: str, **keys: Any) -> DialGrant:
+        """Let the app connect somewhere more while it runs, and give the grant of it.
+
+        `to` and `keys` are those of a [[dial]]: deny, private, via, connections, sent, received, rate, ask.
+        `via` may be an async function: it gets the stream, as a trio.SocketStream, and the address where it
+        takes two arguments. A new name stands in the world's /etc/hosts from now on. Exactly the same as was
+        granted before is that grant. Raises ManifestError, SupervisorError (the app listens there itself).
+        """
+        return await self.dials.dial(to, keys)
+
+    @asynccontextmanager
+    async def dialed(self, to: str, **keys: Any) -> AsyncIterator[DialGrant]:
+        """Let the app connect somewhere for the length of a block; see `dial`."""
+        grant = await self.dial(to, **keys)
+        try:
+            yield grant
+        finally:
+            with trio.move_on_after(_REVOKE_TIMEOUT, shield=True):
+                await grant.revoke()
+
+    def connections(self) -> list[dict[str, object]]:
+        """The connections that are open now, oldest first; see `libos.seeing.connections`."""
+        return connections(self.gate)
+
+    async def stats(self) -> dict[str, object]:
+        """What it has used until now: `programs`, `dials`, `mounts`; see `libos.seeing.stats`."""
+        return await stats(self._world.init_pid, self.dials, self.counts())
+
     async def connect(self, port: int) -> socket.socket:
         """A connection to a TCP port on which the app listens, at its loopback: non-blocking, the caller's.
 
         Raises OSError: ECONNREFUSED where it does not listen, EPIPE where its world has ended.
         """
         return await self.gate.connect(port)
+
+    async def exists(self, path: str) -> bool:
+        """Whether the app's view has something at an absolute path. Raises OSError but for ENOENT and
+        ENOTDIR."""
+        try:
+            await self._world.is_directory(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     async def exec(
         self,

@@ -1,4 +1,4 @@
-"""The questions of `ask` mounts: what a world's app wants to open, and who may say whether it does.
+"""The questions of `ask`: what a world's app wants to open or connect to, and who may say whether it does.
 
 Rules:
 - A question is open until the first answer: by the callback of the supervisor, by `App.answer`, by `libos
@@ -27,13 +27,23 @@ if TYPE_CHECKING:
 Observe = Callable[[str, Mapping[str, object]], None]
 
 
+# The operation of a question about an address; all others are about files.
+CONNECT = "connect"
+
+
 @dataclass(frozen=True)
 class Asked:
-    """A question. `path` is absolute in the world, `operation` what asked first ("open", "stat", …)."""
+    """A question. `operation` is what asked first ("open", "stat", …), `path` is absolute in the world; of
+    "connect" it is an address: "tcp!api.example.com!443"."""
 
     id: int
     path: str
     operation: str
+
+    def fields(self) -> dict[str, object]:
+        """For events."""
+        what = "address" if self.operation == CONNECT else "path"
+        return {"id": self.id, what: self.path}
 
 
 # Says "once", "always" or "no", at once or later; None: somebody else answers.
@@ -57,11 +67,11 @@ class Questions:
     # --- for layers
 
     def opened(self, path: bytes, question: Question) -> None:
-        """Takes a new question about a path of the world. Never waits."""
+        """Takes a new question about a path of the world, or about an address. Never waits."""
         asked = Asked(next(self._numbers), path.decode(errors="surrogateescape"), question.operation)
         self._open[asked.id] = (asked, question)
         self._ids[question] = asked.id
-        self._observe("ask", {"id": asked.id, "path": asked.path, "operation": asked.operation})
+        self._observe("ask", {**asked.fields(), "operation": asked.operation})
         self._arrived.set()
         self._arrived = trio.Event()
         if self._on_ask is not None:
@@ -72,7 +82,7 @@ class Questions:
         number = self._ids.pop(question)
         asked, _ = self._open.pop(number)
         answer = None if question.answer is None else question.answer.value
-        self._observe("answer", {"id": number, "path": asked.path, "answer": answer, "by": question.by})
+        self._observe("answer", {**asked.fields(), "answer": answer, "by": question.by})
         if (scope := self._consulted.get(number)) is not None and question.by != "callback":
             scope.cancel()
 

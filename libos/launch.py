@@ -21,6 +21,8 @@ import trio
 
 from libos.app import App
 from libos.asking import OnAsk, Questions
+from libos.consulting import Consulting
+from libos.dialing import Dials
 from libos.errors import CommandError, HostError
 from libos.events import Hub, Kind
 from libos.grants import Grants
@@ -34,6 +36,7 @@ from libos.net.inbound.publication import Publication
 from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Spec
+from libos.programs import Finder
 from libos.publishing import Publications, publication
 from libos.secrets import nodes as web_nodes
 from libos.secrets import with_placeholders, world_web
@@ -88,6 +91,7 @@ class Launch:
         self._names = Names(plan.hostname, host_names(plan.dials))
         self._introspection = Introspection(self.plan)
         self._questions = Questions(self._observe, parts.on_ask)
+        self._consulting = Consulting(self._questions)
         self._scope = trio.CancelScope()
         self._world: World
         self._view: View
@@ -124,6 +128,9 @@ class Launch:
             self._view = view
             async with self._forked(view) as nursery:
                 gate = self._gate = self._new_gate()
+                finder = Finder(self._world.init_pid)
+                gate.consult, gate.carrier.opened = self._consulting.consult, finder.opened
+                nursery.start_soon(finder.run)
                 try:
                     await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
                 except OSError as error:
@@ -225,6 +232,8 @@ class Launch:
                 raise explained(self.plan, start, error) from None  # noqa: ASYNC104 - not Cancelled
             raise
         app.questions = self._questions
+        app.dials = self._introspection.dials = Dials(name, self._gate, self._parts.hub, self.plan)
+        app.counts = self._view.layering.counts
         app.publications = Publications(name, self._gate, self._parts.hub, self.plan)
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
         apps[name] = self._app = app

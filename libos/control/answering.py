@@ -7,6 +7,7 @@ with a higher one, or after BEYOND_SECONDS; {"request": "answer", "question": N,
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -43,12 +44,16 @@ async def _questions(app: App, beyond: object) -> Message:
     if beyond is not None:
         with trio.move_on_after(BEYOND_SECONDS):
             await app.questions.beyond(beyond)
-    wanted = [asdict(asked) for asked in app.questions.open() if asked.id > (beyond or 0)]
+    return fitting("questions", [asdict(asked) for asked in app.questions.open() if asked.id > (beyond or 0)])
+
+
+def fitting(what: str, wanted: Sequence[Mapping[str, object]]) -> Message:
+    """An answer with as many of these objects as one line holds, and, as "more", how many did not fit."""
     shown: list[Message] = []
     room = _ROOM
     for each in wanted:
-        room -= len(encode(each))
+        room -= len(encode(dict(each)))
         if room < 0:
             break
-        shown.append(each)
-    return {"answer": "questions", "questions": shown, "more": len(wanted) - len(shown)}
+        shown.append(dict(each))
+    return {"answer": what, what: shown, "more": len(wanted) - len(shown)}

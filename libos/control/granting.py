@@ -39,6 +39,12 @@ async def _answer(app: App, message: Message) -> Message:
             keys = {key: message[key] for key in ("network", "proxy_protocol") if key in message}
             published = app.publications.publish(message.get("port"), message.get("publish"), keys)
             return {"answer": "granted", "grant": published.describe()}
+        case "dial":
+            wanted = message.get("keys")
+            if not isinstance(wanted, dict) or "to" in wanted:
+                raise ProtocolError("a dial request has a table of keys")
+            dialed = await app.dial(_text(message, "to"), **wanted)
+            return {"answer": "granted", "grant": dialed.describe()}
         case "unmount":
             await app.unmount(_text(message, "at"))
         case _:

@@ -8,7 +8,8 @@ Rules:
 Requests: {"request": "status"}, {"request": "namespace"}, {"request": "signal", "number": N}, {"request":
 "kill"}, {"request": "exec", "command": [...], "environment": {...} or null, "directory": "..." or null,
 "terminal": [rows, columns] or null} with the three standard streams beside it unless there is a terminal.
-What is asked about grants stands in `granting`. Answers: "status", "namespace", "done", "error" with
+What is asked about grants stands in `granting`; {"request": "connections"} and {"request": "stats"} are
+answered as `App.connections` and `App.stats` say. Answers: "status", "namespace", "done", "error" with
 "text" and "exit_status"; for exec "started" (with the terminal's master), then "stopped" at each stop, at
 last "exit". While an exec runs, "signal" goes to its process.
 """
@@ -23,7 +24,7 @@ from collections.abc import Mapping
 import trio
 
 from libos.app import App
-from libos.control.answering import answer_asking
+from libos.control.answering import answer_asking, fitting
 from libos.control.channel import Channel
 from libos.control.clients import serve_clients
 from libos.control.execution import execute, wanted_signal
@@ -60,7 +61,11 @@ async def _answer(
         case "namespace":
             text = Namespace(app.grants.mounts()).text(app.plan.directory)
             await channel.send({"answer": "namespace", "text": text})
-        case "grants" | "mount" | "unmount" | "publish" | "revoke":
+        case "connections":
+            await channel.send(fitting("connections", app.connections()))
+        case "stats":
+            await channel.send({"answer": "stats", **await app.stats()})
+        case "grants" | "mount" | "unmount" | "dial" | "publish" | "revoke":
             await channel.send(await answer_granting(app, message))
         case "questions" | "answer":
             await channel.send(await answer_asking(app, message))

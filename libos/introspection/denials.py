@@ -12,7 +12,8 @@ MOST = 1000
 
 @dataclass(frozen=True)
 class Denial:
-    """One thing that was refused: a "path", a "dial" or a "name"."""
+    """One thing that was refused: a "path", a "dial", a "name"; "denied" by the grant that covers it, or
+    beyond its "limit"."""
 
     kind: str
     what: str
@@ -28,6 +29,8 @@ class Denial:
         quoted = json.dumps(self.what, ensure_ascii=False)
         if self.kind == "path":
             return f"[[mount]] at = {quoted}, and what to mount there"
+        if self.kind in ("denied", "limit"):
+            return "ask for another grant of it" if self.kind == "denied" else "ask for more"
         if self.kind == "dial":
             return f"[[dial]] to = {quoted}"
         return f"[[dial]] to = {json.dumps(f'tcp!{self.what}!PORT', ensure_ascii=False)}"
@@ -37,6 +40,8 @@ _WHY = {
     "path": "nothing is mounted there",
     "dial": "no dial grant names this address",
     "name": "no dial grant names this host",
+    "denied": "the grant that covers it refuses it",
+    "limit": "the grant's limit is reached",
 }
 
 
@@ -47,6 +52,8 @@ def denial_of(kind: str, fields: Mapping[str, object]) -> Denial | None:
     if kind == "dial.refused":
         host = fields.get("name") or fields["address"]
         return Denial("dial", f"{fields['network']}!{host}!{fields['port']}")
+    if kind in ("dial.denied", "dial.limited"):
+        return Denial("denied" if kind == "dial.denied" else "limit", str(fields["address"]))
     if kind == "name.absent":
         return Denial("name", str(fields["name"]))
     return None

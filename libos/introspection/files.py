@@ -12,6 +12,7 @@ from libos.introspection.policy import policy_json, policy_text
 from libos.namespace import Namespace
 
 if TYPE_CHECKING:
+    from libos.dialing import Dials
     from libos.fs.node import Node
     from libos.grants import Grants
     from libos.plan import Plan
@@ -24,13 +25,14 @@ class Introspection:
         self._plan = plan
         self.denials = Denials()
         self.grants: Grants | None = None
+        self.dials: Dials | None = None
 
     def nodes(self) -> dict[str, Node]:
         """The node of each file, by the name of its source."""
         content: dict[str, Callable[[Grants], str]] = {
             "ns": lambda grants: Namespace(grants.mounts()).text(self._plan.directory),
-            "policy": lambda grants: policy_text(self._plan, grants),
-            "policy.json": lambda grants: policy_json(self._plan, grants),
+            "policy": lambda grants: policy_text(self._plan, grants, tuple(self.dials or ())),
+            "policy.json": lambda grants: policy_json(self._plan, grants, tuple(self.dials or ())),
             "denials": lambda _: self.denials.text(),
             "denials.json": lambda _: self.denials.json(),
         }

@@ -16,8 +16,10 @@ from libos.namespace import (
     TextSource,
     WorldSource,
 )
+from libos.plan.dial_lines import dialed, size_text, why_dialed
 from libos.plan.model import Line
-from libos.plan.network import why_routed
+from libos.plan.network import rule, why_routed
+from libos.plan.web import secret_lines, why_http
 
 # What every world has, whatever its manifest says.
 INIT_LINES = (
@@ -44,14 +46,6 @@ def asked(mount: Mount) -> str:
     if isinstance(source, NodeSource):
         return f"node {type(source.node).__name__}, {mount.mode}"
     return "always"
-
-
-def size_text(size: int) -> str:
-    """Bytes as a manifest writes them: 67108864 is "64M"."""
-    for unit, power in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
-        if size % (1 << power) == 0:
-            return f"{size >> power}{unit}"
-    return str(size)
 
 
 def why_served(mount: Mount) -> str:
@@ -88,13 +82,11 @@ def network_lines(manifest: Manifest) -> Iterable[Line]:
             "network", asked, "link", f"routed: {'; '.join(routed)}", manifest.network.origin or "libos"
         )
     for dial in manifest.dials:
-        reason = (
-            "a listener inside at this address; the supervisor connects outside and resolves the name there"
-        )
-        yield Line(dial.to, "dial", "gate", reason, dial.origin)
+        yield Line(dial.to, dialed(rule(dial)), "gate", why_dialed(dial) + why_http(dial, manifest), dial.origin)
     for listen in manifest.listens:
         reason = _why_published(listen)
         yield Line(listen.name, "listen", "gate", reason, listen.origin)
+    yield from secret_lines(manifest)
     if not manifest.dials:
         yield Line(
             "network", "nothing", "gate", "no address is granted: every connect is refused at once", "libos"

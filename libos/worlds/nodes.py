@@ -51,7 +51,7 @@ async def _source_node(served: Served, names: Names, make_overlay: MakeOverlay, 
         case NodeSource(node):
             return node
         case WorldSource(name):
-            return synthetic.text(names.hosts() if name == "hosts" else names.resolv_conf())
+            return _world_file(name, names)
         case MemorySource(size):
             return _memory(size, memory_mode(served.at))
         case HostSource(path) if served.copy_on_write:
@@ -63,6 +63,17 @@ async def _source_node(served: Served, names: Names, make_overlay: MakeOverlay, 
             return await _host(path, stack, writable=served.writable, owner=_owner(path))
         case BoundSource():
             raise AssertionError("what is bound inside the world is mounted by its init, never served")
+
+
+def _world_file(name: str, names: Names) -> Node:
+    """What the supervisor writes into every world."""
+    if name != "hosts":
+        return synthetic.text(names.resolv_conf())
+
+    async def hosts() -> str:
+        return names.hosts()
+
+    return synthetic.function(hosts)  # a name may be granted at any moment
 
 
 async def mounted_node(tree_fd: int, stack: ExitStack, *, writable: bool) -> Node:

@@ -203,6 +203,15 @@ class World:
         """Take the descriptor of init, by which the whole world can be ended."""
         self._pidfd = pidfd
 
+    @property
+    def init_pid(self) -> int:
+        """The number on the host of its process 1; 0 once that has gone."""
+        try:
+            with open(f"/proc/self/fdinfo/{self._pidfd}") as file:
+                return max(0, next(int(line.split()[1]) for line in file if line.startswith("Pid:")))
+        except FileNotFoundError:
+            return 0
+
     def kill(self) -> None:
         """End every process of the world at once: SIGKILL to its process 1. pid_namespaces(7)."""
         if self._pidfd >= 0:

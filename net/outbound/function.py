@@ -58,12 +58,13 @@ class ByFunction:
 
         async def answer(stream: trio.SocketStream, address: Address) -> None:
             try:
-                async with stream:
-                    await self._function(*((stream, address) if self._takes_address else (stream,)))
+                await self._function(*((stream, address) if self._takes_address else (stream,)))
             except Exception as error:
                 why = f"{self} failed: {error!r}"
                 observe("error", {"operation": "dial", **fields, "error": why})
-                fail(why)
+                fail(why)  # before the stream is closed, which would be an end of file
+            finally:
+                stream.socket.close()
 
         async def connect(address: Address) -> socket.socket:
             await trio.lowlevel.checkpoint()
