@@ -74,7 +74,7 @@ class Grant:
             await self.revoke()  # the app's own second name for it
             return
         if self.placement.served:
-            self.holder.follow(self, narrowing)  # the layers of the parent are its own
+            await self.holder.follow(self, narrowing)  # the layers of the parent are its own
         else:
             await self.holder.narrow(self, narrowing)
         for child in list(self.children):
@@ -189,9 +189,10 @@ class Grants:
             grant.placement = note.replaced
         self._tell(grant, "narrow", note=note.text, **narrowing.fields())
 
-    def follow(self, grant: Grant, narrowing: Narrowing) -> None:
+    async def follow(self, grant: Grant, narrowing: Narrowing) -> None:
         """Let a served grant of this world show what its parent's layers have become."""
         self._live.follow(grant.placement, narrowing.over(grant.placement.mount))
+        await self._live.settle()
 
     async def standing_on(self, grant: Grant) -> list[Grant]:
         """The grants of this world that stand on one, the deepest first."""

@@ -149,7 +149,6 @@ class LiveUnions:
             step["over"] = at  # init knows it, wherever the app has moved it
         elif self._top(at) is None:
             self._view.point(at, True, undo)
-            await self._view.settle()
         tree_fd = await self._keeper.served_tree(live.slot or "")
         try:
             await self._world.mount(live.slot or "", step, tree_fd)

@@ -87,10 +87,12 @@ class LiveView:
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[None]:
-        """One change, which is not cancelled in the middle: what init was asked for, it does."""
+        """One change, which is not cancelled in the middle: what init was asked for, it does. After the block
+        the kernel has heard of it."""
         async with self._turn:
-            with trio.CancelScope(shield=True):  # noqa: ASYNC100 - who uses the block awaits
+            with trio.CancelScope(shield=True):
                 yield
+                await self._view.settle()
 
     async def mount(self, mount: Mount) -> Placement:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
@@ -128,7 +130,6 @@ class LiveView:
             with ExitStack() as undo:
                 if not above:
                     self._view.point(at, directory, undo)
-                    await self._view.settle()
                 step = {"at": at, "make_point": False, "restrict": read_only}
                 shown = await self._world.bind(at, source, step)
                 undo.pop_all()
@@ -209,12 +210,17 @@ class LiveView:
         return replaced
 
     def follow(self, placement: Placement, mount: Mount) -> None:
-        """Note what a served mount has become by the layers of what it was made from. Sync on purpose."""
+        """Note what a served mount has become by the layers of what it was made from. Sync on purpose;
+        `settle` waits for the kernel."""
         assert placement.node is not None
         stack = stack_of(placement.node)
         assert stack is not None  # whatever is handed on has one
         placement.mount = mount
         self._view.forget(stack.holds, self._unions.places())
+
+    async def settle(self) -> None:
+        """Return when the kernel has heard of every change."""
+        await self._view.settle()
 
     def _require_bare(self, at: str) -> None:
         for other in self._unions.places():
@@ -301,7 +307,6 @@ class LiveView:
                 if addition.point is not None:
                     self._view.point(addition.mount.at, addition.point, undo)
                 await self._mount(addition.mount, addition.step, tree_fd)
-                await self._view.settle()  # only now: a name that is new waits for nothing
             undo.pop_all()
         return placement
 
@@ -320,7 +325,6 @@ class LiveView:
         if slot is None:
             self._view.skeleton.attach(mount.at.encode(), node)
             undo.callback(self._view.skeleton.detach, mount.at.encode())
-            await self._view.settle()
             return placement
         self._view.attach_slot(slot, node, placement.resources, mount.at)
         tree_fd = await self._keeper.served_tree(slot)
