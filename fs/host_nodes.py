@@ -17,7 +17,7 @@ import trio
 from libos.fs.descriptors import Key
 from libos.fs.host_shared import PRIVILEGE, Tree
 from libos.fs.host_watch import KEEP
-from libos.fs.node import Attributes, Cache, Change, Node, refusal
+from libos.fs.node import NO_CHANGE, Attributes, Cache, Change, Node, refusal
 from libos.kernel import mounts
 
 # One name, and nothing that leads elsewhere: openat2(2).
@@ -205,7 +205,7 @@ class HostNode(Node):
             self._check_owner(change, found)
             if change.size is not None:
                 self.truncate(change.size)
-            if change.uid is not None or change.gid is not None:
+            if change.uid is not None or change.gid is not None or change == NO_CHANGE:
                 self._chown(change, found)
             if change.mode is not None:
                 self._chmod(change.mode)
@@ -222,7 +222,7 @@ class HostNode(Node):
             raise refusal(errno.EPERM)
 
     def _chown(self, change: Change, found: os.stat_result) -> None:
-        """To whom it belongs already; that sets the time of change too: chown(2)."""
+        """To whom it belongs already, or to nobody (-1); that sets the time of change too: chown(2)."""
         uid = -1 if change.uid is None else found.st_uid
         gid = -1 if change.gid is None else found.st_gid
         os.chown(self.proc_path(), uid, gid)

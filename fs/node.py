@@ -89,6 +89,10 @@ class Change(NamedTuple):
     mtime: int | None = None
 
 
+# What chown(2) to -1 and -1 asks for: the time of change alone is new.
+NO_CHANGE = Change()
+
+
 class Caller(NamedTuple):
     """The thread that asks: its id on the host (0: none), and who it is in the numbering of attributes."""
 

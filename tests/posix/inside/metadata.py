@@ -114,6 +114,8 @@ def which_calls_change_which_times() -> Iterator[object]:
     yield changed_by(b"f", os.unlink, b"g")
     yield changed_by(b"f", os.setxattr, b"f", b"user.a", b"1")
     yield changed_by(b"f", os.chown, b"f", os.getuid(), os.getgid())
+    yield changed_by(b"f", os.chown, b"f", -1, -1)
+    yield changed_by(b"d", os.chown, b"d", -1, -1)
     yield changed_by(b"f", attempt, os.rmdir, b"f")
     for call, *arguments in (
         (put, b"d/a", b""),
