@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import weakref
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ class Watches:
 
     def __init__(self) -> None:
         self._fd = -1
+        self._poll = select.poll()
         self._failed = False
         self._directories: dict[int, weakref.ref[HostDirectory]] = {}
         self._listeners: list[tuple[HostDirectory, Changed]] = []
@@ -69,6 +71,7 @@ class Watches:
         try:
             if self._fd < 0:
                 self._fd = inotify.opened()
+                self._poll.register(self._fd, select.POLLIN)
                 trio.lowlevel.spawn_system_task(self._read, self._fd)
             watch = inotify.add(self._fd, os.fsencode(directory.proc_path()), EVENTS)
         except OSError:
@@ -112,9 +115,9 @@ class Watches:
                 log.exception("a change of the host was not told")
 
     def drain(self) -> None:
-        """Deals with all events up to now."""
-        while self._fd >= 0 and (events := inotify.read(self._fd)):
-            for event in dict.fromkeys(events):
+        """Deals with all events up to now. There is mostly none, and looking is a third of a read's price."""
+        while self._fd >= 0 and self._poll.poll(0):
+            for event in dict.fromkeys(inotify.read(self._fd)):
                 self._deal_with(event)
 
     def _deal_with(self, event: inotify.Event) -> None:
