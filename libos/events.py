@@ -29,6 +29,7 @@ Kind = Literal[
     "http.request",
     "http.refused",
     "secret.refused",
+    "listen.ready",
     "listen.open",
     "listen.close",
     "grant",

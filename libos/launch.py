@@ -23,7 +23,7 @@ from libos.app import App
 from libos.asking import OnAsk, Questions
 from libos.consulting import Consulting
 from libos.dialing import Dials
-from libos.errors import CommandError, HostError
+from libos.errors import CommandError, HostError, SupervisorError
 from libos.events import Hub, Kind
 from libos.grants import Grants
 from libos.introspection import Introspection
@@ -54,6 +54,7 @@ from libos.worlds.world import World
 
 if TYPE_CHECKING:
     from libos.fs.server import Server
+    from libos.manifest.model import Listen
     from libos.net.http.web import Web
     from libos.plan import Plan
     from libos.worlds.keeping import Keeper
@@ -140,6 +141,9 @@ class Launch:
                 task_status.started(self)
                 await self._begun.wait()
                 assert self._app is not None
+                nursery.start_soon(self._world.hear, gate.listening.hint)
+                for listen in self.plan.listens:
+                    nursery.start_soon(self._tell_ready, gate, listen)
                 began = time.monotonic()
                 if self.plan.time is not None:
                     nursery.start_soon(_limit_time, self._app, self.plan.time)
@@ -183,6 +187,7 @@ class Launch:
             "hostname": self.plan.hostname,
             "steps": steps,
             "routed": self.plan.routed,
+            "hearing": bool(self.plan.listens),
             "sockets": app_sockets,
             "gate_sockets": gate_sockets,
         }
@@ -249,6 +254,18 @@ class Launch:
     def _observe(self, kind: str, fields: Mapping[str, object]) -> None:
         self._introspection.denials.note(kind, fields)
         self._parts.hub.emit(cast(Kind, kind), self.name, **fields)
+
+    async def _tell_ready(self, gate: Gate, listen: Listen) -> None:
+        """Tell when the app listens at a port for the first time."""
+        if listen.network != "tcp":
+            return
+        try:
+            await gate.listening.wait(listen.port)
+        except (OSError, SupervisorError) as error:
+            if not self._world.gone.is_set():
+                self._observe("error", {"operation": "listen", "port": listen.port, "error": str(error)})
+            return
+        self._observe("listen.ready", {"port": listen.port, "publish": listen.published})
 
     def _emit_exit(self, app: App, seconds: float) -> None:
         status = app.status

@@ -8,16 +8,20 @@ Rules, as the other grants have them (`libos.grants`, `libos.dialing`):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from libos.errors import ManifestError, SupervisorError
 from libos.net.inbound.publication import Publication
+from libos.unwrap import unwrapped
 
 if TYPE_CHECKING:
     from libos.events import Hub
     from libos.manifest.model import Listen
+    from libos.net.diag.listening import Listening
     from libos.net.gate import Gate
     from libos.net.inbound.inbound import Inbound
     from libos.plan import Plan
@@ -137,3 +141,26 @@ def _listen(port: int, where: str | int | None, keys: Mapping[str, Any]) -> List
     if not wanted.is_published:
         raise ManifestError("say where to publish: false is for the manifest")
     return wanted
+
+
+async def wait_listening(
+    listening: Listening, port: int, ended: Callable[[], Awaitable[None]], *, hears: bool
+) -> None:
+    """See `App.wait_listening`; `hears` says whether init tells of listen(2) in this world."""
+
+    async def end() -> None:
+        await ended()
+        raise SupervisorError(f"the world ended before it listened at port {port}")
+
+    try:
+        if not hears and port not in await listening.ports():
+            raise SupervisorError(
+                f"nothing listens at port {port}, and this world does not tell when that changes: "
+                "start it with a [[listen]] of the port; publish = false publishes nothing"
+            )
+        async with unwrapped(), trio.open_nursery() as nursery:
+            nursery.start_soon(end)
+            await listening.wait(port)
+            nursery.cancel_scope.cancel()
+    except OSError as error:
+        raise SupervisorError(f"port {port} cannot be watched: {error.strerror}") from error

@@ -26,6 +26,7 @@ from libos.net import watcher
 from libos.net.accept import Acceptor
 from libos.net.address import Address
 from libos.net.carrier import Carrier
+from libos.net.diag.listening import Listening
 from libos.net.granting.denial import denied, told
 from libos.net.granting.dialed import Consult, Dialed
 from libos.net.granting.directory import Directory
@@ -87,6 +88,8 @@ class Gate:
         self._directory = Directory(names, self._places, lambda: self.grants, self._serve)
         self._ranges = Ranges(self._sides)
         self._app_ports: dict[int, AppPort] = {}
+        # Where the app listens, by its kernel.
+        self.listening = Listening(open_sockets, self._places.inodes)
         self._nursery: trio.Nursery | None = None
         self._watcher: watcher.Watcher | None = None
         self._web = web or Web(world, self._observe)
@@ -108,6 +111,7 @@ class Gate:
         with contextlib.ExitStack() as stack:
             published = self.publications.bind(publications)
             stack.callback(self.publications.close_all)
+            stack.callback(self.listening.close)
             self.grants = [self._grant(_rule(each)) for each in dials]
             missing = self._places.missing(self._listened(self.grants))
             devices = watcher.ROUTED if self._sides.routed else watcher.FLAT
@@ -161,8 +165,8 @@ class Gate:
     def publish(self, publication: Publication) -> Inbound:
         """Publish a port of the app while the gate runs; it listens outside when this returns.
 
-        Raises HostError where the address outside cannot be had, or the app dials that port of itself, OSError
-        EPIPE where the gate does not run or the world has ended.
+        Raises HostError where the address outside cannot be had, or the app dials that port of itself, EPIPE
+        where the gate does not run or the world has ended.
         """
         if self._nursery is None or self._watcher is None:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))

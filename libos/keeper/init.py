@@ -5,7 +5,8 @@ reach it: it lives in a user namespace below K, signals from inside have no effe
 /proc/1 is closed to it. It ends when the first program ends, and the kernel ends all that is left.
 
 First it says {"event": "network"} with the sockets that were asked for, so that the supervisor can listen
-while the root is built; a step that fails is {"event": "failed"}, and the world ends. Then it obeys:
+while the root is built; then, where that was asked for, {"event": "hearing"} with a pipe that tells of
+listen(2) (hearing.py); a step that fails is {"event": "failed"}, and the world ends. Then it obeys:
 
     {"op": "spawn", "id": n, "argv": [...], "environment": {...}, "directory": path, "terminal": ... | null}
         fds: the standard streams that are no terminal; those that are, are named by
@@ -34,8 +35,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from libos.keeper import channel, program, terminal, world
+from libos.keeper.hearing import Hearing
 from libos.keeper.mounted import Mounted
 from libos.keeper.network import APP, GATE, Network
+from libos.keeper.walls import Walls
 from libos.kernel import process
 
 
@@ -47,11 +50,11 @@ def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
         supervisor = _keep_only(fds)
         trees = list(range(_FIRST + 1, _FIRST + len(fds)))
         try:
-            network, ahead, placed = _build(supervisor, spec, trees)
+            network, ahead, placed, wanted = _build(supervisor, spec, trees)
         except OSError as error:
             channel.send(supervisor, {"event": "failed", "errno": error.errno, "message": error.strerror})
             os._exit(1)
-        Init(supervisor, spec["filter"], ahead, Mounted(placed), network).serve()
+        Init(supervisor, wanted, ahead, Mounted(placed), network).serve()
     except BrokenPipeError:
         os._exit(0)  # the supervisor is gone
     finally:
@@ -73,7 +76,7 @@ def _keep_only(fds: list[int]) -> socket.socket:
 
 def _build(
     supervisor: socket.socket, spec: dict[str, Any], trees: list[int]
-) -> tuple[Network, program.Ahead, dict[str, int]]:
+) -> tuple[Network, program.Ahead, dict[str, int], Walls]:
     process.set_name("libos init")
     proc_fd = world.new_proc()
     network = Network(spec["network"], proc_fd, routed=spec["routed"])
@@ -81,10 +84,17 @@ def _build(
     channel.send(supervisor, {"event": "network"}, sockets)
     _close(sockets)
     os.umask(0o022)
-    ahead = program.Ahead(spec["filter"])
+    heard = Hearing() if spec.get("hearing") else None
+    wanted = Walls(spec["filter"], heard.intake.fileno() if heard is not None else None)
+    ahead = program.Ahead(wanted)
     last = ahead.wait_for_walls
     placed = world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd, last)
-    return network, ahead, placed
+    if heard is not None:
+        heard.start()
+        channel.send(supervisor, {"event": "hearing"}, [heard.hints_fd])
+        os.close(heard.hints_fd)
+        heard.intake.detach()  # for the children of later programs
+    return network, ahead, placed, wanted
 
 
 class Init:
@@ -93,7 +103,7 @@ class Init:
     def __init__(
         self,
         supervisor: socket.socket,
-        filter_program: bytes,
+        wanted: Walls,
         ahead: program.Ahead,
         mounted: Mounted,
         network: Network,
@@ -101,7 +111,7 @@ class Init:
         self._supervisor = supervisor
         self._network = network
         self._mounted = mounted
-        self._filter = filter_program
+        self._walls = wanted
         self._ahead: program.Ahead | None = ahead
         self._programs: dict[int, program.Program] = {}  # by pid
         self._readers: dict[int, Callable[[], None]] = {}  # by the descriptor that becomes readable
@@ -188,11 +198,11 @@ class Init:
     def _start(self, message: dict[str, Any], fds: list[int]) -> program.Program:
         ahead, self._ahead = self._ahead, None
         if ahead is None:
-            return program.start(message, fds, self._filter)
+            return program.start(message, fds, self._walls)
         if message["terminal"] is None:
             return ahead.start(message, fds)
         ahead.drop()  # it has no monitor
-        return program.start(message, fds, self._filter)
+        return program.start(message, fds, self._walls)
 
     def _report_start(self, started: program.Program) -> None:
         """Tell how execve(2) went: the report closes without a failure when it went well."""

@@ -20,6 +20,7 @@ from typing import NoReturn
 from libos.keeper import channel, terminal, walls
 from libos.keeper.base import HOST_PROC
 from libos.keeper.channel import Message
+from libos.keeper.walls import Walls
 from libos.kernel import process
 
 # The report's place in a child, right behind the standard streams.
@@ -82,11 +83,11 @@ class Program:
 class Ahead:
     """A child behind its walls that waits for what to exec. The root is not built yet, hence HOST_PROC."""
 
-    def __init__(self, filter_program: bytes) -> None:
+    def __init__(self, wanted: Walls) -> None:
         self._channel, theirs = channel.pair()
         with theirs, ExitStack() as stack:
             self._report_fd, write_fd = _pipe(stack)
-            self.pid = _fork(lambda: _wait_behind_walls(theirs, write_fd, filter_program))
+            self.pid = _fork(lambda: _wait_behind_walls(theirs, write_fd, wanted))
 
     def wait_for_walls(self) -> None:
         """Wait until the walls are up: unshare(2) refuses a user namespace while the root is being changed.
@@ -112,10 +113,10 @@ class Ahead:
         os.close(self._report_fd)
 
 
-def _wait_behind_walls(supervised: socket.socket, report_fd: int, filter_program: bytes) -> None:
-    (channel_fd,) = _keep(report_fd, [supervised.detach()])
+def _wait_behind_walls(supervised: socket.socket, report_fd: int, wanted: Walls) -> None:
+    (channel_fd,), wanted = _keep(report_fd, [supervised.detach()], wanted)
     waiting = socket.socket(fileno=channel_fd)
-    walls.raise_walls(filter_program, HOST_PROC)
+    walls.raise_walls(wanted, HOST_PROC)
     channel.send(waiting, {})
     received = channel.receive(waiting)
     if received is None:
@@ -123,35 +124,35 @@ def _wait_behind_walls(supervised: socket.socket, report_fd: int, filter_program
     _exec(*received)
 
 
-def start(message: Message, fds: list[int], filter_program: bytes) -> Program:
+def start(message: Message, fds: list[int], wanted: Walls) -> Program:
     """Fork a child that becomes the program of a spawn request. Raises OSError where nothing was forked."""
     with ExitStack() as stack:
         report_fd, write_fd = _pipe(stack)
         if message["terminal"] is None:
-            pid = _fork(lambda: _become(message, fds, write_fd, filter_program))
+            pid = _fork(lambda: _become(message, fds, write_fd, wanted))
             return Program(message["id"], pid, report_fd)
         master_fd, slave_fd = terminal.open_pty(*message["terminal"]["size"])
         stack.callback(os.close, slave_fd)
         state_fd, their_state_fd = _pipe(stack)
         on_terminal, given = message["terminal"]["streams"], iter(fds)
         streams = [slave_fd if n in on_terminal else next(given) for n in range(3)]
-        pid = _fork(lambda: _become_below_monitor(message, streams, write_fd, their_state_fd, filter_program))
+        pid = _fork(lambda: _become_below_monitor(message, streams, write_fd, their_state_fd, wanted))
         return Program(message["id"], pid, report_fd, state_fd, [master_fd])
 
 
-def _become(message: Message, fds: list[int], report_fd: int, filter_program: bytes) -> None:
-    fds = _keep(report_fd, fds)
-    walls.raise_walls(filter_program, "/proc")
+def _become(message: Message, fds: list[int], report_fd: int, wanted: Walls) -> None:
+    fds, wanted = _keep(report_fd, fds, wanted)
+    walls.raise_walls(wanted, "/proc")
     _exec(message, fds)
 
 
 def _become_below_monitor(
-    message: Message, fds: list[int], report_fd: int, state_fd: int, filter_program: bytes
+    message: Message, fds: list[int], report_fd: int, state_fd: int, wanted: Walls
 ) -> None:
-    *fds, state_fd = _keep(report_fd, [*fds, state_fd])
+    (*fds, state_fd), wanted = _keep(report_fd, [*fds, state_fd], wanted)
     tty_fd = fds[message["terminal"]["streams"][0]]
     terminal.fork_below(tty_fd, state_fd, lambda pid: _tell({"group": pid}))
-    walls.raise_walls(filter_program, "/proc")
+    walls.raise_walls(wanted, "/proc")
     _exec(message, fds)
 
 
@@ -179,14 +180,16 @@ def _fork(become: Callable[[], None]) -> int:
     return pid
 
 
-def _keep(report_fd: int, fds: list[int]) -> list[int]:
-    """Move the report to its place and `fds` behind it, close all else, and give their new numbers."""
-    wanted = [report_fd, *fds]
+def _keep(report_fd: int, fds: list[int], wanted: Walls) -> tuple[list[int], Walls]:
+    """Move the report to its place and `fds` behind it, then what the walls need; close all else, and give
+    their new numbers."""
+    intake = [] if wanted.intake_fd is None else [wanted.intake_fd]
+    kept = [report_fd, *fds, *intake]
     # First above all that will be written to, so that no move overwrites one of them.
-    above = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REPORT_FD + len(wanted)) for fd in wanted]
+    above = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REPORT_FD + len(kept)) for fd in kept]
     placed = [os.dup2(fd, _REPORT_FD + n, inheritable=False) for n, fd in enumerate(above)]
-    process.close_from(_REPORT_FD + len(wanted))
-    return placed[1:]
+    process.close_from(_REPORT_FD + len(kept))
+    return placed[1 : 1 + len(fds)], wanted._replace(intake_fd=placed[-1] if intake else None)
 
 
 def _tell(report: Message) -> None:

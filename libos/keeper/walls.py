@@ -1,15 +1,17 @@
 """The walls around an app, in the order in which they go up, in the process that becomes it.
 
 A session of its own; a user namespace below K in which it is itself and nobody else; default signals; no core
-dumps; no capabilities; no new privileges; the seccomp filter. Whoever calls this execs next or ends: nothing
-runs behind half the walls.
+dumps; no capabilities; no new privileges; the seccomp filter, and below it the one that tells of listen(2)
+where that is wanted (hearing.py). Whoever calls this execs next or ends: nothing runs behind half the walls.
 """
 
 from __future__ import annotations
 
 import resource
 import signal
+from typing import NamedTuple
 
+from libos.keeper import hearing
 from libos.keeper.identity import APP_ID
 from libos.kernel import namespaces, process
 
@@ -17,7 +19,14 @@ from libos.kernel import namespaces, process
 _CHANGED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
-def raise_walls(filter_program: bytes, proc: str) -> None:
+class Walls(NamedTuple):
+    """What differs between worlds: the filter, and where the listener of the one for listen(2) goes."""
+
+    filter: bytes
+    intake_fd: int | None = None
+
+
+def raise_walls(walls: Walls, proc: str) -> None:
     """Put all walls up. `proc` is a mounted /proc. Raises OSError."""
     namespaces.unshare(namespaces.CLONE_NEWUSER)
     namespaces.write_id_maps(f"{proc}/self", APP_ID, APP_ID, APP_ID)
@@ -27,4 +36,6 @@ def raise_walls(filter_program: bytes, proc: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     process.drop_capabilities()
     process.set_no_new_privileges()
-    process.load_seccomp_filter(filter_program)
+    if walls.intake_fd is not None:
+        hearing.tell(walls.intake_fd)
+    process.load_seccomp_filter(walls.filter)

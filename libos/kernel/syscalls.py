@@ -31,6 +31,7 @@ _NUMBERS = {
         "prctl": 157,
         "capset": 126,
         "clone": 56,
+        "seccomp": 317,
     },
     "aarch64": {
         "mount": 40,
@@ -41,6 +42,7 @@ _NUMBERS = {
         "prctl": 167,
         "capset": 91,
         "clone": 220,
+        "seccomp": 277,
     },
 }
 # From 424 on all architectures share one list.
@@ -54,6 +56,7 @@ _COMMON = {
     "pidfd_open": 434,
     "close_range": 436,
     "openat2": 437,
+    "pidfd_getfd": 438,
     "mount_setattr": 442,
 }
 

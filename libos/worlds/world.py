@@ -70,12 +70,15 @@ class World:
         self.gone = trio.Event()
         self.failure: channel.Message | None = None
         self._pidfd = -1
+        # Where init tells of listen(2), in a world that was asked for it.
+        self._hints_fd = -1
         self._programs: dict[int, Running] = {}
         self._spare: defaultdict[tuple[str, SocketKind], list[socket.socket]] = defaultdict(list)
         self._spare_kinds: Sequence[tuple[str, SocketKind]] = ()
         self._messages = Messages(end, "world", self._news)
         self._handlers: dict[str, Callable[[channel.Message, list[int]], None]] = {
             "network": self._on_network,
+            "hearing": self._on_hearing,
             "failed": self._on_failed,
             "spawned": self._on_spawned,
             "unstarted": self._on_unstarted,
@@ -108,6 +111,18 @@ class World:
         for kind, fd in zip(self._spare_kinds, fds, strict=True):
             self._spare[kind].append(socket.socket(fileno=fd))
         self.network.set()
+
+    def _on_hearing(self, _message: channel.Message, fds: list[int]) -> None:
+        (self._hints_fd,) = fds
+
+    async def hear(self, hint: Callable[[], None]) -> None:
+        """Call `hint` whenever a program of the world has begun to listen somewhere; until the world ends."""
+        fd, self._hints_fd = self._hints_fd, -1
+        if fd < 0:
+            return
+        async with trio.lowlevel.FdStream(fd) as hints:
+            while await hints.receive_some():
+                hint()
 
     def _on_failed(self, message: channel.Message, fds: list[int]) -> None:
         close_all(fds)
@@ -225,9 +240,8 @@ class World:
         for sockets in self._spare.values():
             for each in sockets:
                 each.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        close_all([fd for fd in (self._pidfd, self._hints_fd) if fd >= 0])
+        self._pidfd = self._hints_fd = -1
         self._messages.close()
 
 
