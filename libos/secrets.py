@@ -35,7 +35,15 @@ _LONGEST = 32 * 1024
 async def world_web(world: str, plan: Plan, observe: Observe) -> Web:
     """What a world's gate needs for HTTP: its secrets, and its authority where the world has a file that says
     whom it trusts. Raises ManifestError where a value cannot be had."""
-    web = Web(world, observe, await _read_all(plan.secrets))
+    secrets = await _read_all(plan.secrets) if plan.secrets else None
+    web = Web(world, observe, secrets, trusted=_has_bundle(plan))
+    for rule in plan.dials:
+        if rule.http is not None and rule.http.ca is not None:
+            try:
+                await web.outside_context(rule.http.ca)
+            except OSError as error:
+                text = f'the certificates in "{rule.http.ca}" cannot be used: {error.strerror}'
+                raise ManifestError(f"{rule.origin or rule}: {text}") from None
     if _has_bundle(plan):
         await trio.to_thread.run_sync(lambda: web.authority)
     return web

@@ -145,9 +145,12 @@ class Gate:
         there where exactly the same was granted.
 
         Raises OSError: EADDRINUSE where the app listens at that address itself, EOPNOTSUPP for a range in a
-        flat world, EPIPE where the gate does not run or the world has ended.
+        flat world and for HTTP over TLS in one that trusts no authority, EPIPE where the gate does not run or the world has ended.
         """
         rule = _rule(rule)
+        if rule.speaks_tls and not self._web.trusted:
+            why = "this world has no certificate authority: give it a dial with http at its start"
+            raise OSError(errno.EOPNOTSUPP, why)
         present = next((each for each in self.grants if each.rule == rule), None)
         if present is not None:
             return present

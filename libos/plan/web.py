@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,11 @@ def _dial_problem(dial: Dial, secret: bool) -> str | None:
     ]
     if said and dial.to.startswith("udp!"):
         return f'"{said[0]}" is about TCP: write tcp!… or remove it'
+    for key in ("http_request", "http_response"):
+        if key in said and not inspect.iscoroutinefunction(getattr(dial, key)):
+            return (
+                f'"{key}" is an async function: it gets the request, and may change its headers or refuse it'
+            )
     if said and dial.http is None and not secret:
         return f'"{said[0]}" without http: say which requests pass, as http = [{{ path = "/**" }}]'
     return None

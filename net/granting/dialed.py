@@ -145,14 +145,14 @@ class Dialed:
         connect: Callable[[], Awaitable[socket.socket]],
         carrier: Carrier,
     ) -> OSError | None:
-        web, http = self._web, self.rule.http
-        if http is None:
+        web = self._web
+        if self.rule.http is None:
             tap = None if web is None else web.tap
             return await carrier.dial(fields, inside, connect, self.meter, lambda: admitted.ended_by, tap)
         assert web is not None  # the gate has one
 
         async def serve(carried: Carried, told: dict[str, object]) -> None:
-            await web.serve(inside, admitted.address, http, connect, carried, told)
+            await web.serve(inside, admitted.address, self.rule, connect, carried, told)
 
         return await carrier.mediate(fields, inside, serve, self.meter, lambda: admitted.ended_by)
 

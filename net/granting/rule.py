@@ -66,6 +66,11 @@ class Rule:
         """Whether one of its exceptions covers an address."""
         return any(target.covers(address) for target in self.deny)
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the gate ends TLS on some port of it."""
+        return self.http is not None and any(map(self.http.over_tls, self.to.each_port()))
+
     def __str__(self) -> str:
         return str(self.to)
 

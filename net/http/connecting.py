@@ -15,7 +15,7 @@ from libos.net.address import Address
 from libos.net.http.authority import Authority, asked_name
 from libos.net.http.heads import HostileError, check_request, check_response
 from libos.net.http.peer import Peer
-from libos.net.http.trust import outside_context
+from libos.net.http.web import Web
 from libos.net.naming.names import is_localhost
 from libos.net.relay import Carried
 from libos.net.sockets import describe
@@ -94,27 +94,28 @@ async def accept(
 
 
 async def reach(
-    connect: Callable[[], Awaitable[socket.socket]], address: Address, tls: bool, ca: str | None
+    connect: Callable[[], Awaitable[socket.socket]], address: Address, web: Web | None, ca: str | None
 ) -> Peer:
-    """The outside's side. Raises OutsideError; then nothing was sent but the handshake."""
+    """The outside's side; without a web it is plain. Raises OutsideError; then nothing was sent but the
+    handshake."""
     try:
         raw = trio.socket.from_stdlib_socket(await connect())
     except OSError as error:
         raise OutsideError(f"{address.host} cannot be reached: {describe(error)}") from None
     try:
         plain = trio.SocketStream(raw)
-        if not tls:
+        if web is None:
             return Peer(plain, raw, h11.CLIENT, check_response)
-        stream = await _verified(plain, address, ca)
+        stream = await _verified(plain, address, web, ca)
     except BaseException:
         raw.close()
         raise
     return Peer(stream, raw, h11.CLIENT, check_response)
 
 
-async def _verified(plain: trio.SocketStream, address: Address, ca: str | None) -> trio.abc.Stream:
+async def _verified(plain: trio.SocketStream, address: Address, web: Web, ca: str | None) -> trio.abc.Stream:
     try:
-        context = await trio.to_thread.run_sync(outside_context, ca)
+        context = await web.outside_context(ca)
     except OSError as error:
         raise OutsideError(f"the certificates in {ca} cannot be used: {error.strerror or error}") from None
     stream = trio.SSLStream(plain, context, server_hostname=address.host, https_compatible=True)

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote_from_bytes
 
-from libos.net.address import Address
 from libos.net.granting.target import Target
 
 # Bytes: a shorter value stands in many texts by chance, which would all be covered.
@@ -30,7 +29,7 @@ _HEADER_BYTES = frozenset((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
 
 @dataclass(frozen=True)
 class Secret:
-    """One secret of a world. `header` is lower case; `to` are the targets to which it may go."""
+    """One secret of a world. `header` is lower case; `to` are what the grants say by which it may go."""
 
     name: str
     value: bytes = field(repr=False)
@@ -38,9 +37,9 @@ class Secret:
     to: tuple[Target, ...]
     placeholder: bytes = field(default_factory=lambda: f"libos-{secrets.token_hex(20)}".encode())
 
-    def goes_to(self, address: Address) -> bool:
-        """Whether the value may be sent there."""
-        return any(target.covers(address) for target in self.to)
+    def goes_by(self, grant: Target) -> bool:
+        """Whether the value may be sent by a dial grant: one that is named, not one that covers the same."""
+        return grant in self.to
 
     def __post_init__(self) -> None:
         """Raises ValueError where the value cannot be a header's, without telling it."""
@@ -81,16 +80,18 @@ class Secrets:
             if secret.placeholder in data:
                 raise PlaceholderError(secret.name, where)
 
-    def put(self, headers: list[tuple[bytes, bytes]], address: Address) -> list[tuple[bytes, bytes]]:
-        """Headers as they are sent to an address: with the values where they belong. Raises PlaceholderError
-        for a placeholder in any other, `where` being the header's name."""
-        return [(name, self._put(name, value, address)) for name, value in headers]
+    def put(self, headers: list[tuple[bytes, bytes]], grant: Target) -> list[tuple[bytes, bytes]]:
+        """Headers as they are sent by a grant: with the values where they belong. Raises PlaceholderError for a
+        placeholder in any other."""
+        for name, _ in headers:
+            self.check(name, "the name of a header")
+        return [(name, self._put(name, value, grant)) for name, value in headers]
 
-    def _put(self, name: bytes, value: bytes, address: Address) -> bytes:
+    def _put(self, name: bytes, value: bytes, grant: Target) -> bytes:
         for secret in self._secrets:
             plain = _basic(value) if name.endswith(b"authorization") else None
             for held in (value, plain or b""):
-                if secret.placeholder in held and (name != secret.header or not secret.goes_to(address)):
+                if secret.placeholder in held and (name != secret.header or not secret.goes_by(grant)):
                     raise PlaceholderError(secret.name, f"the header {name.decode()}")
             if secret.placeholder in value:
                 value = value.replace(secret.placeholder, secret.value)
@@ -103,12 +104,12 @@ class Secrets:
         """What looks for placeholders in a stream; None where there are none."""
         return Scanner(self._secrets, where) if self._secrets else None
 
-    def covers(self, address: Address, sent: Sequence[tuple[bytes, bytes]] = ()) -> Cover | None:
-        """What covers the values in what comes from an address; None where none goes there. `sent` are the
+    def covers(self, grant: Target, sent: Sequence[tuple[bytes, bytes]] = ()) -> Cover | None:
+        """What covers the values in what comes in by a grant; None where none goes out by it. `sent` are the
         headers with the values in them, which are covered where they hold Basic credentials."""
         words = []
         for secret in self._secrets:
-            if secret.goes_to(address):
+            if secret.goes_by(grant):
                 words += [secret.value, quote_from_bytes(secret.value, safe="").encode()]
                 words += [value[6:] for name, value in sent if name == secret.header and _basic(value)]
         return Cover(tuple(dict.fromkeys(words))) if words else None

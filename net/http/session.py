@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -23,12 +24,13 @@ from libos.net.http.exchange import Exchange, other_protocol
 from libos.net.http.heads import HostileError
 from libos.net.http.messages import Asked, Headers, Refused, Request, Response, end_to_end, value_of
 from libos.net.http.peer import Peer
-from libos.net.http.rules import Http, HttpRule
+from libos.net.http.rules import HttpRule
 from libos.net.http.secrets import Cover, PlaceholderError
 from libos.net.relay import Carried
 from libos.net.sockets import abort
 
 if TYPE_CHECKING:
+    from libos.net.granting.rule import Rule
     from libos.net.http.web import Web
 
 # Seconds and bytes that are still read of an app that was refused: closing at once would reset the connection,
@@ -45,16 +47,18 @@ class Session:
     def __init__(
         self,
         web: Web,
-        http: Http,
+        rule: Rule,
         address: Address,
         connect: Callable[[], Awaitable[socket.socket]],
         carried: Carried,
         fields: dict[str, object],
     ) -> None:
         self._web = web
-        self._http = http
+        assert rule.http is not None
+        self._http = rule.http
+        self._grant = rule.to
         self._address = address
-        self._tls = http.over_tls(address.port)
+        self._tls = rule.http.over_tls(address.port)
         self._connect = connect
         self._carried = carried
         self._fields = fields
@@ -78,7 +82,11 @@ class Session:
             abort(inside)
         except trio.BrokenResourceError:
             abort(inside)
-            raise ConnectionResetError("the app's connection broke off") from None
+            raise ConnectionResetError(errno.ECONNRESET, "the app's connection broke off") from None
+        except h11.LocalProtocolError:
+            # Its text would show what could not be sent, a secret's value maybe.
+            abort(inside)
+            raise ConnectionAbortedError(errno.ECONNABORTED, "a message could not be passed on") from None
         except BaseException:
             abort(inside)
             raise
@@ -117,14 +125,14 @@ class Session:
         request = Request(head.method.decode(), asked.host, asked.path, asked.target, messages.shown(given))
         given = await self._changed(request, given)
         chunked = value_of(given, b"transfer-encoding") is not None
-        cover = self._web.secrets.covers(self._address)
+        cover = self._web.secrets.covers(self._grant)
         if cover is not None:
             given = [each for each in given if each[0] not in _NOT_ASKED] + [
                 (b"accept-encoding", b"identity")
             ]
         headers = end_to_end(given, chunked=chunked, upgrade=upgrade)
-        headers = self._web.secrets.put(headers, self._address)
-        cover = self._web.secrets.covers(self._address, headers)
+        headers = self._web.secrets.put(headers, self._grant)
+        cover = self._web.secrets.covers(self._grant, headers)
         outside = await self._reached()
         exchange = self._exchange = Exchange(
             self._app,
@@ -152,7 +160,7 @@ class Session:
         secrets = self._web.secrets
         secrets.check(head.method, "the method")
         secrets.check(head.target, "the path")
-        secrets.put(headers, self._address)  # judges those that are dropped on the way, too
+        secrets.put(headers, self._grant)  # judges those that are dropped on the way, too
         if self._wrong_name is not None:
             raise HostileError(f"TLS asked for {self._wrong_name}, and {self._address.host} was dialed", 421)
         asked = messages.asked(method, target, host, self._address, self._tls)
@@ -198,7 +206,9 @@ class Session:
         if self._outside is not None and not self._outside.quiet():
             self._drop_outside()
         if self._outside is None:
-            self._outside = await reach(self._connect, self._address, self._tls, self._http.ca)
+            self._outside = await reach(
+                self._connect, self._address, self._web if self._tls else None, self._http.ca
+            )
         return self._outside
 
     def _drop_outside(self) -> None:
@@ -227,7 +237,7 @@ class Session:
         self._carried.all_sent.set()
         self._drop_outside()
         if self._exchange is not None and self._exchange.begun:
-            raise ConnectionResetError(f"the answer broke off: {reason}")
+            raise ConnectionResetError(errno.ECONNRESET, f"the answer broke off: {reason}")
         body = f"libos: {reason}\n".encode(errors="replace")
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"

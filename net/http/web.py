@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import functools
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import trio
+
 from libos.net.address import Address
+from libos.net.http import trust
 from libos.net.http.secrets import PlaceholderError, Scanner, Secrets
 from libos.net.relay import Carried, Tap
 from libos.net.sockets import Observe
 
 if TYPE_CHECKING:
+    from libos.net.granting.rule import Rule
     from libos.net.http.authority import Authority
-    from libos.net.http.rules import Http
 
 
 class Web:
     """Made with a world. The authority is made when it is first asked for."""
 
-    def __init__(self, world: str, observe: Observe, secrets: Secrets | None = None) -> None:
+    def __init__(
+        self, world: str, observe: Observe, secrets: Secrets | None = None, *, trusted: bool = True
+    ) -> None:
+        """`trusted` says whether the world trusts the authority: whether it has a bundle with it."""
         self._world = world
+        self._contexts: dict[str | None, ssl.SSLContext] = {}
+        self.trusted = trusted
         self.observe = observe
         self.secrets = secrets or Secrets()
 
@@ -36,15 +45,25 @@ class Web:
         self,
         inside: socket.socket,
         address: Address,
-        http: Http,
+        rule: Rule,
         connect: Callable[[], Awaitable[socket.socket]],
         carried: Carried,
         fields: dict[str, object],
     ) -> None:
-        """Carry one connection of the app by rules of HTTP; closes it. Raises OSError where it broke off."""
+        """Carry one connection of the app by a grant with HTTP; closes it. Raises OSError where it broke off."""
         from libos.net.http.session import Session
 
-        await Session(self, http, address, connect, carried, fields).run(inside)
+        await Session(self, rule, address, connect, carried, fields).run(inside)
+
+    async def outside_context(self, ca: str | None) -> ssl.SSLContext:
+        """What verifies a server outside, besides the system's authorities by those in the file `ca`: as that
+        was when it was first asked for in this world, which is before the app can change it.
+
+        Raises OSError where the file cannot be read or holds no certificate.
+        """
+        if ca not in self._contexts:
+            self._contexts[ca] = await trio.to_thread.run_sync(trust.outside_context, ca)
+        return self._contexts[ca]
 
     def tap(self, fields: dict[str, object]) -> Tap | None:
         """What looks at the bytes that go out by a grant without HTTP; None where there are no secrets."""

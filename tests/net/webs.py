@@ -15,7 +15,8 @@ import trio
 from network import Events
 
 from libos.net.address import Address
-from libos.net.granting.target import parse_target
+from libos.net.granting.rule import Rule
+from libos.net.granting.target import parse_target, target_of
 from libos.net.http.authority import Authority, asked_name
 from libos.net.http.rules import Http, HttpRule
 from libos.net.http.secrets import Secret, Secrets
@@ -80,7 +81,7 @@ class Scene:
         self.web = web
         self.events = events
         self.outside = outside
-        self.http = http
+        self.rule = Rule(target_of(address), http=http)
         self.address = address
         self.carried = Carried()
         self.nursery: trio.Nursery
@@ -104,7 +105,7 @@ class Scene:
         async def carry() -> None:
             fields: dict[str, object] = {"address": str(self.address), "grant": "d1", "connection": 1}
             try:
-                await self.web.serve(inside, self.address, self.http, reach, self.carried, fields)
+                await self.web.serve(inside, self.address, self.rule, reach, self.carried, fields)
             except OSError as error:
                 self.events("broken", {"error": str(error)})
 
