@@ -1,4 +1,4 @@
-"""`libos ask`: what a running world's app wants to open, and the answers."""
+"""`libos ask`: what a running world's app wants to open or connect to, and the answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHORT = {"o": "once", "a": "always", "n": "no"}
 def command(
     ctx: click.Context, /, name: str, question: int | None, answer: str | None, as_json: bool, as_list: bool
 ) -> int:
-    """List what the running world APP waits to open, or answer question ID with once, always or no.
+    """List what the running world APP waits to open or dial, or answer question ID with once, always or no.
 
     On a terminal, and without ID, each question is asked here as it comes, until the world ends.
     """
@@ -49,7 +49,7 @@ def command(
         click.echo(json.dumps({"version": _VERSION, "questions": found["questions"]}, indent=2))
         return 0
     rows = ((str(each["id"]), each["operation"], harmless(each["path"])) for each in found["questions"])
-    click.echo(columns(rows, ("ID", "WANTS TO", "PATH")))
+    click.echo(columns(rows, ("ID", "WANTS TO", "WHAT")))
     if found["more"]:
         complain(f"{found['more']} further questions are open; answer these first")
     return 0
@@ -61,7 +61,7 @@ def _converse(folder: Folder, name: str) -> int:
     from libos.control.folder import ControlError
 
     ask(folder, name, {"request": "questions"})  # a world that is not there is an error
-    click.echo(f"Waiting for what {harmless(name)} wants to open; Ctrl-C ends this.", err=True)
+    click.echo(f"Waiting for what {harmless(name)} wants to open or connect to; Ctrl-C ends this.", err=True)
     last = 0
     while True:
         try:

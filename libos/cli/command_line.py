@@ -41,9 +41,12 @@ _COMMANDS = (
     "grants",
     "mount",
     "unmount",
+    "dial",
     "publish",
     "revoke",
     "ask",
+    "connections",
+    "stats",
 )
 # 128 + SIGINT and 128 + SIGPIPE, as the shell reports them.
 _INTERRUPTED = 130

@@ -28,6 +28,8 @@ _REFUSALS = {
     "path.absent": ("path", "-v SRC:AT", "path"),
     "name.absent": ("name", "--dial tcp!NAME!PORT", "name"),
     "dial.refused": ("dial", "--dial ADDRESS", "address"),
+    "dial.denied": ("denied", "", "address"),
+    "dial.limited": ("limit", "", "address"),
     "error": ("error", "", "reason"),
 }
 

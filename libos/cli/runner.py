@@ -14,6 +14,7 @@ from types import MappingProxyType
 import trio
 
 from libos.app import App, ExitStatus
+from libos.asking import CONNECT
 from libos.cli.eventfile import EventFile, open_event_file
 from libos.cli.relay import carry
 from libos.cli.report import Report
@@ -142,7 +143,8 @@ async def _tell_question(app: App, end: str) -> None:
     not."""
     await app.questions.beyond(0)
     asked = app.questions.open()[0]
-    say(f"the app waits to open {harmless(asked.path)}: answer with `libos ask {app.name}`{end}")
+    doing = "connect to" if asked.operation == CONNECT else "open"
+    say(f"the app waits to {doing} {harmless(asked.path)}: answer with `libos ask {app.name}`{end}")
 
 
 async def _attend_terminal(app: App) -> ExitStatus:
