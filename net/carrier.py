@@ -102,6 +102,29 @@ class Carrier:
             told = {**fields, "to": None}
             return await self._carry("dial", told, inside, carry, carried, ended_by, number)
 
+    async def flow(
+        self,
+        fields: dict[str, object],
+        app_end: tuple[str, int],
+        connect: Callable[[], Awaitable[socket.socket]],
+        carry: Callable[[socket.socket, Carried], Awaitable[None]],
+        meter: Meter | None = None,
+        ended_by: Callable[[], str] = str,
+    ) -> OSError | None:
+        """Have datagrams of the app carried by `carry`, with what `connect` gives, which is closed then.
+        Otherwise as `dial`."""
+        with self._counted() as carried:
+            carried.meter = meter
+            try:
+                outside = await connect()
+            except OSError as error:
+                self._failed("dial", fields, error)
+                return error
+            with outside:
+                told = {**fields, "to": _peer(outside)}
+                carrying = partial(carry, outside, carried)
+                return await self._carry("dial", told, app_end, carrying, carried, ended_by)
+
     async def listen(
         self,
         fields: dict[str, object],
@@ -141,18 +164,21 @@ class Carrier:
             return await connect()
         except OSError as error:
             abort(accepted)
-            if not isinstance(error, RefusedError):
-                self._observe("error", {"operation": kind, **fields, "error": describe(error)})
+            self._failed(kind, fields, error)
             return error
         except BaseException:
             abort(accepted)
             raise
 
+    def _failed(self, kind: str, fields: dict[str, object], error: OSError) -> None:
+        if not isinstance(error, RefusedError):
+            self._observe("error", {"operation": kind, **fields, "error": describe(error)})
+
     async def _carry(
         self,
         kind: str,
         fields: dict[str, object],
-        inside: socket.socket,
+        inside: socket.socket | tuple[str, int],
         carry: Callable[[], Awaitable[None]],
         carried: Carried,
         ended_by: Callable[[], str] = str,
@@ -160,7 +186,10 @@ class Carrier:
     ) -> OSError | None:
         number = next(self._numbers) if number is None else number
         fields = {**fields, "connection": number}
-        end = _end(inside.getpeername if kind == "dial" else inside.getsockname)
+        if isinstance(inside, tuple):
+            end = inside
+        else:
+            end = _end(inside.getpeername if kind == "dial" else inside.getsockname)
         connection = self.connections[number] = Connection(number, kind, fields, end, carried)
         error: str | None = None
         self._observe(f"{kind}.open", fields)

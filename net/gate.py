@@ -26,6 +26,8 @@ from libos.net import watcher
 from libos.net.accept import Acceptor
 from libos.net.address import Address
 from libos.net.carrier import Carrier
+from libos.net.datagrams.flows import Flows
+from libos.net.datagrams.refusals import Refuser
 from libos.net.diag.listening import Listening
 from libos.net.granting.denial import denied, told
 from libos.net.granting.dialed import Consult, Dialed
@@ -87,6 +89,8 @@ class Gate:
         self._places = Places(names, self._sides)
         self._directory = Directory(names, self._places, lambda: self.grants, self._serve)
         self._ranges = Ranges(self._sides)
+        self._refuser = Refuser(self._sides)
+        self._flows = Flows(lambda: self.grants, self._carrier, self._refuser, self._observe)
         self._app_ports: dict[int, AppPort] = {}
         # Where the app listens, by its kernel.
         self.listening = Listening(open_sockets, self._places.inodes)
@@ -122,6 +126,7 @@ class Gate:
                 stack.enter_context(made)
             stack.callback(self._places.close_all)
             stack.callback(self._ranges.close)
+            stack.callback(self._refuser.close)
             with contextlib.closing(watcher.Watcher(watched, self.names, self._observe, devices)) as watching:
                 responder = dns.Responder(rest[: len(dns.SPECS)], self._directory, self._observe)
                 places = self._places.bind(missing, rest[len(dns.SPECS) :])
@@ -220,6 +225,9 @@ class Gate:
         if self._watcher is not None:
             self._watcher.read_all()
         with trio.move_on_after(FINISH_SECONDS):
+            while self._flows.reading:
+                await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # until the tasks of new flows have begun
             await self._carrier.all_sent()
 
     def _grant(self, rule: Rule) -> Dialed:
@@ -256,6 +264,8 @@ class Gate:
         for place in places:
             if place.address.network == "tcp":
                 self._nursery.start_soon(self._accept, place)
+            else:
+                self._nursery.start_soon(self._flows.serve, place, self._nursery)
 
     async def _accept(self, place: Place) -> None:
         """Carry what connects at a place until it is closed."""

@@ -47,6 +47,11 @@ def specs(devices: Sequence[str]) -> list[Spec]:
     return [(socket.AF_PACKET, socket.SOCK_DGRAM, 0)] * len(devices)
 
 
+# In the last two bytes of the word that a kernel leaves zero in these messages (RFC 792; RFC 4443, section
+# 3.1): the gate has sent this one, and has told of it already.
+OWN_MARK = b"lo"
+
+
 class Refusal(NamedTuple):
     """What was refused: `network` is tcp or udp, `source_port` the port of the program that asked."""
 
@@ -57,7 +62,8 @@ class Refusal(NamedTuple):
 
 
 def decode(packet: bytes) -> Refusal | None:
-    """The refusal that a packet, from its IP header on, tells of; None for one that tells of none."""
+    """The refusal that a packet, from its IP header on, tells of; None for one that tells of none, or is the
+    gate's own."""
     try:
         return _decode_ipv4(packet) if packet[0] >> 4 == 4 else _decode_ipv6(packet)
     except (IndexError, struct.error):
@@ -69,7 +75,8 @@ def _decode_ipv4(packet: bytes) -> Refusal | None:
     if packet[9] == socket.IPPROTO_TCP:  # the refused one answers: its address is the source
         port, source_port = struct.unpack_from("!HH", packet, body)
         return Refusal("tcp", str(ipaddress.IPv4Address(packet[12:16])), port, source_port)
-    if packet[9] == socket.IPPROTO_ICMP:  # it carries the packet that was refused
+    if packet[9] == socket.IPPROTO_ICMP and packet[body + 6 : body + 8] != OWN_MARK:
+        # It carries the packet that was refused.
         about = packet[body + 8 :]
         source_port, port = struct.unpack_from("!HH", about, 4 * (about[0] & 15))
         return Refusal("udp", str(ipaddress.IPv4Address(about[16:20])), port, source_port)
@@ -80,7 +87,7 @@ def _decode_ipv6(packet: bytes) -> Refusal | None:
     if packet[6] == socket.IPPROTO_TCP:
         port, source_port = struct.unpack_from("!HH", packet, 40)
         return Refusal("tcp", str(ipaddress.IPv6Address(packet[8:24])), port, source_port)
-    if packet[6] == socket.IPPROTO_ICMPV6:
+    if packet[6] == socket.IPPROTO_ICMPV6 and packet[46:48] != OWN_MARK:
         about = packet[48:]
         source_port, port = struct.unpack_from("!HH", about, 40)
         return Refusal("udp", str(ipaddress.IPv6Address(about[24:40])), port, source_port)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # Asks whether a grant may be used for an address, seconds for the answer or None; see `Rule.ask`.
 Consult = Callable[[str, Address, float | None], Awaitable[bool]]
+# Judges a datagram that is about to go out; raises OSError where it must not.
+Check = Callable[[bytes], None]
 
 # What a connection's close event says when it ends by its grant.
 _REVOKED = "the grant was taken back"
@@ -136,6 +138,32 @@ class Dialed:
                     await carried(partial(self._connect, admitted, connected))
             else:
                 await carried(partial(self._connect, admitted, via))
+
+    async def flow(
+        self,
+        address: Address,
+        app_end: tuple[str, int],
+        carry: Callable[[socket.socket, Carried, Check | None], Awaitable[None]],
+        carrier: Carrier,
+        ended_by: Callable[[], str],
+    ) -> OSError | None:
+        """Have datagrams of the app to an address that this grant covers carried by `carry`, which gets what
+        leads there and what judges each datagram. Gives the error that ended it, or None."""
+        with self._admitted(address) as admitted:
+            fields: dict[str, object] = {"address": str(address), "grant": self.id}
+            check = None if self._web is None else partial(self._web.check_datagram, fields=fields)
+            error = await carrier.flow(
+                fields,
+                app_end,
+                partial(self._connect, admitted, self.rule.via),
+                lambda outside, carried: carry(outside, carried, check),
+                self.meter,
+                lambda: ended_by() or admitted.ended_by,
+            )
+            if isinstance(error, LimitError):
+                self._limited(address, error)
+            return error
+        return None
 
     async def _spoken(
         self,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from libos.net.address import Address
 from libos.net.granting.places import Place, Socket
 from libos.net.granting.rule import Rule
+from libos.net.inbound import datagrams
 from libos.net.link_messages import DETOUR as DETOUR_MESSAGES
 from libos.net.routed import netlink, policy
 from libos.net.routed.sides import GATE, Sides
@@ -144,8 +145,7 @@ def _bind(bound: socket.socket, key: policy.Port) -> RangePlace:
         if network == "tcp":
             listen_at(bound, address.host, port)
         else:
-            bound.setblocking(False)
-            bound.bind((address.host, port))
+            datagrams.bind(bound, address.host, port)
     except OSError as error:
         raise OSError(error.errno, f"a range at port {port} cannot be granted: {error.strerror}") from error
     return RangePlace(address.host, address, bound)
