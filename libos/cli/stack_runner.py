@@ -47,8 +47,9 @@ def run(stack: Stack, *, events: str | None, ready_fd: int | None = None) -> int
     with open(ready_fd, "wb", buffering=0) as pipe:
         try:
             return _run_here(stack, events, _quiet, pipe.write)
-        except LibosError as error:
-            pipe.write(str(error).encode())
+        except Exception as error:
+            expected = isinstance(error, LibosError)
+            pipe.write((str(error) if expected else f"libos failed: {error!r}").encode())
             raise
 
 
