@@ -4,8 +4,8 @@ tell of it.
 Rules:
 - No failure of a connection leaves here: it becomes a reset of the accepted side and an event.
 - An open event is always followed by its close event, with the same connection number, cancelled or not.
-- What is open is kept in `connections`; who opened it is found by others, in their own time, and stands in the
-  close event where it was.
+- What is open is kept in `connections`; who opened it is found by others, in their own time, and stands in
+  the close event where it was.
 """
 
 from __future__ import annotations
@@ -220,8 +220,9 @@ def _peer(outside: socket.socket) -> str | None:
 
 
 def _end(name: Callable[[], tuple[str, int]]) -> tuple[str, int]:
-    """getpeername(2) or getsockname(2); port 0 where the connection was reset already."""
+    """getpeername(2) or getsockname(2); port 0 where the connection was reset already, or has no port."""
     try:
-        return name()[:2]
+        found = name()
     except OSError:
         return "", 0
+    return found[:2] if isinstance(found, tuple) else ("", 0)  # a unix socket has a path, mostly none

@@ -42,6 +42,7 @@ from libos.net.inbound.publication import Publication, conflict
 from libos.net.inbound.published import Sweeper
 from libos.net.naming import dns
 from libos.net.naming.names import Names
+from libos.net.outbound.service import Service
 from libos.net.routed.ranges import Ranges
 from libos.net.routed.sides import APP, GATE, Sides
 from libos.net.sockets import Observe, OpenSockets, abort
@@ -150,7 +151,8 @@ class Gate:
         there where exactly the same was granted.
 
         Raises OSError: EADDRINUSE where the app listens at that address itself, EOPNOTSUPP for a range in a
-        flat world and for HTTP over TLS in one that trusts no authority, EPIPE where the gate does not run or the world has ended.
+        flat world and for HTTP over TLS in one that trusts no authority, EPIPE where the gate does not run or
+        the world has ended.
         """
         rule = _rule(rule)
         if rule.speaks_tls and not self._web.trusted:
@@ -184,6 +186,13 @@ class Gate:
         (made,) = self.publications.bind([publication])
         self._nursery.start_soon(self.publications.serve, made, self._watcher)
         return made
+
+    def offer(self, service: Service) -> None:
+        """Serve a unix socket inside until it is taken back or the gate ends. Raises OSError: EPIPE where the
+        gate does not run or the world has ended."""
+        if self._nursery is None:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        self._nursery.start_soon(service.serve, self._acceptor, self.carrier, self._observe)
 
     async def connect(self, port: int) -> socket.socket:
         """A connection to a TCP port of the app, at its loopback; the caller's. Raises OSError: ECONNREFUSED

@@ -115,11 +115,9 @@ async def relay(inside: socket.socket, outside: socket.socket, carried: Carried)
 async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, count: str) -> None:
     total = blocks = 0
     meter = carried.meter
-    tap = carried.tap if count == "sent" else None
+    tap = _tap(carried, count)
     while True:
-        most = _BLOCK if meter is None else meter.block(_BLOCK, count)
-        if meter is not None and meter.paced:
-            most = await _turn(source, meter, count, most)
+        most = _BLOCK if meter is None else await _allowed(source, meter, count)
         peek = _kept >= _KEPT_AT_MOST
         try:
             size = source.recv_into(_buffer, max(1, most), socket.MSG_PEEK if peek else 0)
@@ -129,8 +127,7 @@ async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, c
         if size == 0:
             sink.shutdown(socket.SHUT_WR)
             return
-        if tap is not None:
-            tap.look(_buffer[:size])
+        tap.look(_buffer[:size])
         if peek and size <= most:
             size = _send_some(source, sink, size)
             if meter is not None and meter.paced:
@@ -140,8 +137,7 @@ async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, c
             continue
         if meter is not None:
             meter.take(count, size)
-        if tap is not None:
-            tap.passed(_buffer[:size])
+        tap.passed(_buffer[:size])
         if not peek:
             await _send_all(sink, size)
         total += size
@@ -149,6 +145,29 @@ async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, c
         blocks += 1
         if blocks % _TURN == 0:
             await trio.lowlevel.checkpoint()
+
+
+class _NoTap:
+    """Lets everything pass."""
+
+    def look(self, data: memoryview) -> None:
+        pass
+
+    def passed(self, data: memoryview) -> None:
+        pass
+
+
+_NO_TAP = _NoTap()
+
+
+def _tap(carried: Carried, count: str) -> Tap:
+    return carried.tap if carried.tap is not None and count == "sent" else _NO_TAP
+
+
+async def _allowed(source: socket.socket, meter: Meter, count: str) -> int:
+    """How many bytes may be read now, by the totals and, once it is their turn, by the rate."""
+    most = meter.block(_BLOCK, count)
+    return await _turn(source, meter, count, most) if meter.paced else most
 
 
 async def _turn(source: socket.socket, meter: Meter, count: str, most: int) -> int:

@@ -63,8 +63,8 @@ class Dial:
 @dataclass(frozen=True)
 class Secret:
     """A value that goes into `header` on the way to the dial grants `to`, and that the app never sees. It is
-    the caller's environment variable, file, or what a command prints; the app has a placeholder in its variable
-    `name`, and in the file `at`."""
+    the caller's environment variable, file, or what a command prints; the app has a placeholder in its
+    variable `name`, and in the file `at`."""
 
     name: str
     header: str
@@ -80,7 +80,9 @@ class Secret:
         """Where its value comes from, as people say it."""
         if self.environment is not None:
             return f"the variable {self.environment}"
-        return f"the file {self.file}" if self.file is not None else f"the command {(self.command or ('',))[0]}"
+        if self.file is not None:
+            return f"the file {self.file}"
+        return f"the command {self.command[0]}" if self.command else "nothing"
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from pydantic.json_schema import GenerateJsonSchema
 from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
-from libos.manifest.schema_web import HttpKeys, PythonHttpKeys, SecretTable
 from libos.manifest.schema_network import NetworkTable
+from libos.manifest.schema_web import HttpKeys, PythonHttpKeys, SecretTable
 
 # What a mount shows: exactly one of these stands in it. The last two only from Python.
-SOURCE_KEYS = ("host", "text", "bytes", "memory", "bind")
+SOURCE_KEYS = ("host", "text", "bytes", "memory", "bind", "service")
 PYTHON_SOURCE_KEYS = (*SOURCE_KEYS, "node", "function")
 
 
@@ -61,7 +61,7 @@ class AppTable(Table):
 
 
 class MountTable(Table):
-    """One source at one place. Exactly one of host, text, bytes, memory and bind says what it is."""
+    """One source at one place. Exactly one of host, text, bytes, memory, bind and service says what it is."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in SOURCE_KEYS]})
 
@@ -81,6 +81,11 @@ class MountTable(Table):
     bind: WorldPath = Field(
         default_factory=unwritten,
         description="What the world itself shows at this path, a second time.",
+    )
+    service: Annotated[str, checked(values.service)] = Field(
+        default_factory=unwritten,
+        description='A unix socket that leads outside: to "unix!/run/postgresql/.s.PGSQL.5432" or '
+        '"tcp!HOST!PORT".',
     )
     mode: Literal["read-only", "read-write", "copy-on-write"] = Field(
         default_factory=unwritten,
@@ -129,6 +134,9 @@ class PythonMountTable(MountTable):
         default_factory=unwritten
     )
     node: Any = None
+    service: Annotated[str | Callable[..., Any], checked(values.service_or_function)] = Field(  # type: ignore[assignment]  # wider
+        default_factory=unwritten
+    )
     function: InstanceOf[Callable[..., Any]] = Field(default_factory=unwritten)
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from libos.plan.hostview import HostView
     from libos.plan.model import Line
 
-# The source of the bundle that is trusted inside, and where it stands: where Debian has it, as far as there is
-# room, which programs know without being told.
+# The source of the bundle that is trusted inside, and where it stands: where Debian has it, as far as there
+# is room, which programs know without being told.
 BUNDLE = "ca-certificates"
 _BUNDLE_AT = "/etc/ssl/certs/ca-certificates.crt"
 _BUNDLE_ELSEWHERE = "/run/libos/ca-certificates.crt"
@@ -117,7 +117,7 @@ def _secret_problems(secret: Secret, manifest: Manifest) -> Iterator[str]:
     from libos.net.granting.target import parse_target
 
     if secret.name in manifest.app.environment:
-        yield f'"{secret.name}" is set in [app] environment too: remove it there, or give the secret another name'
+        yield f'"{secret.name}" is set in [app] environment too: remove it there, or rename the secret'
     if any(mount.at == secret.at for mount in manifest.mounts):
         yield f'"{secret.at}" is mounted already: choose another place for the placeholder of {secret.name}'
     dials = {dial.to: dial for dial in manifest.dials}
@@ -136,13 +136,19 @@ def _secret_problems(secret: Secret, manifest: Manifest) -> Iterator[str]:
 
 
 def why_http(dial: Dial, manifest: Manifest) -> str:
-    """What is judged of the requests by a dial grant, as the end of a sentence; nothing where it has no HTTP."""
+    """What is judged of the requests by a dial grant, as the end of a sentence; nothing without HTTP."""
     if dial.http is None and dial.to not in secret_targets(manifest):
         return ""
-    rules = "every request passes" if dial.http is None else f"{len(dial.http)} rules say which requests pass"
+    rules = (
+        "every request passes" if dial.http is None else f"what passes is said by {_rules(len(dial.http))}"
+    )
     names = [secret.name for secret in manifest.secrets if dial.to in secret.to]
     puts = f", and the value of {', '.join(names)} is put in" if names else ""
     return f"; HTTP/1.1 with the supervisor: {rules}{puts}"
+
+
+def _rules(count: int) -> str:
+    return {0: "no rule, so nothing does", 1: "1 rule"}.get(count, f"{count} rules")
 
 
 def secret_lines(manifest: Manifest) -> Iterator[Line]:
@@ -150,5 +156,6 @@ def secret_lines(manifest: Manifest) -> Iterator[Line]:
     from libos.plan.model import Line  # which imports what imports this
 
     for secret in manifest.secrets:
-        where = f"the value of {secret.source} goes into {secret.header} to {', '.join(secret.to)} and nowhere else"
+        to = ", ".join(secret.to)
+        where = f"the value of {secret.source} goes into {secret.header} to {to} and nowhere else"
         yield Line(secret.name, "secret", "placeholder", f"the app has a random word; {where}", secret.origin)

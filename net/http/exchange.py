@@ -40,9 +40,9 @@ class Exchange:
     async def run(self, head: h11.Request) -> None:
         """Carry it; afterwards the connections say whether they can have another.
 
-        Raises HostileError, PlaceholderError, Refused and OutsideError; `begun` tells whether the app has been
-        sent something of an answer by then. Raises trio.BrokenResourceError where the app has gone, OSError
-        where its grant's limits are reached.
+        Raises HostileError, PlaceholderError, Refused and OutsideError; `begun` tells whether the app has
+        been sent something of an answer by then. Raises trio.BrokenResourceError where the app has gone,
+        OSError where its grant's limits are reached.
         """
         try:
             await self.outside.send(head)

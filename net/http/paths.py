@@ -1,9 +1,9 @@
 """The path of a request in one spelling, and the ways in which servers may read it. Pure.
 
 Rules:
-- A path is normalized before it is compared, and what is sent is what was compared: percent-encoded unreserved
-  characters are decoded, other escapes get capitals, dot segments are removed (RFC 3986, sections 6.2.2 and
-  5.2.4).
+- A path is normalized before it is compared, and what is sent is what was compared: percent-encoded
+  unreserved characters are decoded, other escapes get capitals, dot segments are removed (RFC 3986, sections
+  6.2.2 and 5.2.4).
 - Servers differ in `%2F` and in `//`. Such a path keeps its spelling and has several readings; who decides
   asks about each of them, and refuses where they are decided differently.
 - What has no one meaning is refused: a backslash, a fragment, control characters, an escape of an escape

@@ -23,7 +23,7 @@ Head = h11.Request | h11.InformationalResponse | h11.Response
 
 
 class Peer:
-    """The app's side (`role` is SERVER: we answer it) or the outside's (CLIENT). `socket` is below `stream`."""
+    """The app's side (`role` is SERVER: we answer) or the outside's (CLIENT); `socket` is below `stream`."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Peer:
         return not poll.poll(0) and not self.left()
 
     async def end_writing(self) -> None:
-        """Tell the side that nothing more comes: by a half-close, or, in TLS, by an alert with a later close."""
+        """Tell the side that nothing more comes, by a half-close. Over TLS there is no alert before it."""
         if isinstance(self.stream, trio.abc.HalfCloseableStream):
             await self.stream.send_eof()
         else:

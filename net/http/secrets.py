@@ -1,8 +1,8 @@
 """Secrets that an app uses and never sees: it holds a placeholder, the gate knows the value.
 
 Rules:
-- A placeholder is random and made for one world; it is worth nothing outside. A program that changes or splits
-  it has changed a word that means nothing.
+- A placeholder is random and made for one world; it is worth nothing outside. A program that changes or
+  splits it has changed a word that means nothing.
 - The value is put in one header only, only on the way to the hosts that the secret names.
 - A placeholder on any other way is refused and told, also where it comes in pieces.
 - What comes back from those hosts has the value covered by as many asterisks, so that an echo does not tell
@@ -27,6 +27,10 @@ LEAST_BYTES = 8
 _HEADER_BYTES = frozenset((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
 
 
+def _placeholder() -> bytes:
+    return f"libos-{secrets.token_hex(20)}".encode()
+
+
 @dataclass(frozen=True)
 class Secret:
     """One secret of a world. `header` is lower case; `to` are what the grants say by which it may go."""
@@ -35,7 +39,7 @@ class Secret:
     value: bytes = field(repr=False)
     header: bytes
     to: tuple[Target, ...]
-    placeholder: bytes = field(default_factory=lambda: f"libos-{secrets.token_hex(20)}".encode())
+    placeholder: bytes = field(default_factory=_placeholder)
 
     def goes_by(self, grant: Target) -> bool:
         """Whether the value may be sent by a dial grant: one that is named, not one that covers the same."""
@@ -81,8 +85,8 @@ class Secrets:
                 raise PlaceholderError(secret.name, where)
 
     def put(self, headers: list[tuple[bytes, bytes]], grant: Target) -> list[tuple[bytes, bytes]]:
-        """Headers as they are sent by a grant: with the values where they belong. Raises PlaceholderError for a
-        placeholder in any other."""
+        """Headers as they are sent by a grant: with the values where they belong. Raises PlaceholderError for
+        a placeholder in any other."""
         for name, _ in headers:
             self.check(name, "the name of a header")
         return [(name, self._put(name, value, grant)) for name, value in headers]
@@ -184,7 +188,7 @@ class Cover:
         return data
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next block of a stream; gives what can be passed on, all but a word's possible beginning."""
+        """Take the next block of a stream; gives what can be passed on: all but the beginning of a word."""
         covered = self.whole(self._tail + data)
         keep = len(covered) - self._words.held(covered)
         self._tail = covered[keep:]

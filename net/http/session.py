@@ -3,7 +3,7 @@
 Rules:
 - A request is judged before the outside is connected to, and nothing of one that is refused is sent.
 - Whoever is refused is told why and loses the connection: what else stands in it is not looked at.
-- The value of a secret is put in after everything else was decided, and functions of the caller do not see it.
+- The value of a secret is put in after everything else was decided: functions of the caller do not see it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from libos.net.granting.rule import Rule
     from libos.net.http.web import Web
 
-# Seconds and bytes that are still read of an app that was refused: closing at once would reset the connection,
-# and the app might lose the answer that says why.
+# Seconds and bytes that are still read of an app that was refused: closing at once would reset the
+# connection, and the app might lose the answer that says why.
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1024 * 1024
 # What must not reach a host that could then echo a secret in a form that is not looked for.

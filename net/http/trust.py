@@ -1,4 +1,4 @@
-"""What is trusted: outside, the system's certificate authorities; inside, a bundle of these and the world's own.
+"""What is trusted: outside, the system's authorities; inside, a bundle of these and the world's own.
 
 Rules: what is outside is always verified, name and chain; there is no switch for it. A file of further
 authorities (a company's, a test's) is added for the grant that names it, and for no other.

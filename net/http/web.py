@@ -1,4 +1,4 @@
-"""What one world's HTTP grants share: its certificate authority and its secrets; and the way in for its gate."""
+"""What the HTTP grants of a world share: its certificate authority and its secrets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Web:
         carried: Carried,
         fields: dict[str, object],
     ) -> None:
-        """Carry one connection of the app by a grant with HTTP; closes it. Raises OSError where it broke off."""
+        """Carry one connection of the app by a grant with HTTP; closes it. Raises OSError where it breaks."""
         from libos.net.http.session import Session
 
         await Session(self, rule, address, connect, carried, fields).run(inside)

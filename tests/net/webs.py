@@ -85,12 +85,14 @@ class Scene:
         self.address = address
         self.carried = Carried()
         self.nursery: trio.Nursery
+        self._apps: list[trio.SocketStream] = []
 
     async def connect(self) -> trio.SocketStream:
-        """A plain connection of the app."""
+        """A plain connection of the app; closed with the scene at last."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             ours = await trio.open_tcp_stream(*listener.getsockname())
             inside, _ = listener.accept()
+        self._apps.append(ours)
         inside.setblocking(False)
 
         async def reach() -> socket.socket:
@@ -116,6 +118,11 @@ class Scene:
         """Send bytes and give all that comes back until the end; a reset ends it too."""
         async with await self.connect() as stream:
             return await exchange(stream, request)
+
+    def close(self) -> None:
+        """Close what the app has left open."""
+        for app in self._apps:
+            app.socket.close()
 
     def kinds(self) -> list[str]:
         return self.events.kinds()
@@ -151,7 +158,7 @@ async def scene(
     events = Events()
     authority = Authority("outside") if port != 80 else None
     if authority is not None and ca is not None:
-        ca.write_text(authority.pem)
+        await trio.Path(ca).write_text(authority.pem)
     grant = replace(http or Http(), rules=rules, ca=None if ca is None else str(ca))
     outside = Outside(authority, answer, certificate_for)
     web = Web("w", events, Secrets(secrets))
@@ -160,4 +167,5 @@ async def scene(
         made.nursery = nursery
         await nursery.start(outside.run)
         yield made
+        made.close()
         nursery.cancel_scope.cancel()
