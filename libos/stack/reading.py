@@ -19,7 +19,7 @@ from libos.manifest.check import judge
 from libos.manifest.conflicts import conflicts
 from libos.manifest.document import Document, Places
 from libos.manifest.including import Loading
-from libos.manifest.model import Manifest
+from libos.manifest.model import Listen, Manifest
 from libos.manifest.positions import Path
 from libos.manifest.problems import Problem, error, nearest
 from libos.manifest.reading import read_document
@@ -109,12 +109,16 @@ def _list(value: Any) -> list[Any]:
 def _member(raw: Mapping[str, Any], manifest: Manifest, origin: str) -> Member:
     app = manifest.app
     named = replace(app, hostname=app.hostname or raw["name"])
+    ready = _ready(raw["ready"]) if "ready" in raw else None
+    listens = manifest.listens
+    if ready is not None and ready.port is not None and all(each.port != ready.port for each in listens):
+        listens = (*listens, Listen(ready.port, "", 0, origin))  # published nowhere: to hear when it listens
     return Member(
         name=raw["name"],
-        manifest=replace(manifest, app=named),
+        manifest=replace(manifest, app=named, listens=listens),
         needs=tuple(dict.fromkeys(raw.get("needs", ()))),
         expose=tuple(dict.fromkeys(raw.get("expose", ()))),
-        ready=_ready(raw["ready"]) if "ready" in raw else None,
+        ready=ready,
         restart=_restart(raw.get("restart", "never")),
         stop=_stop(raw.get("stop", {})),
         origin=origin,
