@@ -95,8 +95,9 @@ _OPTIONS: list[Callable[[Any], Any]] = [
                  "read-write file that programs may replace by rename."),
     click.option("-e", "--env", "environment", metavar="NAME[=VALUE]", multiple=True,
                  help="Set a variable; without a value, pass on the one set here."),
-    click.option("--dial", "dials", metavar="ADDRESS", multiple=True,
-                 help="Let the app connect there: tcp!api.example.com!443."),
+    click.option("--dial", "dials", metavar="ADDRESS[,private]", multiple=True,
+                 help="Let the app connect there: tcp!api.example.com!443. private: the name may lead to "
+                 "private and loopback addresses."),
     click.option("-p", "--publish", "publish", metavar="[IP:]PORT:PORT", multiple=True,
                  help="Make a port of the app reachable outside (outside first); at 127.0.0.1 unless said."),
     click.option("--include", "include", metavar="PROFILE|FILE", multiple=True,

@@ -37,6 +37,15 @@ def dial(raw: Mapping[str, Any], base: str, origin: str) -> Dial:
     )
 
 
+def dialed_option(text: str) -> Dial:
+    """A dial as --dial says it: ADDRESS, or ADDRESS,private where its name may lead to private addresses.
+    Raises ValueError."""
+    to, _, word = text.rpartition(",")
+    private = bool(to) and word == "private"
+    target = values.dial_target(to if private else text)
+    return Dial(target, private=private, origin=f"--dial {text}")
+
+
 def dial_problems(document: Document) -> Iterator[Problem]:
     """What is wrong with a dial only by two of its keys."""
     dials = document.raw.get("dial")

@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 from libos.manifest import values
 from libos.manifest.build import absolute
 from libos.manifest.conflicts import absent
+from libos.manifest.dialing import dialed_option
 from libos.manifest.listening import published_option
 from libos.manifest.load import load_under
-from libos.manifest.model import App, Dial, Limits, Manifest
+from libos.manifest.model import App, Limits, Manifest
 from libos.manifest.problems import Problem
 from libos.namespace import HostSource, Mode, Mount, Order
 
@@ -54,10 +55,11 @@ def from_options(
 
     `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base.
     `mounts` are SRC:AT[:ro|rw|cow|replace]; `environment` NAME=VALUE, or NAME for the value in `environ`
-    (the caller's unless given); `dials` dial(2) addresses; `publish` [IP:]PORT:PORT, outside then inside, or
-    PORT for both; `include` as in a manifest file; `time` seconds or "10min"; `namespace` a file of
-    namespace(6) whose mounts take the place of the manifest's, read as `namespace_mode` says. `base` is the
-    folder of relative paths: the current one unless given. ManifestError with every error found.
+    (the caller's unless given); `dials` ADDRESS[,private], in the form of dial(2); `publish` [IP:]PORT:PORT,
+    outside then inside, or PORT for both; `include` as in a manifest file; `time` seconds or "10min";
+    `namespace` a file of namespace(6) whose mounts take the place of the manifest's, read as
+    `namespace_mode` says. `base` is the folder of relative paths: the current one unless given.
+    ManifestError with every error found.
     """
     options = _Options(os.path.abspath(base if base is not None else os.curdir))
     environ = os.environ if environ is None else environ
@@ -74,9 +76,7 @@ def from_options(
             keep=options.one("--keep", keep, values.keep_name),
         ),
         mounts=tuple(mounted),
-        dials=tuple(
-            Dial(to, origin=f"--dial {to}") for to in options.each("--dial", dials, values.dial_target)
-        ),
+        dials=tuple(options.each("--dial", dials, dialed_option)),
         listens=tuple(options.each("-p", publish, published_option)),
         limits=Limits(time=options.one("--timeout", time, values.duration)),
         removals=tuple(mount.at for mount in mounted),

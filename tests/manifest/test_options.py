@@ -116,9 +116,14 @@ def test_environment() -> None:
 
 def test_network_options() -> None:
     manifest = from_options(
-        dials=["tcp!A.example!https"], publish=["8000:80", "[::1]:81:81", "0.0.0.0:82:82", "83"]
+        dials=["tcp!A.example!https", "udp!b.example!53,54,private", "tcp!c!80,private"],
+        publish=["8000:80", "[::1]:81:81", "0.0.0.0:82:82", "83"],
     )
-    assert [dial.to for dial in manifest.dials] == ["tcp!a.example!443"]
+    assert [(dial.to, dial.private) for dial in manifest.dials] == [
+        ("tcp!a.example!443", False),
+        ("udp!b.example!53-54", True),
+        ("tcp!c!80", True),
+    ]
     assert [(listen.published, listen.port) for listen in manifest.listens] == [
         ("127.0.0.1:8000", 80),
         ("[::1]:81", 81),
