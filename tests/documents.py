@@ -6,6 +6,7 @@ Rules:
       <!-- check: parses; REASON -->           its syntax alone: it needs a terminal, say
       <!-- check: by tests/FILE.py::NAME -->   that test, which must exist, runs the same thing
       <!-- check: status N -->                 (shell) it ends with this exit status
+      <!-- check: file NAME -->                (TOML) later blocks find it as this file
   Otherwise shell and Python blocks are run, TOML blocks are loaded as manifests, and console blocks are run
   and their output is compared, where `...` stands for anything.
 - Blocks run in a fresh copy of the repository's files, so they may write.

@@ -106,13 +106,15 @@ def check_console(block: Block, folder: Path) -> None:
 
 
 def check_manifest(block: Block, folder: Path) -> None:
-    """A TOML block is a manifest, or a part of one: the version may be left out there."""
+    """A TOML block is a manifest, or a part of one: the version may be left out there; or it is a stack."""
     import libos
+    from libos.stack import load_stack
 
     text = block.text if re.search(r"^libos\s*=", block.text, re.MULTILINE) else f"libos = 1\n{block.text}"
-    path = folder / "block.toml"
+    path = folder / (block.marker.removeprefix("file ") or "block.toml")
     path.write_text(text)
-    libos.load(path)
+    load = load_stack if re.search(r"^\[\[world\]\]", text, re.MULTILINE) else libos.load
+    load(path)
 
 
 @pytest.mark.system
@@ -137,7 +139,7 @@ def test_block(block: Block, copy: Path) -> None:
 
 
 def test_every_marker_is_one_that_is_understood() -> None:
-    known = re.compile(r"parses; \S.*|by tests/\S+\.py::\w+|status \d+|")
+    known = re.compile(r"parses; \S.*|by tests/\S+\.py::\w+|status \d+|file \S+|")
     assert [f"{block}: {block.marker}" for block in ALL if not known.fullmatch(block.marker)] == []
 
 
