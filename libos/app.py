@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import trio
 
 from libos.errors import CommandError, SupervisorError
-from libos.granting import mount_what
 from libos.seeing import connections, stats
 from libos.worlds.spawn import FIRST_PROGRAM, Start, Terminal, explained, spawn, terminal_size
 from libos.worlds.streams import Stream, Streams, open_streams
@@ -145,11 +144,11 @@ class App(Process):
         running: Running,
         streams: Streams,
         over: trio.Event,
-        grants: Grants,
+        granting: Callable[[], Grants],
         gate: Gate,
     ) -> None:
         super().__init__(world, running, streams)
-        self.grants = grants
+        self._granting = granting
         self.gate = gate
         # Set when the world's task has ended: its last bytes are carried, its last events told.
         self._over = over
@@ -157,6 +156,11 @@ class App(Process):
         self.plan = plan
         self.world_id = world.id
         self._numbers = count(FIRST_PROGRAM + 1)
+
+    @property
+    def grants(self) -> Grants:
+        """What is mounted in its world, each a handle."""
+        return self._granting()
 
     async def ended(self) -> None:
         """Wait for the first program's end; the rest of its world may still be going down."""
@@ -191,6 +195,8 @@ class App(Process):
         or "after", it joins what stands there as a union, and its grant is of it alone. Raises ManifestError
         where it cannot stand there, SupervisorError, OSError.
         """
+        from libos.granting import mount_what
+
         return await mount_what(self.grants, at, what, keys)
 
     async def unmount(self, at: str) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from libos.fs import synthetic
-from libos.introspection.control import control_file
 from libos.introspection.denials import Denials
-from libos.introspection.policy import policy_json, policy_text
-from libos.namespace import Namespace
+from libos.namespace import Namespace, WorldSource
 
 if TYPE_CHECKING:
     from libos.dialing import Dials
@@ -19,16 +17,23 @@ if TYPE_CHECKING:
 
 
 class Introspection:
-    """What one world shows of itself. `grants` is set when its app starts; nothing can read before."""
+    """What one world shows of itself. `granting` is set when its app starts; nothing can read before."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.denials = Denials()
-        self.grants: Grants | None = None
+        self.granting: Callable[[], Grants] | None = None
         self.dials: Dials | None = None
 
     def nodes(self) -> dict[str, Node]:
-        """The node of each file, by the name of its source."""
+        """The node of each file that its plan has, by the name of its source."""
+        sources = (each.source for each in self._plan.served)
+        wanted = {source.name for source in sources if isinstance(source, WorldSource)}
+        if not any(name.startswith("ns/") for name in wanted):
+            return {}
+        from libos.introspection.control import control_file
+        from libos.introspection.policy import policy_json, policy_text
+
         content: dict[str, Callable[[Grants], str]] = {
             "ns": lambda grants: Namespace(grants.mounts()).text(self._plan.directory),
             "policy": lambda grants: policy_text(self._plan, grants, tuple(self.dials or ())),
@@ -37,10 +42,14 @@ class Introspection:
             "denials.json": lambda _: self.denials.json(),
         }
         nodes = {f"ns/{name}": self._node(write) for name, write in content.items()}
-        return nodes | {"ns/ctl": control_file(lambda: self.grants)}
+        return nodes | {"ns/ctl": control_file(self._grants)}
+
+    def _grants(self) -> Grants | None:
+        return None if self.granting is None else self.granting()
 
     def _node(self, write: Callable[[Grants], str]) -> Node:
         async def content() -> str:
-            return "" if self.grants is None else write(self.grants)
+            grants = self._grants()
+            return "" if grants is None else write(grants)
 
         return synthetic.function(content)

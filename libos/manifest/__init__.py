@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from libos.manifest.load import from_mapping, load
 from libos.manifest.model import App, Dial, Limits, Listen, Manifest, Network
-from libos.manifest.namespace_file import load_namespace
 from libos.manifest.options import from_options
 from libos.manifest.profiles import profile_names
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from libos.manifest.namespace_file import load_namespace
 
 __all__ = [
     "App",
@@ -44,3 +45,11 @@ def json_schema() -> dict[str, Any]:
     from libos.manifest.schema import json_schema as build  # pydantic: 30 ms, only where it is needed
 
     return build()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_namespace":
+        from libos.manifest.namespace_file import load_namespace  # 5 ms, for files of namespace(6) alone
+
+        return load_namespace
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

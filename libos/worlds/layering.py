@@ -1,5 +1,5 @@
 """From layers as values to the layers of `libos.fs.layers`, with what a world gives them: events, questions,
-and a place for totals.
+and a place for totals. A layer's module is imported when one is asked for.
 """
 
 from __future__ import annotations
@@ -10,18 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from libos import namespace as values
-from libos.fs.layers import Layer, Stack, layered, stack_of
-from libos.fs.layers.appending import AppendOnly
-from libos.fs.layers.asking import Ask
-from libos.fs.layers.auditing import Audited
-from libos.fs.layers.counting import Counted
-from libos.fs.layers.faults import Faulty
-from libos.fs.layers.hiding import Hide
-from libos.fs.layers.quotas import Quota
-from libos.fs.layers.showing import Only
 
 if TYPE_CHECKING:
     from libos.asking import Questions
+    from libos.fs.layers import Layer, Stack
+    from libos.fs.layers.asking import Ask
+    from libos.fs.layers.counting import Counted
     from libos.fs.layers.layer import Call
     from libos.fs.node import Node
 
@@ -43,6 +37,8 @@ class Layering:
         made = [self.layer(each, at) for each in wanted]
         if not made and not always:
             return node
+        from libos.fs.layers import layered, stack_of
+
         over = layered(node, *made, at=at.encode())
         stack = stack_of(over)
         assert stack is not None
@@ -59,20 +55,32 @@ class Layering:
         """Give the layer that a value stands for."""
         match wanted:
             case values.Hide(patterns):
+                from libos.fs.layers.hiding import Hide
+
                 return Hide(patterns)
             case values.Only(patterns):
+                from libos.fs.layers.showing import Only
+
                 return Only(patterns)
             case values.AppendOnly():
+                from libos.fs.layers.appending import AppendOnly
+
                 return AppendOnly()
             case values.Quota(size, files):
+                from libos.fs.layers.quotas import Quota
+
                 return Quota(size=size, files=files)
             case values.Counted():
                 return self._count(wanted, at)
             case values.Audited():
+                from libos.fs.layers.auditing import Audited
+
                 return Audited(partial(self._tell, at))
             case values.Ask(timeout):
                 return self._ask(timeout, at)
             case values.Faulty(seed, rate, errors, short, delay, patterns):
+                from libos.fs.layers.faults import Faulty
+
                 return Faulty(
                     seed=seed, rate=rate, errors=errors, short=short, delay=delay, patterns=patterns
                 )
@@ -82,6 +90,8 @@ class Layering:
         return [{"at": at, **layer.totals()} for at, layer in self._counted]
 
     def _count(self, wanted: values.Counted, at: str) -> Counted:
+        from libos.fs.layers.counting import Counted
+
         layer = Counted(
             reads=wanted.reads,
             bytes_read=wanted.bytes_read,
@@ -92,6 +102,8 @@ class Layering:
         return layer
 
     def _ask(self, timeout: float, at: str) -> Ask:
+        from libos.fs.layers.asking import Ask
+
         questions = self._questions
         return Ask(
             lambda question: questions.opened(_below(at, question.path), question),

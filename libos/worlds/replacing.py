@@ -6,10 +6,9 @@ import posixpath
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from libos.fs.replaceable import Replaceables
-
 if TYPE_CHECKING:
     from libos.fs.node import Node
+    from libos.fs.replaceable import Replaceables
     from libos.fs.skeleton import Skeleton
     from libos.plan import Plan, Served
 
@@ -20,6 +19,8 @@ class Replacing:
     def __init__(self, skeleton: Skeleton, plan: Plan, on_absent: Callable[[bytes], None]) -> None:
         self._folders: dict[str, Replaceables] = {}
         for path in sorted({posixpath.dirname(each.at) for each in plan.served if each.replaceable}):
+            from libos.fs.replaceable import Replaceables
+
             folder = self._folders[path] = Replaceables(path.encode(), on_absent)
             skeleton.attach(path.encode(), folder)
 
