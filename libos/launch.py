@@ -25,6 +25,7 @@ from libos.consulting import Consulting
 from libos.dialing import Dials
 from libos.errors import CommandError, HostError, SupervisorError
 from libos.events import Hub, Kind
+from libos.grants import Grants
 from libos.introspection import Introspection
 from libos.keeper import channel
 from libos.keeper.network import GATE
@@ -42,6 +43,7 @@ from libos.secrets import with_placeholders, world_web
 from libos.unwrap import unwrapped
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
+from libos.worlds.live import LiveView
 from libos.worlds.messages import close_all
 from libos.worlds.persisting import Persisting, kept_changes
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
@@ -52,7 +54,6 @@ from libos.worlds.world import World
 
 if TYPE_CHECKING:
     from libos.fs.server import Server
-    from libos.grants import Grants
     from libos.manifest.model import Listen
     from libos.net.http.web import Web
     from libos.plan import Plan
@@ -98,7 +99,6 @@ class Launch:
         self._gate: Gate
         self._web: Web
         self._app: App | None = None
-        self._granted: Grants | None = None
         self._begun = trio.Event()
         self._kept: Persisting  # its descriptors are open in the world's init too, for as long as it lives
 
@@ -111,6 +111,7 @@ class Launch:
             with self._scope:
                 await self._live(task_status)
         finally:
+            self._mounts.services.close()
             self.ended.set()
 
     async def _live(self, task_status: trio.TaskStatus[Launch]) -> None:
@@ -136,6 +137,7 @@ class Launch:
                     await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
                 except OSError as error:
                     raise HostError(f"the world's network cannot be made: {error.strerror}") from error
+                self._mounts.services.open(gate)
                 nursery.start_soon(self._questions.consult)
                 self.prepared = True
                 task_status.started(self)
@@ -192,6 +194,7 @@ class Launch:
             "gate_sockets": gate_sockets,
         }
         try:
+            trees += await self._mounts.services.trees(self.plan, steps, len(trees))
             await self._parts.keeper.fork_world(world, message, [init_fd, *trees, *self._kept.fds])
         finally:
             close_all(trees)
@@ -226,8 +229,11 @@ class Launch:
         try:
             with open_streams(*streams, terminal=start.terminal is not None) as opened:
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
-                granting = self._introspection.granting = partial(self._grants, name)
-                app = App(name, self.plan, self._world, running, opened, self.ended, granting, self._gate)
+                keeper, mounts = self._parts.keeper, self._mounts
+                live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan, self._kept)
+                grants = Grants(name, live, self._parts.hub)
+                self._introspection.grants = grants
+                app = App(name, self.plan, self._world, running, opened, self.ended, grants, self._gate)
         except BaseException as error:
             await self.cancel()  # noqa: ASYNC102 - shields itself, with a limit
             if isinstance(error, CommandError):
@@ -241,17 +247,6 @@ class Launch:
         apps[name] = self._app = app
         self._begun.set()
         return app
-
-    def _grants(self, name: str) -> Grants:
-        """What the app holds, as it was mounted. Made when it is first asked for: a plain run never does."""
-        if self._granted is None:
-            from libos.grants import Grants
-            from libos.worlds.live import LiveView
-
-            keeper, mounts = self._parts.keeper, self._mounts
-            live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan, self._kept)
-            self._granted = Grants(name, live, self._parts.hub)
-        return self._granted
 
     async def cancel(self) -> None:
         """Take the world down and wait until it is."""

@@ -36,8 +36,14 @@ async def _answer(app: App, message: Message) -> Message:
             grant = await app.mount(_text(message, "at"), mount)
             return {"answer": "granted", "grant": grant.describe()}
         case "publish":
-            keys = {key: message[key] for key in ("network", "proxy_protocol") if key in message}
-            published = app.publications.publish(message.get("port"), message.get("publish"), keys)
+            port, where = message.get("port"), message.get("publish")
+            if not isinstance(port, int) or not isinstance(where, (str, int)):
+                raise ProtocolError('"port" is a number, "publish" a text or a number')
+            published = app.publications.publish(
+                port,
+                where,
+                {"network": message.get("network"), "proxy_protocol": message.get("proxy_protocol")},
+            )
             return {"answer": "granted", "grant": published.describe()}
         case "dial":
             wanted = message.get("keys")

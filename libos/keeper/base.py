@@ -6,6 +6,7 @@
     /dev      the devices of every world, read-only; a world puts its own pts and shm over it
     /root     where a world builds its root
     /stage    where a world builds an overlay
+    /service  for a moment, a tmpfs with the unix socket of a service that is being made
 
 Host paths are resolved with RESOLVE_IN_ROOT below /host, so that an absolute symlink means what it means
 outside.
@@ -14,6 +15,7 @@ outside.
 from __future__ import annotations
 
 import os
+import socket
 
 from libos.keeper.identity import APP_ID
 from libos.kernel import mounts
@@ -24,6 +26,10 @@ FUSE = "/fuse"
 DEVICES = "/dev"
 ROOT = "/root"
 STAGE = "/stage"
+SERVICE = "/service"
+
+# Connections that wait to be accepted; the kernel cuts it to net.core.somaxconn.
+_BACKLOG = 4096
 
 # Any directory that every host has: the mount becomes the root, and below /host it is the caller's again.
 _PLACE = "/proc"
@@ -43,7 +49,7 @@ def build(fuse_fd: int) -> None:
     """Turn this process's private mount namespace into the base. Raises OSError."""
     mounts.make_private()
     mounts.mount("libos", _PLACE, "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=755,size=1m")
-    for name in (HOST, FUSE, DEVICES, ROOT, STAGE):
+    for name in (HOST, FUSE, DEVICES, ROOT, STAGE, SERVICE):
         os.mkdir(_PLACE + name)
     mounts.pivot_root(_PLACE, _PLACE + HOST)
     os.chdir("/")
@@ -77,6 +83,28 @@ def served_tree(name: str) -> int:
         return mounts.clone_tree(source_fd)
     finally:
         os.close(source_fd)
+
+
+def service() -> tuple[int, int]:
+    """Give the listener of a new unix socket, and a detached read-only mount of its file, the one way to it.
+
+    The file's owner is the app, so it may connect; its directory, a tmpfs of its own, is out of every world's
+    reach and goes with the mount. unix(7). Raises OSError.
+    """
+    mounts.mount("service", SERVICE, "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=700,size=4k")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(f"{SERVICE}/socket")
+            listener.listen(_BACKLOG)
+            tree_fd = mounts.clone_tree(mounts.AT_FDCWD, f"{SERVICE}/socket")
+            try:
+                mounts.set_tree(tree_fd, set_flags=_SAFE | mounts.MOUNT_ATTR_RDONLY)
+            except OSError:
+                os.close(tree_fd)
+                raise
+            return listener.detach(), tree_fd
+    finally:
+        mounts.unmount(SERVICE)
 
 
 def host_tree(path: str, *, read_only: bool) -> int:

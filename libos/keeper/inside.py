@@ -15,6 +15,8 @@ which never wait for a node. Requests from the supervisor:
     {"op": "overlay", "source": path, "changes": path | null}
                                                answer: {"event": "overlay"} with a detached overlay over it
                                                fds: [a host tree, the changes'], where paths are out of reach
+    {"op": "service"}                          answer: {"event": "service"} with the listener of a new unix
+                                               socket, and a detached mount of its file
     {"op": "idmap", "uid": n, "gid": n}        answer: {"event": "idmap"} with a user namespace
 
 When a world is gone (its init reaped, so every process of it) it says {"event": "gone", "world": id}.
@@ -145,6 +147,11 @@ class Keeper:
             case "overlay":
                 tree_fd = _overlay(message, fds)
                 self._say({"event": "overlay", "request": message["request"]}, [tree_fd])
+                os.close(tree_fd)
+            case "service":
+                listener_fd, tree_fd = base.service()
+                self._say({"event": "service", "request": message["request"]}, [listener_fd, tree_fd])
+                os.close(listener_fd)
                 os.close(tree_fd)
             case "idmap":
                 namespace_fd = _id_map_namespace(message["uid"], message["gid"])

@@ -27,6 +27,7 @@ from libos.namespace import (
     Mount,
     NodeSource,
     Order,
+    ServiceSource,
     Source,
     TextSource,
 )
@@ -115,6 +116,9 @@ def _source(raw: Mapping[str, Any], base: str) -> Source:
         return MemorySource(values.size(raw["memory"]))
     if "bind" in raw:
         return BoundSource(raw["bind"])
+    if "service" in raw:
+        said = raw["service"]
+        return ServiceSource(values.service(said) if isinstance(said, str) else said)
     if "node" in raw:
         return NodeSource(raw["node"])
     return FunctionSource(raw["function"])

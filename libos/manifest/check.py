@@ -52,6 +52,13 @@ _MODES = {
 }
 
 
+# What is said of files and of directories alone.
+_OF_FILES = frozenset(
+    ["append_only", "ask", "audit", "count", "fault", "hide", "only", "order", "quota", "replaceable"]
+    + ["revocable"]
+)
+
+
 def check(document: Document) -> list[Problem]:
     """Everything that is wrong with one document by itself: without its includes and without the host."""
     model = ManifestFile if document.is_file else ManifestMapping
@@ -171,6 +178,10 @@ def _one_mount(document: Document, path: Path, mount: dict[str, Any]) -> Iterato
         if isinstance(mount.get("mode"), str) and mount["mode"] not in allowed:
             message = f"a {said[0]} mount is always {' or '.join(allowed)}: remove this key"
             yield document.problem((*path, "mode"), message, at_key=True)
+        if said[0] == "service":
+            for key in sorted(_OF_FILES & mount.keys()):
+                message = "a service is a socket and no file: remove this key"
+                yield document.problem((*path, key), message, at_key=True)
         if mount.get("optional") is True and said[0] != "bind":
             message = "only a host mount can be optional: remove this key"
             yield document.problem((*path, "optional"), message, at_key=True)

@@ -195,6 +195,26 @@ def via(value: object) -> None:
         raise ValueError(f'"via" is a text or an async function, not a {type(value).__name__}')
 
 
+def service(value: str) -> str:
+    """Where a service leads: "unix!/PATH" or "tcp!HOST!PORT"."""
+    from libos.net.outbound.via import parse_service
+
+    return parse_service(value)
+
+
+def service_or_function(value: object) -> object:
+    """The same, or from Python an async function that gets the stream of each connection."""
+    if isinstance(value, str):
+        return service(value)
+    import inspect
+
+    if not inspect.iscoroutinefunction(getattr(value, "__func__", value)) and not inspect.iscoroutinefunction(
+        getattr(value, "__call__", None)  # noqa: B004 - an object that is called, and whose call is a coroutine
+    ):
+        raise ValueError("a service is a text or an async function, which takes a trio.SocketStream")
+    return value
+
+
 def rate(value: int | str) -> int:
     """Bytes a second: a size ("1M"), or bits with kbit, mbit or gbit (powers of 1000, as tc(8) means
     them)."""

@@ -20,6 +20,7 @@ from libos.namespace.model import (
     Mode,
     Mount,
     Order,
+    ServiceSource,
     Source,
     TextSource,
     WorldSource,
@@ -36,7 +37,7 @@ from libos.namespace.operations import (
 )
 
 HOST = "#host"
-DEVICES = ("#cow", "#memory", "#text", "#bytes", "#world")
+DEVICES = ("#cow", "#memory", "#text", "#bytes", "#service", "#world")
 
 _LETTERS = "abcCqw"
 _COUNTS = {"bind": (2, 2), "mount": (2, 3), "unmount": (1, 2), "cd": (1, 1), "clear": (0, 0), ".": (1, 1)}
@@ -168,6 +169,15 @@ def _host_spec(spec: str) -> str:
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
+def _service(spec: str) -> str:
+    from libos.net.outbound.via import parse_service
+
+    try:
+        return parse_service(spec)
+    except ValueError as wrong:
+        raise GrammarError(str(wrong)) from None
+
+
 def _device(server: str, spec: str) -> Source:
     match server:
         case "#text":
@@ -183,6 +193,8 @@ def _device(server: str, spec: str) -> Source:
             return MemorySource(int(spec))
         case "#world":
             return WorldSource(spec)
+        case "#service":
+            return ServiceSource(_service(spec))
         case "#node" | "#function":
             raise GrammarError(f"{server} is answered by Python code and cannot be made from text")
     raise GrammarError(f'the device "{server}" is not known: there are {", ".join(DEVICES)}')

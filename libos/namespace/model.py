@@ -87,6 +87,19 @@ class FunctionSource:
 
 
 @dataclass(frozen=True)
+class ServiceSource:
+    """A unix socket that leads outside: to "unix!/PATH", to "tcp!HOST!PORT", or to an async function that
+    gets the stream of each connection."""
+
+    to: str | Callable[..., Awaitable[object]]
+
+    def __str__(self) -> str:
+        if isinstance(self.to, str):
+            return self.to
+        return str(getattr(self.to, "__qualname__", type(self.to).__name__))
+
+
+@dataclass(frozen=True)
 class WorldSource:
     """A file that the supervisor writes about the world itself: "hosts" or "resolv.conf"."""
 
@@ -108,6 +121,7 @@ Source = (
     | MemorySource
     | NodeSource
     | FunctionSource
+    | ServiceSource
     | WorldSource
 )
 

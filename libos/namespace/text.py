@@ -12,6 +12,7 @@ What a namespace holds is written in these:
     mount -c '#memory' OLD BYTES         an empty directory in memory of at most this size
     mount '#text' OLD TEXT               a file with this text
     mount '#bytes' OLD BASE64            a file with these bytes
+    mount '#service' OLD ADDRESS         a unix socket that leads outside: unix!/PATH, tcp!HOST!PORT
     mount '#node' OLD NAME               what Python code answers, or '#function': text cannot recreate it
     mount '#world' OLD NAME              a file that the supervisor writes: hosts, resolv.conf
     layer OLD NAME ARGUMENT …            a layer over what was mounted last at OLD (`layer_text`)
@@ -38,6 +39,7 @@ from libos.namespace.model import (
     Namespace,
     NodeSource,
     Order,
+    ServiceSource,
     Source,
     TextSource,
     WorldSource,
@@ -95,6 +97,8 @@ def _device(source: Source, at: str) -> tuple[str, str, str]:
         return "#memory", at, str(source.size)
     if isinstance(source, WorldSource):
         return "#world", at, source.name
+    if isinstance(source, ServiceSource):
+        return "#service", at, str(source)
     if isinstance(source, NodeSource):
         return "#node", at, type(source.node).__name__
     assert isinstance(source, FunctionSource)

@@ -12,11 +12,24 @@ from libos.plan.command import explain_failure, find_command
 from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.lowering import lower
 from libos.plan.memory import memory_mode
-from libos.plan.model import Bind, BindServed, Line, Overlay, Part, Plan, Rebind, Served, Step, Tmpfs
+from libos.plan.model import (
+    Bind,
+    BindServed,
+    BindService,
+    Line,
+    Overlay,
+    Part,
+    Plan,
+    Rebind,
+    Served,
+    Step,
+    Tmpfs,
+)
 
 __all__ = [
     "Bind",
     "BindServed",
+    "BindService",
     "Host",
     "HostView",
     "Kind",

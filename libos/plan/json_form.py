@@ -15,6 +15,7 @@ from libos.namespace import (
     BytesSource,
     HostSource,
     MemorySource,
+    ServiceSource,
     Source,
     TextSource,
     WorldSource,
@@ -39,9 +40,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "served": [_served(served) for served in plan.served],
         "points": [{"at": at, "directory": directory} for at, directory in plan.points],
         "dial": [str(rule) for rule in plan.dials],
-        "secret": [
-            {"name": each.name, "header": each.header, "to": list(each.to)} for each in plan.secrets
-        ],
+        "secret": [{"name": each.name, "header": each.header, "to": list(each.to)} for each in plan.secrets],
         "network": {"routed": plan.routed, **_said(plan.network)},
         "listen": [{"port": listen.port, "publish": listen.published} for listen in plan.listens],
     }
@@ -90,6 +89,8 @@ def source_json(source: Source) -> dict[str, Any]:
         return {"kind": "bytes", "bytes": len(source.data)}
     if isinstance(source, MemorySource):
         return {"kind": "memory", "bytes": source.size}
+    if isinstance(source, ServiceSource):
+        return {"kind": "service", "to": str(source)}
     if isinstance(source, WorldSource):
         return {"kind": "world", "name": source.name}
     return {"kind": type(source).__name__.removesuffix("Source").lower()}

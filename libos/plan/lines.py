@@ -13,6 +13,7 @@ from libos.namespace import (
     MemorySource,
     Mount,
     NodeSource,
+    ServiceSource,
     TextSource,
     WorldSource,
 )
@@ -43,9 +44,18 @@ def asked(mount: Mount) -> str:
         return f"bytes, {len(source.data)} bytes"
     if isinstance(source, FunctionSource):
         return f"function {getattr(source.function, '__qualname__', type(source.function).__name__)}"
+    if isinstance(source, ServiceSource):
+        return f"service {source}"
     if isinstance(source, NodeSource):
         return f"node {type(source.node).__name__}, {mount.mode}"
     return "always"
+
+
+def why_service(source: ServiceSource) -> str:
+    """What carries a service."""
+    if not isinstance(source.to, str):
+        return "a listener of the supervisor's: an async function answers each connection"
+    return "a listener of the supervisor's, which connects outside for each connection"
 
 
 def why_served(mount: Mount) -> str:
@@ -82,7 +92,9 @@ def network_lines(manifest: Manifest) -> Iterable[Line]:
             "network", asked, "link", f"routed: {'; '.join(routed)}", manifest.network.origin or "libos"
         )
     for dial in manifest.dials:
-        yield Line(dial.to, dialed(rule(dial)), "gate", why_dialed(dial) + why_http(dial, manifest), dial.origin)
+        yield Line(
+            dial.to, dialed(rule(dial)), "gate", why_dialed(dial) + why_http(dial, manifest), dial.origin
+        )
     for listen in manifest.listens:
         reason = _why_published(listen)
         yield Line(listen.name, "listen", "gate", reason, listen.origin)

@@ -8,6 +8,7 @@ Pure: all questions about the host go to a `HostView`. The rules, in the order o
 | host directory, copy-on-write          | overlay, upper layer in memory                     |
 | memory                                 | tmpfs                                              |
 | text, bytes, node, function            | served                                             |
+| service                                | a unix socket that the gate accepts on             |
 | what the namespace shows elsewhere     | a bind of it by init, inside the world             |
 | a union                                | served                                             |
 | anything, with `serve_all`             | served                                             |
@@ -30,6 +31,7 @@ from libos.namespace import (
     Mount,
     Namespace,
     NodeSource,
+    ServiceSource,
     WorldSource,
 )
 from libos.namespace.table import Elements, There
@@ -37,10 +39,10 @@ from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
 from libos.plan.joining import Joining, is_union
 from libos.plan.keeping import NOTHING_TO_KEEP, lost_in_union
-from libos.plan.lines import INIT_LINES, network_lines, why_served
+from libos.plan.lines import INIT_LINES, network_lines, why_served, why_service
 from libos.plan.lookup import find
 from libos.plan.memory import memory_mode
-from libos.plan.model import Bind, BindServed, Overlay, Plan, Served, Step, Tmpfs
+from libos.plan.model import Bind, BindServed, BindService, Overlay, Plan, Served, Step, Tmpfs
 from libos.plan.network import network_problems, rules, why_routed
 from libos.plan.points import Placed, point_below
 from libos.plan.replacing import not_replaceable
@@ -183,6 +185,9 @@ class Lowering(Joining):
         if isinstance(mount.source, BoundSource):
             self.rebind(mount, mount.source.path, directory, below=below, make_point=make_point)
             return
+        if isinstance(mount.source, ServiceSource):
+            self._offer(mount, below=below, make_point=make_point)
+            return
         if mount.replaceable and (why := not_replaceable(mount, directory, below=below)):
             self.problem(mount, why)
             return
@@ -203,6 +208,16 @@ class Lowering(Joining):
         self.steps.append(step)
         if not below:
             self.points.append((at, bool(directory)))
+
+    def _offer(self, mount: Mount, *, below: bool, make_point: bool) -> None:
+        assert isinstance(mount.source, ServiceSource)
+        if mount.layers or mount.revocable or mount.replaceable:
+            self.problem(mount, f'"{mount.at}" is a service: layers are laid over files alone')
+            return
+        self.line(mount, "socket", why_service(mount.source))
+        self.steps.append(BindService(mount.at, make_point))
+        if not below:
+            self.points.append((mount.at, False))
 
     def _serve(
         self, mount: Mount, source: str | None, directory: bool | None, *, below: bool, make_point: bool

@@ -58,6 +58,14 @@ class Tmpfs:
 
 
 @dataclass(frozen=True)
+class BindService:
+    """The file of a unix socket whose listener the gate has: a service."""
+
+    at: str
+    make_point: bool = False
+
+
+@dataclass(frozen=True)
 class BindServed:
     """A served node that stands below another mount, bound from its own attachment."""
 
@@ -79,7 +87,7 @@ class Rebind:
     make_point: bool = False
 
 
-Step = Bind | Overlay | Tmpfs | BindServed | Rebind
+Step = Bind | Overlay | Tmpfs | BindService | BindServed | Rebind
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from libos.worlds.messages import close_all
+from libos.worlds.services import Services
 
 if TYPE_CHECKING:
     from libos.worlds.hosttrees import HostTrees
@@ -17,6 +18,7 @@ class HostMounts:
     def __init__(self, keeper: Keeper, trees: HostTrees | None) -> None:
         self._keeper = keeper
         self._trees = trees
+        self.services = Services(keeper)
 
     async def bind(self, source: str, *, read_only: bool) -> int:
         """A copy of the mount at a host path."""

@@ -117,6 +117,11 @@ class Keeper:
         _, (tree_fd,) = await self._messages.request({"op": "served", "name": name})
         return tree_fd
 
+    async def service(self) -> tuple[int, int]:
+        """Give the listener of a new unix socket, and a detached mount of its file. Raises OSError."""
+        _, (listener_fd, tree_fd) = await self._messages.request({"op": "service"})
+        return listener_fd, tree_fd
+
     async def host_tree(self, source: str, *, read_only: bool) -> int:
         """Give a detached copy of the mount at a path of the host. Raises OSError."""
         request = {"op": "tree", "source": source, "read_only": read_only}

@@ -16,16 +16,25 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from libos.errors import SupervisorError
+from libos.errors import ManifestError, SupervisorError
 from libos.fs.layers import stack_of
 from libos.fs.layers.readonly import ReadOnly
 from libos.fs.union import Union
-from libos.namespace import BoundSource, HostSource, Mode, Mount, Namespace, Order, is_at_or_below
-from libos.plan import Bind, Overlay, Plan, Step, Tmpfs
+from libos.namespace import (
+    BoundSource,
+    HostSource,
+    Mode,
+    Mount,
+    Namespace,
+    Order,
+    ServiceSource,
+    is_at_or_below,
+)
+from libos.plan import Bind, BindService, Overlay, Plan, Step, Tmpfs
 from libos.plan.live import Addition, lower_one
 from libos.worlds.joining import LiveUnions, stacks
 from libos.worlds.nodes import make_node, mounted_node
@@ -189,6 +198,8 @@ class LiveView:
             if not mount.layers and await self._restrict(placement):
                 placement.mount = mount
                 return Note()
+            if isinstance(mount.source, ServiceSource):
+                raise ManifestError(f'"{mount.at}" is a service: there are no names to narrow it by')
             self._require_bare(mount.at)
             replaced = await self._replace(placement, mount)
             return Note("what was open of it " + ("fails" if placement.served else "lives on"), replaced)
@@ -344,6 +355,9 @@ class LiveView:
         if isinstance(step, Tmpfs):
             await self._world.mount(at, message)
             return
+        if isinstance(step, BindService):
+            await self._mount_service(mount, message)
+            return
         if isinstance(step, Bind):
             tree_fd = await self._mounts.bind(step.source, read_only=step.read_only)
         elif isinstance(step, Overlay):
@@ -355,11 +369,23 @@ class LiveView:
         finally:
             os.close(tree_fd)
 
+    async def _mount_service(self, mount: Mount, message: dict[str, Any]) -> None:
+        assert isinstance(mount.source, ServiceSource)
+        tree_fd = await self._mounts.services.make(mount.at, mount.source)
+        try:
+            await self._world.mount(mount.at, message, tree_fd)
+        except BaseException:
+            self._mounts.services.end(mount.at)
+            raise
+        finally:
+            os.close(tree_fd)
+
     async def _take(self, placement: Placement) -> None:
         """Revoke or detach. What is served is revoked first: nothing is left open, whatever follows."""
         if self._world.gone.is_set():
             return  # it went with its world
         at = placement.mount.at
+        self._mounts.services.end(at)
         if placement.served:
             self._view.revoke(at, placement.slot)
         if not placement.served or placement.slot is not None:

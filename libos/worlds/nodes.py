@@ -16,6 +16,7 @@ from libos.namespace import (
     HostSource,
     MemorySource,
     NodeSource,
+    ServiceSource,
     TextSource,
     WorldSource,
 )
@@ -61,7 +62,7 @@ async def _source_node(served: Served, names: Names, make_overlay: MakeOverlay, 
             return await mounted_node(tree_fd, stack, writable=True)
         case HostSource(path):
             return await _host(path, stack, writable=served.writable, owner=_owner(path))
-        case BoundSource():
+        case BoundSource() | ServiceSource():
             raise AssertionError("what is bound inside the world is mounted by its init, never served")
 
 

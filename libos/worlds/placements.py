@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from libos.namespace import Mount
-from libos.plan import Bind, Overlay, Plan, Rebind, Tmpfs
+from libos.plan import Bind, BindService, Overlay, Plan, Rebind, Tmpfs
 
 if TYPE_CHECKING:
     from libos.fs.node import Node
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from libos.worlds.view import View
 
 # What a step of a plan is called, for people.
-MECHANISMS = {Bind: "bind", Rebind: "bind", Overlay: "overlay", Tmpfs: "tmpfs"}
+MECHANISMS = {Bind: "bind", Rebind: "bind", Overlay: "overlay", Tmpfs: "tmpfs", BindService: "socket"}
 
 _turns = count()
 
@@ -27,7 +27,7 @@ class Placement:
 
     def __init__(self, mount: Mount, mechanism: str, *, in_skeleton: bool, slot: str | None = None) -> None:
         self.mount = mount
-        self.mechanism = mechanism  # "served", "bind", "overlay", "tmpfs"
+        self.mechanism = mechanism  # "served", "bind", "overlay", "tmpfs", "socket"
         self.in_skeleton = in_skeleton
         self.slot = slot  # the name of its own attachment, where it stands below another mount
         self.joined: list[Mount] = []  # the further elements of a union
@@ -56,7 +56,7 @@ class Placement:
     @property
     def lives_on(self) -> bool:
         """Whether what is open of it may live on when it is taken out."""
-        return self.was_mounted or not self.served
+        return self.was_mounted or not (self.served or self.mechanism == "socket")
 
     @property
     def served(self) -> bool:

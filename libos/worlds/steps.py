@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from libos.plan import Bind, BindServed, Overlay, Rebind, Step, Tmpfs
+from libos.plan import Bind, BindServed, BindService, Overlay, Rebind, Step, Tmpfs
 
 
 def step_message(step: Step, world_id: str) -> dict[str, Any]:
@@ -20,6 +20,8 @@ def step_message(step: Step, world_id: str) -> dict[str, Any]:
             return common | {"op": "tmpfs", "size": step.size, "mode": step.mode}
         case Rebind():
             return common | {"op": "rebind", "path": step.path, "read_only": step.read_only}
+        case BindService():
+            return common | {"op": "bind", "read_only": True}  # its tree comes down: worlds.services
         case BindServed():
             return common | {"op": "served", "name": slot_name(world_id, step.slot)}
 

@@ -57,6 +57,16 @@ class UnixPath:
 Via = Address | UnixPath | Proxy
 
 
+def parse_service(text: str) -> str:
+    """Where a service leads, in its one spelling: `unix!/run/postgresql/.s.PGSQL.5432`, `tcp!HOST!PORT`.
+
+    Raises ValueError with one sentence.
+    """
+    if not text.startswith(("unix!", "tcp!")):
+        raise ValueError(f'"{text}" is no service: write unix!/PATH or tcp!HOST!PORT')
+    return str(parse_via(text))
+
+
 def parse_via(text: str) -> Via:
     """Read a way outside.
 
