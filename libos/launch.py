@@ -25,7 +25,6 @@ from libos.consulting import Consulting
 from libos.dialing import Dials
 from libos.errors import CommandError, HostError, SupervisorError
 from libos.events import Hub, Kind
-from libos.grants import Grants
 from libos.introspection import Introspection
 from libos.keeper import channel
 from libos.keeper.network import GATE
@@ -43,7 +42,6 @@ from libos.secrets import with_placeholders, world_web
 from libos.unwrap import unwrapped
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
-from libos.worlds.live import LiveView
 from libos.worlds.messages import close_all
 from libos.worlds.persisting import Persisting, kept_changes
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
@@ -54,6 +52,7 @@ from libos.worlds.world import World
 
 if TYPE_CHECKING:
     from libos.fs.server import Server
+    from libos.grants import Grants
     from libos.manifest.model import Listen
     from libos.net.http.web import Web
     from libos.plan import Plan
@@ -99,6 +98,7 @@ class Launch:
         self._gate: Gate
         self._web: Web
         self._app: App | None = None
+        self._granted: Grants | None = None
         self._begun = trio.Event()
         self._kept: Persisting  # its descriptors are open in the world's init too, for as long as it lives
 
@@ -229,11 +229,8 @@ class Launch:
         try:
             with open_streams(*streams, terminal=start.terminal is not None) as opened:
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
-                keeper, mounts = self._parts.keeper, self._mounts
-                live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan, self._kept)
-                grants = Grants(name, live, self._parts.hub)
-                self._introspection.grants = grants
-                app = App(name, self.plan, self._world, running, opened, self.ended, grants, self._gate)
+                granting = self._introspection.granting = partial(self._grants, name)
+                app = App(name, self.plan, self._world, running, opened, self.ended, granting, self._gate)
         except BaseException as error:
             await self.cancel()  # noqa: ASYNC102 - shields itself, with a limit
             if isinstance(error, CommandError):
@@ -247,6 +244,17 @@ class Launch:
         apps[name] = self._app = app
         self._begun.set()
         return app
+
+    def _grants(self, name: str) -> Grants:
+        """What the app holds, as it was mounted. Made when it is first asked for: a plain run never does."""
+        if self._granted is None:
+            from libos.grants import Grants
+            from libos.worlds.live import LiveView
+
+            keeper, mounts = self._parts.keeper, self._mounts
+            live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan, self._kept)
+            self._granted = Grants(name, live, self._parts.hub)
+        return self._granted
 
     async def cancel(self) -> None:
         """Take the world down and wait until it is."""
