@@ -31,7 +31,7 @@ _BEFORE = datetime.timedelta(days=2)
 # Contexts that are kept, at some 100 KiB each.
 _CONTEXTS = 256
 
-# The name that a client's handshake asked for; set by whoever does the handshake, in its own task.
+# The names that a client's handshake asked for; set by who wants to know, in the task of the handshake.
 asked_name: ContextVar[list[str | None]] = ContextVar("asked_name")
 
 
@@ -103,7 +103,8 @@ class Authority:
 def _note_name(
     _connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _context: ssl.SSLContext
 ) -> None:
-    asked_name.get().append(name)
+    if (names := asked_name.get(None)) is not None:
+        names.append(name)
 
 
 def _name(common: str) -> x509.Name:

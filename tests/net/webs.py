@@ -17,7 +17,7 @@ from network import Events
 from libos.net.address import Address
 from libos.net.granting.rule import Rule
 from libos.net.granting.target import parse_target, target_of
-from libos.net.http.authority import Authority, asked_name
+from libos.net.http.authority import Authority
 from libos.net.http.rules import Http, HttpRule
 from libos.net.http.secrets import Secret, Secrets
 from libos.net.http.web import Web
@@ -54,7 +54,6 @@ class Outside:
 
     async def _serve(self, plain: trio.SocketStream) -> None:
         self.connections += 1
-        asked_name.set([])
         stream: trio.abc.Stream = plain
         if self._context is not None:
             stream = trio.SSLStream(plain, self._context, server_side=True, https_compatible=True)

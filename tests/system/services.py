@@ -29,7 +29,8 @@ class _Echo(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def _serving(server: socketserver.BaseServer) -> Iterator[int]:
+def serving(server: socketserver.BaseServer) -> Iterator[int]:
+    """Serve in a thread; gives the port."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -44,7 +45,7 @@ def _serving(server: socketserver.BaseServer) -> Iterator[int]:
 @contextmanager
 def web_server() -> Iterator[int]:
     """A web server on 127.0.0.1; gives its port. Each page says its path and the Host that was asked."""
-    with _serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pages)) as port:
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pages)) as port:
         yield port
 
 
@@ -52,7 +53,7 @@ def web_server() -> Iterator[int]:
 def echo_server() -> Iterator[int]:
     """A server on 127.0.0.1 that sends back what it gets; gives its port."""
     socketserver.ThreadingTCPServer.daemon_threads = True
-    with _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo)) as port:
+    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo)) as port:
         yield port
 
 
