@@ -1,4 +1,5 @@
-"""A tree of ten thousand files, served: what git and find take for it the second time, against outside."""
+"""A tree of ten thousand files, served: what git and find take for it the second time, against outside; and
+stats that the kernel has cached, against bindfs."""
 
 from __future__ import annotations
 
@@ -10,11 +11,14 @@ from pathlib import Path
 import trio
 
 import libos
+from benchmarks.files import bindfs_worker
 from benchmarks.measure import Figure, Goal, Sample, interleaved
 from benchmarks.worker import Worker, in_world, outside
 from libos.fs import host
 
 ROUNDS = 15
+# Each file of a folder so often for a sample of cached stats: milliseconds, and bindfs keeps them a second.
+STAT_ROUNDS, STAT_TIMES = 60, 50
 FOLDERS, FILES = 100, 100
 # Seconds after which the host's files count as quiet, and a little more: libos.fs.host_nodes.QUIET_AGE.
 QUIET = 2.2
@@ -65,6 +69,29 @@ async def measure(supervisor: libos.Supervisor, scratch: Path) -> list[Figure]:
                 }
                 result = await interleaved(subjects, ROUNDS, 1000)
                 figures.append(Figure(f"{name}, 10,000 files", "ms", result, Goal(3.0, "at most", "ratio")))
+            figures += await cached_stats(world, outer, scratch / "bindfs")
     finally:
         tree.close()
     return figures
+
+
+async def cached_stats(world: Worker, outer: Path, point: Path) -> list[Figure]:
+    """Stats that no server is asked for, in a world and below bindfs."""
+    async with bindfs_worker(outer, point) as bindfs:
+        if bindfs is None:
+            return []
+        subjects = {
+            "world, served": stats_of(world, "/tree/d0"),
+            "bindfs": stats_of(bindfs, str(point / "d0")),
+        }
+        result = await interleaved(subjects, STAT_ROUNDS)
+    return [Figure("cached stats, served", "/s", result, Goal(1.0, "at least", "ratio"))]
+
+
+def stats_of(worker: Worker, folder: str) -> Sample:
+    """Stats a second of files that were stat before."""
+
+    async def sample() -> float:
+        return await worker.ask("stat_known", folder, STAT_TIMES)
+
+    return sample
