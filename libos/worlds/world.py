@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from typing import Any
 
 import trio
 
+from libos.errors import SupervisorError
 from libos.keeper import channel
 from libos.keeper.network import APP, GATE
 from libos.worlds.messages import Messages, close_all
@@ -169,7 +171,7 @@ class World:
 
     async def open_sockets(self, kinds: Sequence[SocketKind], side: str = APP) -> list[socket.socket]:
         """Open sockets in this world's network, on the app's side or, with `side`, on the gate's; in a flat
-        world both are one. Raises OSError (EMFILE …), SupervisorError."""
+        world both are one. Raises OSError: EMFILE …, EPIPE where the world has ended."""
         spare = self._spare
         opened = {place: spare[side, kind].pop() for place, kind in enumerate(kinds) if spare[side, kind]}
         missing = [place for place in range(len(kinds)) if place not in opened]
@@ -177,9 +179,11 @@ class World:
             try:
                 request = {"op": "sockets", "kinds": [kinds[place] for place in missing], "side": side}
                 _, fds = await self._messages.request(request)
-            except BaseException:
+            except BaseException as error:
                 for each in opened.values():
                     each.close()
+                if isinstance(error, SupervisorError):  # libos.net knows errors of the system alone
+                    raise BrokenPipeError(errno.EPIPE, str(error)) from None  # noqa: ASYNC104 - not Cancelled
                 raise
             opened |= {place: socket.socket(fileno=fd) for place, fd in zip(missing, fds, strict=True)}
         return [opened[place] for place in range(len(kinds))]
