@@ -6,8 +6,8 @@ Commands, words quoted as in namespace(6):
     bind -a NEW OLD    the same, behind what stands at OLD: a union; -b before it. Read-only, unless the flags
                        have c (things are made in it) or w (its files are written)
     unmount OLD        take out what is mounted at OLD, and what is mounted below it
-    drop GRANT         the same, by the id that `policy` shows
-    clear              drop everything but /mnt/ns
+    drop GRANT         the same, by the id that `policy.json` shows; of a dial, what is open is reset
+    clear              drop everything but /mnt/ns, dials too
 
 What is given up does not come back. A mount that covers a part of another one cannot be taken out alone
 (EPERM), since that would show what it covers; what the app has bound itself can.
@@ -28,6 +28,7 @@ from libos.plan.introspection import PLACE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from libos.dialing import Dials
     from libos.fs.node import Node
     from libos.grants import Grant, Grants
 
@@ -35,15 +36,15 @@ if TYPE_CHECKING:
 ORIGIN = "the app"
 
 
-def control_file(grants: Callable[[], Grants | None]) -> Node:
-    """The file. `grants` gives the world's grants once its app has started."""
+def control_file(grants: Callable[[], Grants | None], dials: Callable[[], Dials | None]) -> Node:
+    """The file. `grants` and `dials` give the world's once its app has started."""
 
     async def answer(line: str) -> str | None:
-        held = grants()
-        if held is None:
+        held, network = grants(), dials()
+        if held is None or network is None:
             raise refusal(errno.EIO)
         try:
-            await _obey(held, line.split())
+            await _obey(held, network, line.split())
         except (LibosError, ValueError) as error:
             raise refusal(errno.EINVAL) from error
         return None
@@ -51,7 +52,7 @@ def control_file(grants: Callable[[], Grants | None]) -> Node:
     return control(answer, mode=0o200)
 
 
-async def _obey(grants: Grants, words: list[str]) -> None:
+async def _obey(grants: Grants, dials: Dials, words: list[str]) -> None:
     match words:
         case ["bind", new, old]:
             mount = Mount(values.place(old), BoundSource(values.path(new)), origin=ORIGIN)
@@ -61,8 +62,11 @@ async def _obey(grants: Grants, words: list[str]) -> None:
         case ["unmount", old]:
             await _unmount(grants, values.place(old))
         case ["drop", name]:
-            await _drop(grants, grants.get(name))
+            dialed = next((each for each in dials if each.id == name), None)
+            await (_drop(grants.get(name)) if dialed is None else dialed.end("drop"))
         case ["clear"]:
+            for dialed in dials:
+                await dialed.end("drop")
             for grant in reversed(list(grants)):
                 if not grant.at.startswith(PLACE + "/") and _may_go(grant):
                     await grant.end("drop")
@@ -96,7 +100,7 @@ async def _unmount(grants: Grants, place: str) -> None:
         await grant.end("drop")
 
 
-async def _drop(grants: Grants, grant: Grant) -> None:
+async def _drop(grant: Grant) -> None:
     if not _may_go(grant):
         raise refusal(errno.EPERM)
     await grant.end("drop")

@@ -42,7 +42,7 @@ class Introspection:
             "denials.json": lambda _: self.denials.json(),
         }
         nodes = {f"ns/{name}": self._node(write) for name, write in content.items()}
-        return nodes | {"ns/ctl": control_file(self._grants)}
+        return nodes | {"ns/ctl": control_file(self._grants, lambda: self.dials)}
 
     def _grants(self) -> Grants | None:
         return None if self.granting is None else self.granting()

@@ -381,7 +381,7 @@ def answer_from_another_terminal(as_user: Account, events: Iterable[str]) -> Non
 
     first = question()
     listed = as_user.run(as_user.libos("ask", "asker"))
-    assert listed.stdout.split() == ["ID", "WANTS", "TO", "PATH", "1", "stat", "/d/key"], listed.stderr
+    assert listed.stdout.split() == ["ID", "WANTS", "TO", "WHAT", "1", "stat", "/d/key"], listed.stderr
     shown = json.loads(as_user.run(as_user.libos("ask", "asker", "--json")).stdout)
     assert shown == {"version": 1, "questions": [{"id": 1, "path": "/d/key", "operation": "stat"}]}
     for arguments, status, message in (

@@ -314,3 +314,19 @@ async def test_where_the_app_listens_itself_it_cannot_dial(supervisor: libos.Sup
         with pytest.raises(libos.SupervisorError, match="Address already in use"):
             await one.app.dial(f"tcp!127.0.0.1!{port}")
         await other.aclose()
+
+
+async def test_an_app_gives_its_dials_up(supervisor: libos.Supervisor, nursery: trio.Nursery) -> None:
+    port = await serve(nursery, echo)
+    said: dict[str, Any] = {"introspect": True, "control": True, "command": ["python3", "-c", AGENT]}
+    dials = [{"to": f"tcp!127.0.0.1!{port}"}, {"to": "tcp!a.example!1"}]
+    async with agent(supervisor, app=said, dial=dials) as one:
+        assert await one.do("open", "127.0.0.1", port) == "open"
+        assert await one.do("say", "hello") == "hello"
+        dropping = ["python3", "-c", "import sys; open('/mnt/ns/ctl', 'w').write(sys.argv[1])"]
+        assert (await (await one.app.exec([*dropping, "drop d1\n"])).wait()).returncode == 0
+        assert await one.do("wait") == "ConnectionResetError"
+        assert (await one.event("grant")).fields["action"] == "drop"
+        assert [each.id for each in one.app.dials] == ["d2"]
+        assert (await (await one.app.exec([*dropping, "clear\n"])).wait()).returncode == 0
+        assert list(one.app.dials) == []
