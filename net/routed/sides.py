@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from libos.net.sockets import OpenSockets, Spec
 
 APP, GATE = "app", "gate"
+# Sockets of one request: a message carries 253 descriptors (SCM_MAX_FD in unix(7)).
+_MOST = 200
 
 
 class Sides:
@@ -25,16 +27,16 @@ class Sides:
         self.routed = gate is not None
 
     async def open(self, wanted: Sequence[tuple[str, Spec]]) -> list[socket.socket]:
-        """Sockets for (side, spec), in order, all or none, in one request a side. Raises what `OpenSockets`
-        raises."""
+        """Sockets for (side, spec), in order, all or none, in one request a side, or in several where they are
+        many. Raises what `OpenSockets` raises."""
         if not self.routed:
-            return await self.app([spec for _, spec in wanted])
+            return await _ask(self.app, [spec for _, spec in wanted])
         made: dict[int, socket.socket] = {}
         try:
             for side, ask in ((APP, self.app), (GATE, self.gate)):
                 places = [place for place, (wanted_side, _) in enumerate(wanted) if wanted_side == side]
                 if places:
-                    made |= zip(places, await ask([wanted[place][1] for place in places]), strict=True)
+                    made |= zip(places, await _ask(ask, [wanted[place][1] for place in places]), strict=True)
                     if side == GATE:
                         _share([made[place] for place in places])
         except BaseException:
@@ -54,3 +56,15 @@ def _share(sockets: Sequence[socket.socket]) -> None:
 def side_of(literal: str) -> str:
     """The side on which a literal address is listened for."""
     return APP if ipaddress.ip_address(literal).is_loopback else GATE
+
+
+async def _ask(open_sockets: OpenSockets, specs: Sequence[Spec]) -> list[socket.socket]:
+    made: list[socket.socket] = []
+    try:
+        for start in range(0, len(specs), _MOST):
+            made += await open_sockets(list(specs[start : start + _MOST]))
+    except BaseException:
+        for each in made:
+            each.close()
+        raise
+    return made
