@@ -122,6 +122,9 @@ def test_a_dial_is_made_seen_and_taken_back(world: World, service: int) -> None:
         "from": "dialed while running",
     }
     (open_now,) = world.json("connections", "w")["connections"]
+    while open_now["program"] is None:  # a thread looks it up
+        (open_now,) = world.json("connections", "w")["connections"]
+    assert open_now["program"] == "python3"
     assert (open_now["grant"], open_now["sent"], open_now["received"]) == ("d2", 5, 5)
     shown = world.libos("connections", "w").stdout
     assert f"d2     tcp!127.0.0.1!{service}  127.0.0.1:{service}" in shown
