@@ -89,7 +89,7 @@ class Gate:
         self._numbers = itertools.count(1)
         self._places = Places(names, self._sides)
         self._directory = Directory(names, self._places, lambda: self.grants, self._serve)
-        self._ranges = Ranges(self._sides)
+        self.ranges = Ranges(self._sides)
         self._refuser = Refuser(self._sides)
         self._flows = Flows(lambda: self.grants, self._carrier, self._refuser, self._observe)
         self._app_ports: dict[int, AppPort] = {}
@@ -126,7 +126,7 @@ class Gate:
             for made in rest:
                 stack.enter_context(made)
             stack.callback(self._places.close_all)
-            stack.callback(self._ranges.close)
+            stack.callback(self.ranges.close)
             stack.callback(self._refuser.close)
             with contextlib.closing(watcher.Watcher(watched, self.names, self._observe, devices)) as watching:
                 responder = dns.Responder(rest[: len(dns.SPECS)], self._directory, self._observe)
@@ -137,7 +137,7 @@ class Gate:
                         nursery.start_soon(watching.run)
                         nursery.start_soon(responder.serve_datagrams, nursery)
                         nursery.start_soon(responder.serve_streams, nursery)
-                        self._serve([*places, *await self._ranges.open(_rules(self.grants))])
+                        self._serve([*places, *await self.ranges.open(_rules(self.grants))])
                         for each in published:
                             nursery.start_soon(self.publications.serve, each, watching)
                         task_status.started([each.publication for each in published])
@@ -165,10 +165,10 @@ class Gate:
         opened = await self._open([*self.grants, grant])
         if self._nursery is None:
             self._places.close_all()
-            self._ranges.close()
+            self.ranges.close()
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         self.grants.append(grant)
-        self._ranges.apply(_rules(self.grants))
+        self.ranges.apply(_rules(self.grants))
         self._serve(opened)
         return grant
 
@@ -213,7 +213,7 @@ class Gate:
         opened = await self._open(self.grants)
         if self._nursery is None:
             self._places.close_all()
-            self._ranges.close()
+            self.ranges.close()
         else:
             self._serve(opened)
 
@@ -234,10 +234,9 @@ class Gate:
         if self._watcher is not None:
             self._watcher.read_all()
         with trio.move_on_after(FINISH_SECONDS):
-            while self._flows.reading:
-                await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()  # until the tasks of new flows have begun
+            await self._flows.all_read()
             await self._carrier.all_sent()
+            await self._flows.finish()
 
     def _grant(self, rule: Rule) -> Dialed:
         return Dialed(next(self._numbers), rule, self._release, self._observe, self.consult, self._web)
@@ -252,18 +251,18 @@ class Gate:
 
     async def _open(self, grants: Sequence[Dialed]) -> list[Place]:
         """Listen for what grants say; gives the places that are new. Where one cannot be had, none is."""
-        ranged = await self._ranges.open(_rules(grants))
+        ranged = await self.ranges.open(_rules(grants))
         try:
             return [*ranged, *await self._places.open(self._listened(grants))]
         except BaseException:
-            self._ranges.apply(_rules(self.grants))
+            self.ranges.apply(_rules(self.grants))
             raise
 
     def _release(self, _grant: Dialed) -> None:
         """Stop listening for what no grant allows any more."""
         self.grants = [each for each in self.grants if not each.closed]
         self._directory.release()
-        self._ranges.apply(_rules(self.grants))
+        self.ranges.apply(_rules(self.grants))
 
     def _serve(self, places: Iterable[Place]) -> None:
         """Serve new places. Raises OSError (EPIPE) where the gate does not run, and closes all then."""

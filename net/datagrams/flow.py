@@ -69,6 +69,12 @@ class Flow:
         self.ended_by = self.ended_by or why
         self.scope.cancel()
 
+    def finish(self) -> None:
+        """Nobody sends any more, and nobody waits for an answer: end as if it were idle."""
+        if self.dead:
+            self.scope.cancel()
+        self._carrying.cancel()
+
     def offer(self, data: bytes) -> None:
         """Take a datagram of the app. Sync: it is sent, kept or dropped."""
         self._last = trio.current_time()

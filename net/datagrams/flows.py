@@ -54,10 +54,18 @@ class Flows:
     def __len__(self) -> int:
         return len(self._flows)
 
-    @property
-    def reading(self) -> bool:
-        """Whether datagrams of the app are being read just now."""
-        return bool(self._reading)
+    async def all_read(self) -> None:
+        """Wait until what the app has sent so far belongs to flows whose tasks have begun."""
+        while self._reading:
+            await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+
+    async def finish(self) -> None:
+        """End all flows, once the app has gone and what it sent is on its way."""
+        while self._flows:
+            for flow in self._flows.values():
+                flow.finish()
+            await trio.lowlevel.checkpoint()
 
     async def serve(self, place: Place, nursery: trio.Nursery) -> None:
         """Carry what is sent to a place until it is closed; flows run in `nursery`."""
