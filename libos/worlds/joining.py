@@ -9,7 +9,9 @@ Rules:
   copies.
 - A union stays while it has a member. Then its mount goes, and what it covered shows again or goes with it;
   it is served on until its world ends, since a program that runs from it must not lose its pages.
-- What is mounted below a place would be covered by a union over it: that is refused.
+- What is mounted below a place would be covered by a union over it: that is refused. So is a part of a tree
+  that the app can rearrange and on which something is mounted: moved into that part, what a mount covers
+  would show in the union.
 """
 
 from __future__ import annotations
@@ -168,11 +170,23 @@ class LiveUnions:
             self._enter(live, ground.top, (ground.element,), ground.resources)
         elif live.ground is not ground:
             if (old := live.ground) is not None and old.element is not None:
-                self.revoke(old.element.directory)
-                old.resources.close()
+                self._forget_ground(old)
             live.ground = ground
             ground.top.shown_by.append(ground.element.directory)
             self._view.until_closed(ground.resources)
+
+    def _forget_ground(self, ground: Ground) -> None:
+        if ground.element is not None and ground.top is not None:
+            self.revoke(ground.element.directory)
+            ground.top.shown_by.remove(ground.element.directory)
+            ground.resources.close()
+
+    def narrowed(self, top: Placement) -> None:
+        """Take back what is open of a mount through unions that are gone: it does not follow a narrowing."""
+        for live in self._resting.values():
+            if live.ground is not None and live.ground.top is top:
+                self._forget_ground(live.ground)
+                live.ground = None
 
     def _rest(self, at: str, live: LiveUnion) -> None:
         for element in live.union.elements:
@@ -186,6 +200,20 @@ class LiveUnions:
                 raise ManifestError(
                     f'a union at "{at}" would cover "{other}", which is mounted below it: '
                     "unmount that, and mount it again when the union is there"
+                )
+
+    def _require_steady(self, top: str) -> None:
+        """A part of a tree can be an element where no mount stands on it, or the app cannot move that."""
+        live = self.unions.get(top)
+        mounts = [self._placements[top]] if live is None else live.members
+        if not any(_writes(mount) for each in mounts for mount in each.mounts):
+            return
+        grounded = {at for at, live in self.unions.items() if live.ground is not None}
+        for other in sorted({*self._placements, *self.unions} - grounded):
+            if other != top and is_at_or_below(other, top):
+                raise ManifestError(
+                    f'"{other}" is mounted in "{top}", where the app can move it: '
+                    f'no part of "{top}" can be an element of a union; take all of it, or unmount that'
                 )
 
     # --- nodes
@@ -222,6 +250,8 @@ class LiveUnions:
         top = next((each for each in _upwards(path) if each in self.unions or each in self._placements), None)
         if top is None:
             return None, []
+        if path != top:
+            self._require_steady(top)
         names = path.encode().removeprefix(top.encode()).lstrip(b"/").split(b"/") if path != top else []
         node: Node
         if top in self.unions:

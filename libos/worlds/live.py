@@ -189,6 +189,7 @@ class LiveView:
         async with self._change():
             if placement not in self._held():
                 raise SupervisorError(f"nothing is mounted at {placement.mount.at} any more")
+            self._unions.narrowed(placement)
             if placement.union is None and isinstance(placement.node, Union):
                 self._unions.adopt(placement)
             if placement.served and stacks(placement):

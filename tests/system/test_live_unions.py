@@ -365,3 +365,48 @@ def test_every_user_joins(as_user: Account) -> None:
     ran = as_user.run(as_user.python("-c", SCRIPT))
     over = "onetwox\nf\none\ntwo\n"
     assert (ran.stdout, ran.stderr) == (over + over + "twotwox\nf\ntwo\n", "")
+
+
+async def test_what_a_mount_covers_is_in_no_union_wherever_the_app_moves_it(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    (folder / "q" / "secrets").mkdir(parents=True)
+    (folder / "q" / "secrets" / "key").write_text("secret")
+    manifest = {
+        "include": ["base"],
+        "app": {"command": ["bash"], "control": True},
+        "mount": [
+            {"at": "/work", "host": str(folder), "mode": "read-write"},
+            {"at": "/work/q/secrets", "memory": "1M"},
+        ],
+    }
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    app = await supervisor.start(manifest, **pipes)  # type: ignore[arg-type]  # the two constants are ints
+    sh = Shell(app)
+    await sh.do("mv /work/q /work/z; mkdir /tmp/u")
+    for line in (
+        "bind -a /tmp /work/z",
+        "bind -a /work/z /tmp/u",
+        "bind -a /work/z/secrets /tmp/u",
+        "bind -a /work /tmp/u",
+        "bind -a /work/one /tmp/u",
+    ):
+        assert "Invalid argument" in await sh.do(f"(echo {line} > /mnt/ns/ctl) 2>&1"), line
+    with pytest.raises(libos.ManifestError, match="where the app can move it"):
+        await app.mount("/work/z", {"memory": "1M"}, order="after")
+    assert await sh.do("ls /work/z/secrets /tmp/u") == "/tmp/u:\n\n/work/z/secrets:\n"
+    await app.kill()
+    await app.aclose()
+
+
+async def test_what_is_open_through_a_union_that_is_gone_does_not_outlive_a_narrowing(
+    supervisor: libos.Supervisor, folder: Path
+) -> None:
+    async with shell(supervisor, {"at": "/data", "host": str(folder), "mode": "read-write"}) as sh:
+        grant = await sh.app.mount("/data/one", libos.host(str(folder / "two")), order="after")
+        await sh.do("exec 5>> /data/one/f")
+        await grant.revoke()
+        assert await sh.do("echo more >&5; cat /data/one/f") == "one\nmore\n"
+        await sh.app.grants.get("/data").narrow(read_only=True)
+        await sh.do("(echo still >&5) 2> /dev/null")
+        assert (folder / "one" / "f").read_text() == "one\nmore\n"
