@@ -188,8 +188,8 @@ ONE = {
     "control_characters_stay_on_their_line": (
         '"a\\nb\\u001b" = 1',
         [
-            r'2:1: unknown key "a\nb\x1b"; known are app, dial, include, libos, limits, listen, mount, network, '
-            "secret",
+            r'2:1: unknown key "a\nb\x1b"; known are app, dial, include, libos, limits, listen, mount, '
+            "network, secret",
         ],
     ),
 }  # fmt: skip

@@ -50,7 +50,7 @@ class _Echo(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = do_PUT = do_TRACE = do_HEAD = do_CONNECT = answer
+    do_GET = do_POST = do_PUT = do_TRACE = do_HEAD = do_CONNECT = answer  # noqa: N815 - as they are called
 
     def log_message(self, *args: object) -> None:
         """Say nothing on stderr."""
@@ -89,6 +89,23 @@ def http_api(context: ssl.SSLContext | None = None) -> Iterator[Api]:
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     with serving(server) as api.port:
+        yield api
+
+
+class _Datagrams(socketserver.BaseRequestHandler):
+    api: Api
+
+    def handle(self) -> None:
+        self.api.heard.append(self.request[0])
+
+
+@contextmanager
+def datagram_service() -> Iterator[Api]:
+    """A UDP service at localhost that only listens."""
+    api = Api()
+    with serving(
+        socketserver.UDPServer(("127.0.0.1", 0), type("Datagrams", (_Datagrams,), {"api": api}))
+    ) as api.port:
         yield api
 
 

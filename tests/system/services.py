@@ -34,7 +34,7 @@ def serving(server: socketserver.BaseServer) -> Iterator[int]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        assert isinstance(server, socketserver.TCPServer)
+        assert isinstance(server, socketserver.TCPServer | socketserver.UDPServer)
         yield server.server_address[1]
     finally:
         server.shutdown()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from accounts import Account
-from apis import Api, http_api, https_api, raw_service
+from apis import Api, datagram_service, http_api, https_api, raw_service
 from worlds import Result, RunError, Worlds
 
 pytestmark = pytest.mark.system
@@ -105,15 +105,23 @@ def test_no_process_of_the_world_has_it_in_its_environment(as_user: Account) -> 
 
 
 def thief(worlds: Worlds, account: Account) -> tuple[Result, Api, Api, Api]:
-    with https_api(account.folder / "ca.pem") as api, http_api() as other, raw_service() as raw:
+    with (
+        https_api(account.folder / "ca.pem") as api,
+        http_api() as other,
+        raw_service() as raw,
+        datagram_service() as datagrams,
+    ):
         more = (
+            {"to": f"udp!localhost!{datagrams.port}"},
             {"to": f"tcp!localhost!{other.port}", "http": [{}], "tls": False},
             {"to": f"tcp!localhost!{raw.port}"},
         )
         asked = manifest(account, api, *more, at="/run/secrets/token")
-        ports = (str(each.port) for each in (api, other, raw))
+        ports = (str(each.port) for each in (api, other, raw, datagrams))
         command = ("python3", "-c", THIEF, *ports, "/run/secrets/token")
-        return worlds.run(*command, manifest=asked), api, other, raw
+        result = worlds.run(*command, manifest=asked)
+        raw.heard += datagrams.heard
+        return result, api, other, raw
 
 
 def test_a_thief_gets_nothing(worlds: Worlds, as_user: Account) -> None:
@@ -137,7 +145,7 @@ def test_what_a_thief_tried_is_told(worlds: Worlds, as_user: Account) -> None:
     result, *_ = thief(worlds, as_user)
     where = {event["where"] for event in result.of_kind("secret.refused")}
     headers = {"the header x-token", "the header cookie", "the header authorization"}
-    assert headers | {"the path", "the body", "the bytes of a connection"} <= where
+    assert headers | {"the path", "the body", "the bytes of a connection", "a datagram"} <= where
     assert {event["secret"] for event in result.of_kind("secret.refused")} == {"TOKEN"}
     reasons = {event["reason"] for event in result.of_kind("http.refused")}
     assert any("TLS asked for other.example" in reason for reason in reasons)

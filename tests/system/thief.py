@@ -1,5 +1,9 @@
-"""A program that holds a placeholder and wants the secret: it tries what it can think of, and prints all that
-it got. Arguments: the port of the granted API, of another API, of a raw service; a file with the placeholder."""
+"""A program that holds a placeholder and wants the secret: it tries what it can think of, and prints all
+that it got.
+
+Arguments: the ports of the granted API, of another API, of a raw and a datagram service; a file with the
+placeholder.
+"""
 
 import base64
 import glob
@@ -9,28 +13,36 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-API, OTHER, RAW = map(int, sys.argv[1:4])
+API, OTHER, RAW, DATAGRAMS = map(int, sys.argv[1:5])
 WORD = os.environ["TOKEN"]
 BEARER = {"Authorization": f"Bearer {WORD}"}
 
 
-def ask(port, path="/v1/x", headers=(), method="GET", body=None, context=None, host="localhost"):
-    connection = http.client.HTTPSConnection(host, port, timeout=5, context=context)
-    if port == OTHER:
-        connection = http.client.HTTPConnection(host, port, timeout=5)
-    connection.request(method, path, body, dict(headers))
+def ask(
+    port: int,
+    path: str = "/v1/x",
+    headers: Mapping[str, str] | None = None,
+    method: str = "GET",
+    body: str | Iterable[bytes] | None = None,
+) -> object:
+    kind = http.client.HTTPConnection if port == OTHER else http.client.HTTPSConnection
+    connection = kind("localhost", port, timeout=5)
+    connection.request(method, path, body, dict(headers or {}))
     answer = connection.getresponse()
     return answer.status, answer.getheaders(), answer.read()
 
 
-def speak(data, *, name="localhost", tls=True, port=None, pieces=None):
+def speak(*pieces: str, name: str = "localhost", tls: bool = True, port: int | None = None) -> bytes:
     plain = socket.create_connection(("localhost", port or API), timeout=5)
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     stream = context.wrap_socket(plain, server_hostname=name) if tls else plain
-    for piece in pieces or [data]:
+    for piece in pieces:
         stream.sendall(piece.encode())
     got = b""
     while part := stream.recv(65536):
@@ -38,24 +50,33 @@ def speak(data, *, name="localhost", tls=True, port=None, pieces=None):
     return got
 
 
-def head(line, *headers, host="localhost"):
+def send(text: str) -> object:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(5)
+        sender.connect(("127.0.0.1", DATAGRAMS))
+        sender.send(b"first")
+        sender.send(text.encode())
+        return sender.recv(100)
+
+
+def head(line: str, *headers: str, host: str = "localhost") -> str:
     return "\r\n".join([f"{line} HTTP/1.1", f"Host: {host}:{API}", *headers, "", ""])
 
 
-def environments():
+def environments() -> Iterator[tuple[str, object]]:
     for path in glob.glob("/proc/[0-9]*/environ"):
         try:
-            yield path, open(path, "rb").read()
+            yield path, Path(path).read_bytes()
         except OSError as error:
             yield path, error
 
 
 AUTHORIZED = f"Authorization: Bearer {WORD}"
-WAYS = {
+WAYS: dict[str, Callable[[], Any]] = {
     "my environment": lambda: dict(os.environ),
-    "the file": lambda: open(sys.argv[4]).read(),
+    "the file": lambda: Path(sys.argv[5]).read_text(),
     "other environments": lambda: list(environments()),
-    "strings of init": lambda: open("/proc/1/cmdline").read() + open("/proc/1/maps").read(),
+    "strings of init": lambda: Path("/proc/1/cmdline").read_text() + Path("/proc/1/maps").read_text(),
     "an honest echo": lambda: ask(API, headers=BEARER),
     "an echo in gzip": lambda: ask(API, headers=BEARER | {"Accept-Encoding": "gzip"}),
     "a part of an echo": lambda: ask(API, headers=BEARER | {"Range": "bytes=0-20"}),
@@ -73,7 +94,8 @@ WAYS = {
     "another API": lambda: ask(OTHER, headers=BEARER),
     "another API's body": lambda: ask(OTHER, method="POST", body=WORD),
     "a raw connection": lambda: speak(f"hello {WORD}\n", tls=False, port=RAW),
-    "a raw connection in pieces": lambda: speak("", tls=False, port=RAW, pieces=[*WORD]),
+    "a raw connection in pieces": lambda: speak(*WORD, tls=False, port=RAW),
+    "a datagram": lambda: send(f"hello {WORD}"),
     "another Host": lambda: speak(head("GET /v1/x", AUTHORIZED, host="other.example")),
     "another name in TLS": lambda: speak(head("GET /v1/x", AUTHORIZED), name="other.example"),
     "a whole URL": lambda: speak(head(f"GET https://localhost:{OTHER}/v1/x", AUTHORIZED)),
