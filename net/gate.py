@@ -86,6 +86,8 @@ class Gate:
         self.publications = Publications(open_sockets, self._acceptor, self._carrier, observe, sweeper)
         # In the order in which they decide.
         self.grants: list[Dialed] = []
+        # Whose listeners are being made.
+        self._coming: list[Dialed] = []
         self._numbers = itertools.count(1)
         self._places = Places(names, self._sides)
         self._directory = Directory(names, self._places, lambda: self.grants, self._serve)
@@ -137,7 +139,7 @@ class Gate:
                         nursery.start_soon(watching.run)
                         nursery.start_soon(responder.serve_datagrams, nursery)
                         nursery.start_soon(responder.serve_streams, nursery)
-                        self._serve([*places, *await self.ranges.open(_rules(self.grants))])
+                        self._serve([*places, *await self.ranges.open(self._held)])
                         for each in published:
                             nursery.start_soon(self.publications.serve, each, watching)
                         task_status.started([each.publication for each in published])
@@ -162,13 +164,19 @@ class Gate:
         if present is not None:
             return present
         grant = self._grant(rule)
-        opened = await self._open([*self.grants, grant])
-        if self._nursery is None:
-            self._places.close_all()
-            self.ranges.close()
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        self._coming.append(grant)
+        try:
+            opened = await self._open()
+            if self._nursery is None:
+                self._places.close_all()
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        except BaseException:
+            self._coming.remove(grant)
+            self.ranges.apply(self._held())
+            raise
+        self._coming.remove(grant)
         self.grants.append(grant)
-        self.ranges.apply(_rules(self.grants))
+        self.ranges.apply(self._held())  # others may have been granted meanwhile
         self._serve(opened)
         return grant
 
@@ -210,10 +218,9 @@ class Gate:
         """
         if self._nursery is None:
             return
-        opened = await self._open(self.grants)
+        opened = await self._open()
         if self._nursery is None:
             self._places.close_all()
-            self.ranges.close()
         else:
             self._serve(opened)
 
@@ -249,25 +256,25 @@ class Gate:
         that are there."""
         return self._directory.listened(grants)
 
-    async def _open(self, grants: Sequence[Dialed]) -> list[Place]:
-        """Listen for what grants say; gives the places that are new. Where one cannot be had, none is."""
-        ranged = await self.ranges.open(_rules(grants))
-        try:
-            return [*ranged, *await self._places.open(self._listened(grants))]
-        except BaseException:
-            self.ranges.apply(_rules(self.grants))
-            raise
+    async def _open(self) -> list[Place]:
+        """Listen for what grants say; gives new single places. Those of ranges are served already."""
+        self._serve(await self.ranges.open(self._held))
+        return await self._places.open(self._listened([*self.grants, *self._coming]))
+
+    def _held(self) -> list[Rule]:
+        return [grant.rule for grant in (*self.grants, *self._coming)]
 
     def _release(self, _grant: Dialed) -> None:
         """Stop listening for what no grant allows any more."""
         self.grants = [each for each in self.grants if not each.closed]
         self._directory.release()
-        self.ranges.apply(_rules(self.grants))
+        self.ranges.apply(self._held())
 
     def _serve(self, places: Iterable[Place]) -> None:
         """Serve new places. Raises OSError (EPIPE) where the gate does not run, and closes all then."""
         if self._nursery is None:
             self._places.close_all()
+            self.ranges.close()
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         for place in places:
             if place.address.network == "tcp":
@@ -294,10 +301,6 @@ class Gate:
         assert self._nursery is not None
         with place.scope:
             await self._acceptor.accept(place.socket, carry, str(place.address), self._nursery)
-
-
-def _rules(grants: Sequence[Dialed]) -> list[Rule]:
-    return [grant.rule for grant in grants]
 
 
 def _rule(what: Rule | Address) -> Rule:

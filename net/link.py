@@ -108,6 +108,8 @@ def encode_app() -> list[Encoded]:
 
 def encode_gate() -> list[Encoded]:
     """Of a routed world, on the gate's side: every address is local, but for the app's, behind `world`."""
+    own4 = {"index": ETH0, "address": _GATE4, "prefixlen": 32}
+    own6 = {"index": ETH0, "address": _GATE6, "prefixlen": 128, "family": AF_INET6, "flags": _NODAD}
     app4 = {"dst": f"{_APP4}/32", "oif": ETH0, "scope": "link", "table": _LOCAL}
     app6 = {"dst": f"{_APP6}/128", "oif": ETH0, "table": _LOCAL}
     return _numbered(
@@ -117,6 +119,9 @@ def encode_gate() -> list[Encoded]:
             *_every_address_is_local(),
             _neighbour(AF_INET, _APP4, _APP_MAC, required=True),
             _route(AF_INET, f"ip route add {_APP4} dev world table local", required=True, **app4),
+            # What is told about refused datagrams comes from these addresses.
+            (f"ip addr add {_GATE4} dev world", _message("addr", "add", **own4), True),
+            (f"ip -6 addr add {_GATE6} dev world nodad", _message("addr", "add", **own6), False),
             _neighbour(AF_INET6, _APP6, _APP_MAC, required=False),
             _route(AF_INET6, f"ip -6 route add {_APP6} dev world table local", required=False, **app6),
         ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from libos.net.address import Address
@@ -54,15 +54,14 @@ class Ranges:
     def __iter__(self) -> Iterator[RangePlace]:
         return iter(list(self._open.values()))
 
-    async def open(self, rules: Sequence[Rule]) -> list[Place]:
-        """Make `rules`, all that are granted, hold; gives the places that are new, to be served.
+    async def open(self, held: Callable[[], Sequence[Rule]]) -> list[Place]:
+        """Make what `held` gives, all that is granted, hold; gives the places that are new, to be served.
 
         Raises OSError: EOPNOTSUPP in a flat world, EPIPE where the world has ended, E2BIG for too many rules.
         """
-        rules = _usable(rules)
-        wanted = [each for each in policy.listened(rules) if each not in self._open]
+        wanted = [each for each in policy.listened(_usable(held())) if each not in self._open]
         if not wanted:
-            self.apply(rules)
+            self.apply(held())
             return []
         if not self._sides.routed:
             raise OSError(errno.EOPNOTSUPP, REMEDY)
@@ -73,20 +72,20 @@ class Ranges:
             for each in sockets:
                 stack.enter_context(each)
             if self._netlink is None:
-                netlink.send(
-                    sockets[0], [(each.purpose, each.data, each.required) for each in DETOUR_MESSAGES]
-                )
+                _make_detour(sockets[0])
                 self._netlink = sockets[0]
-            elif own:  # another task was faster
-                sockets[0].close()
-            self._replace_rules(policy.policy(rules))
+            self._replace_rules(policy.policy(_usable(held())))
             made = {
                 key: _bind(each, key)
                 for key, each in zip(wanted, sockets[len(own) :], strict=True)
-                if key not in self._open
+                if key not in self._open  # granted by another task in the meantime
             }
             stack.pop_all()
         self._open |= made
+        used = {self._netlink, *(place.socket for place in made.values())}
+        for each in sockets:
+            if each not in used:
+                each.close()
         return list(made.values())
 
     def apply(self, rules: Sequence[Rule]) -> None:
@@ -100,11 +99,12 @@ class Ranges:
             self._replace_rules(policy.policy(rules))
 
     def close(self) -> None:
-        """Close all."""
+        """Close all, and leave no rules."""
         for place in self:
             place.close()
         self._open.clear()
         if self._netlink is not None:
+            self._replace_rules([])
             self._netlink.close()
             self._netlink = None
 
@@ -135,6 +135,16 @@ class Ranges:
 def _usable(rules: Sequence[Rule]) -> list[Rule]:
     """Without those of IPv6 where the kernel has none: nothing can be sent there."""
     return [each for each in rules if each.to.range is None or each.to.range.version == 4 or ipv6_works()]
+
+
+def _make_detour(made: socket.socket) -> None:
+    """The way past the listeners; it may be there from a gate before. Raises OSError."""
+    messages = [(each.purpose, each.data, each.required) for each in DETOUR_MESSAGES]
+    try:
+        netlink.send(made, messages[:1])
+    except FileExistsError:
+        return
+    netlink.send(made, messages[1:])
 
 
 def _bind(bound: socket.socket, key: policy.Port) -> RangePlace:

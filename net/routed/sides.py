@@ -27,8 +27,8 @@ class Sides:
         self.routed = gate is not None
 
     async def open(self, wanted: Sequence[tuple[str, Spec]]) -> list[socket.socket]:
-        """Sockets for (side, spec), in order, all or none, in one request a side, or in several where they are
-        many. Raises what `OpenSockets` raises."""
+        """Sockets for (side, spec), in order, all or none, in one request a side, or in several where they
+        are many. Raises what `OpenSockets` raises."""
         if not self.routed:
             return await _ask(self.app, [spec for _, spec in wanted])
         made: dict[int, socket.socket] = {}

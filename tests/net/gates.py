@@ -17,15 +17,17 @@ from libos.net.gate import Gate
 from libos.net.naming.names import Names
 
 
-@pytest.fixture(scope="session")
-def inside() -> Iterator[Inside]:
+@pytest.fixture(scope="session", params=["flat", "routed"])
+def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
+    """A world's network, as it is made where nothing else is asked for, and where it must be routed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
-        command = [sys.executable, "-I", "-S", os.path.join(HERE, "inside.py"), PACKAGE, str(theirs.fileno())]
-        child = subprocess.Popen(["unshare", "-Urn", *command], pass_fds=[theirs.fileno()])
+        program = [sys.executable, "-I", "-S", os.path.join(HERE, "inside.py")]
+        command = [*program, PACKAGE, str(theirs.fileno()), request.param]
+        child = subprocess.Popen(["unshare", "-Urnpf", *command], pass_fds=[theirs.fileno()])
         theirs.close()
         assert ours.recv(100) == b"ready", "the namespace could not be made"
-        yield Inside(ours)
+        yield Inside(ours, routed=request.param == "routed")
         ours.shutdown(socket.SHUT_RDWR)
         assert child.wait(10) == 0
 
@@ -48,7 +50,7 @@ async def events() -> Events:
 async def gate(inside: Inside, events: Events) -> AsyncIterator[Gate]:
     """A gate that runs, and that has closed everything when the test ends."""
     trio.socket.set_custom_hostname_resolver(Resolver())
-    gate = Gate("w", inside.open_sockets, Names("world"), events)
+    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
     async with nothing_left_open(), trio.open_nursery() as nursery:
         await nursery.start(gate.run)
         yield gate

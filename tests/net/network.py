@@ -11,32 +11,46 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 
 import libos.net
 from libos.net.granting.rule import Rule
 from libos.net.granting.target import parse_target
 
+# For tests of what a world with a single network namespace does, or that look at requests for its sockets.
+flat_only = pytest.mark.parametrize("inside", ["flat"], indirect=True)
+routed_only = pytest.mark.parametrize("inside", ["routed"], indirect=True)
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = os.path.dirname(os.path.abspath(libos.net.__file__))
 
 
 class Inside:
-    """The child's end; `sockets` is the synchronous form, `open_sockets` what a gate is given."""
+    """The child's end; `sockets` is the synchronous form, `open_sockets` what a gate is given, together with
+    `gate_sockets`, which is None where the network is flat."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, *, routed: bool) -> None:
         self._control = control
+        self.gate_sockets = self._open_gate_sockets if routed else None
 
-    def sockets(self, specs: Sequence[tuple[int, int, int]]) -> list[socket.socket]:
-        self._control.send(json.dumps(list(specs)).encode())
+    def sockets(self, specs: Sequence[tuple[int, int, int]], side: str = "app") -> list[socket.socket]:
+        self._control.send(json.dumps([side, list(specs)]).encode())
         message, numbers, _, _ = socket.recv_fds(self._control, 100, 253)
         if message != b"ok":
             raise OSError(int(message), os.strerror(int(message)))
-        return [socket.socket(fileno=number) for number in numbers]
+        made = [socket.socket(fileno=number) for number in numbers]
+        for each in made:
+            each.setblocking(True)
+        return made
 
     async def open_sockets(self, specs: Sequence[tuple[int, int, int]]) -> list[socket.socket]:
         await trio.lowlevel.checkpoint()
         return self.sockets(specs)
+
+    async def _open_gate_sockets(self, specs: Sequence[tuple[int, int, int]]) -> list[socket.socket]:
+        await trio.lowlevel.checkpoint()
+        return self.sockets(specs, "gate")
 
     def tcp(self, family: int = socket.AF_INET) -> trio.socket.SocketType:
         return trio.socket.from_stdlib_socket(self.sockets([(family, socket.SOCK_STREAM, 0)])[0])

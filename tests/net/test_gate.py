@@ -17,6 +17,7 @@ from network import (
     descriptors,
     echo,
     everything,
+    flat_only,
     nothing_left_open,
     private,
     serve,
@@ -62,6 +63,7 @@ async def test_an_ipv6_literal_is_reached(gate: Gate, inside: Inside, nursery: t
         assert await client.recv(10) == b"hello"
 
 
+@flat_only
 async def test_grants_of_the_start_are_there_when_it_has_started(
     inside: Inside, events: Events, nursery: trio.Nursery
 ) -> None:
@@ -159,6 +161,7 @@ async def test_a_grant_that_is_closed_refuses_at_once_and_resets_what_was_open(
         assert await client.recv(1) == b"y"
 
 
+@flat_only
 async def test_an_address_where_the_app_listens_cannot_be_granted(gate: Gate, inside: Inside) -> None:
     with inside.tcp() as app:
         await app.bind(("10.1.2.3", 5432))
@@ -171,6 +174,7 @@ async def test_an_address_where_the_app_listens_cannot_be_granted(gate: Gate, in
     await gate.dial(parse("tcp!10.1.2.3!5432"))
 
 
+@flat_only
 async def test_the_app_cannot_listen_at_a_granted_address_but_beside_it(gate: Gate, inside: Inside) -> None:
     await gate.dial(parse("tcp!10.1.2.4!5432"))
     with inside.tcp() as app:
@@ -181,18 +185,19 @@ async def test_the_app_cannot_listen_at_a_granted_address_but_beside_it(gate: Ga
         await app.bind(("127.0.0.1", 5432))
 
 
+@flat_only
 async def test_a_failed_start_leaves_nothing_open(inside: Inside, events: Events) -> None:
     with inside.tcp() as app:
         await app.bind(("10.1.2.5", 80))
         app.listen()
-        gate = Gate("w", inside.open_sockets, Names("world"), events)
+        gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
         async with nothing_left_open():
             with pytest.raises(OSError, match="cannot be granted"):
                 await gate.run([parse("tcp!a.example!80"), parse("tcp!10.1.2.5!80")])
 
 
 async def test_dialing_after_the_end_is_a_broken_pipe(inside: Inside, events: Events) -> None:
-    gate = Gate("w", inside.open_sockets, Names("world"), events)
+    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
     async with trio.open_nursery() as nursery:
         await nursery.start(gate.run)
         nursery.cancel_scope.cancel()
@@ -215,7 +220,7 @@ async def test_what_was_written_right_before_the_end_arrives(
         arrived.set()
 
     data = os.urandom(300_000)
-    gate = Gate("w", inside.open_sockets, Names("world"), events)
+    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
     port = await serve(nursery, service)
     async with trio.open_nursery() as running:
         await running.start(partial(gate.run, [private(f"tcp!{host}!{port}")]))
@@ -233,7 +238,7 @@ async def test_what_was_written_right_before_the_end_arrives(
 async def test_the_end_does_not_wait_where_nothing_is_open_nor_for_ever(
     inside: Inside, events: Events, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate("w", inside.open_sockets, Names("world"), events)
+    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
     port = await serve(nursery, echo)
     async with trio.open_nursery() as running:
         await running.start(partial(gate.run, [Address("tcp", "127.0.0.1", port)]))
@@ -272,7 +277,14 @@ async def test_five_hundred_connections_at_once(inside: Inside, events: Events) 
             assert await everything(connection) == mine
 
     async with nothing_left_open(), trio.open_nursery() as running:
-        gate = Gate("w", inside.open_sockets, Names("world"), events, connection_limit=count)
+        gate = Gate(
+            "w",
+            inside.open_sockets,
+            Names("world"),
+            events,
+            gate_sockets=inside.gate_sockets,
+            connection_limit=count,
+        )
         port = await serve(running, echo)
         await running.start(gate.run, [Address("tcp", "127.0.0.1", port)])
         async with trio.open_nursery() as clients:
@@ -292,7 +304,7 @@ async def test_cancelled_at_any_point_it_leaves_no_descriptor(
         port = await serve(running, echo)
 
         async def world() -> None:
-            gate = Gate("w", inside.open_sockets, Names("world"), events)
+            gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
             async with trio.open_nursery() as nursery:
                 await nursery.start(gate.run, [private(f"tcp!service.example!{port}")])
                 await gate.dial(Address("tcp", "127.0.0.1", port))

@@ -6,16 +6,22 @@ import os
 import subprocess
 import sys
 
-from network import PACKAGE, Inside
+from network import PACKAGE, Inside, flat_only
 
-from libos.net import link
-from libos.net.link_messages import MESSAGES
+from libos.net import link, link_messages
 
 pytest_plugins = ["gates"]
 
 
 def test_the_kept_messages_are_what_pyroute2_encodes() -> None:
-    assert [(each.purpose, each.data, each.required) for each in MESSAGES] == link.encode()
+    for kept, encoded in (
+        (link_messages.MESSAGES, link.encode()),
+        (link_messages.LINK, link.encode_link()),
+        (link_messages.APP, link.encode_app()),
+        (link_messages.GATE, link.encode_gate()),
+        (link_messages.DETOUR, link.encode_detour()),
+    ):
+        assert [(each.purpose, each.data, each.required) for each in kept] == encoded
 
 
 def test_the_kept_file_is_what_the_generator_writes() -> None:
@@ -31,6 +37,7 @@ def test_nothing_imports_pyroute2_or_dnspython_at_start() -> None:
     assert done.stdout == "[]\n"
 
 
+@flat_only
 async def test_every_address_is_local(inside: Inside) -> None:
     for family, host in (
         (2, "127.0.0.1"),

@@ -44,7 +44,7 @@ async def test_the_app_learns_who_connected_before_the_first_byte(
 ) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     async with nothing_left_open(), trio.open_nursery() as nursery:
-        gate = Gate("w", inside.open_sockets, Names("world"), events)
+        gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
         wanted = Publication(8000, host, proxy_protocol=True)
         (publication,) = await nursery.start(partial(gate.run, [], [wanted]))
         with inside.tcp() as app, trio.socket.socket(family) as client:
@@ -66,7 +66,7 @@ async def test_the_app_learns_at_which_path_it_was_reached(
 ) -> None:
     path = str(tmp_path / "app.sock")
     async with nothing_left_open(), trio.open_nursery() as nursery:
-        gate = Gate("w", inside.open_sockets, Names("world"), events)
+        gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
         await nursery.start(partial(gate.run, [], [Publication(8000, path=path, proxy_protocol=True)]))
         with inside.tcp() as app, trio.socket.socket(socket.AF_UNIX) as client:
             app.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

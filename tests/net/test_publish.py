@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 import trio
-from network import Events, Inside, closed_port, everything, nothing_left_open
+from network import Events, Inside, closed_port, everything, flat_only, nothing_left_open
 
 from libos.errors import HostError
 from libos.net.address import Address, parse
@@ -103,7 +103,14 @@ class World:
 
 
 async def published(nursery: trio.Nursery, inside: Inside, events: Events) -> World:
-    gate = Gate("w", inside.open_sockets, Names("world"), events, connection_limit=300)
+    gate = Gate(
+        "w",
+        inside.open_sockets,
+        Names("world"),
+        events,
+        gate_sockets=inside.gate_sockets,
+        connection_limit=300,
+    )
     (publication,) = await nursery.start(partial(gate.run, [], [Publication(8000)]))
     return World(inside, events, publication.outside_port)
 
@@ -162,6 +169,7 @@ async def test_it_is_published_at_that_address_alone(inside: Inside, events: Eve
         await client.connect(("127.0.0.1", world.port))
 
 
+@flat_only
 async def test_a_world_that_has_ended_is_a_reset(inside: Inside, events: Events) -> None:
     calls = 0
 

@@ -87,7 +87,9 @@ async def test_an_app_is_reached_at_a_path_which_ends_with_the_gate(
     path = str(tmp_path / "app.sock")
     swept = Swept()
     async with nothing_left_open(), trio.open_nursery() as nursery:
-        gate = Gate("w", inside.open_sockets, Names("world"), events, sweeper=swept)
+        gate = Gate(
+            "w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets, sweeper=swept
+        )
         await nursery.start(partial(gate.run, [], [parse_publication(8000, f"unix:{path}")]))
         assert swept.files == [path]
         with listening(inside, 8000) as app, trio.socket.socket(socket.AF_UNIX) as client:
@@ -144,7 +146,13 @@ async def test_where_one_address_is_taken_no_path_is_left(inside: Inside, tmp_pa
     path = tmp_path / "app.sock"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wanted = [parse_publication(1, f"unix:{path}"), Publication(2, outside_port=taken.getsockname()[1])]
-        gate = Gate("w", inside.open_sockets, Names("world"), lambda kind, fields: None)
+        gate = Gate(
+            "w",
+            inside.open_sockets,
+            Names("world"),
+            lambda kind, fields: None,
+            gate_sockets=inside.gate_sockets,
+        )
         async with nothing_left_open():
             with pytest.raises(HostError):
                 await gate.run([], wanted)
@@ -195,6 +203,8 @@ async def test_a_port_that_the_app_dials_of_itself_is_not_published(gate: Gate) 
 
 
 async def test_a_gate_that_does_not_run_publishes_nothing(inside: Inside) -> None:
-    gate = Gate("w", inside.open_sockets, Names("world"), lambda kind, fields: None)
+    gate = Gate(
+        "w", inside.open_sockets, Names("world"), lambda kind, fields: None, gate_sockets=inside.gate_sockets
+    )
     with pytest.raises(BrokenPipeError):
         gate.publish(Publication(8000))

@@ -8,7 +8,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from network import Events, Inside
+from network import Events, Inside, flat_only
 
 from libos.net import bpf, watcher
 from libos.net.address import parse
@@ -70,7 +70,7 @@ async def test_attempts_in_a_loop_are_counted(gate: Gate, inside: Inside, events
 async def test_what_was_refused_last_is_told_when_the_gate_ends(inside: Inside, events: Events) -> None:
     from libos.net.naming.names import Names
 
-    gate = Gate("w", inside.open_sockets, Names("world"), events)
+    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
     async with trio.open_nursery() as nursery:
         await nursery.start(gate.run)
         (client,) = inside.sockets([(socket.AF_INET, socket.SOCK_STREAM, 0)])
@@ -80,6 +80,7 @@ async def test_what_was_refused_last_is_told_when_the_gate_ends(inside: Inside, 
     assert events.kinds() == ["dial.refused"]
 
 
+@flat_only
 async def test_a_reset_connection_is_no_refusal(gate: Gate, inside: Inside, events: Events) -> None:
     with inside.tcp() as listener, inside.tcp() as client:
         await listener.bind(("192.0.2.10", 84))

@@ -11,7 +11,7 @@ import dns.rcode
 import dns.reversename
 import pytest
 import trio
-from network import Events, Inside, echo, nothing_left_open, private, serve
+from network import Events, Inside, echo, flat_only, nothing_left_open, private, serve
 
 from libos.net.gate import Gate
 from libos.net.granting import directory
@@ -198,6 +198,7 @@ async def test_the_listeners_of_patterns_are_bounded_too(
     assert "21 listeners" in str((await events.take("error"))["error"])
 
 
+@flat_only
 async def test_a_port_where_the_app_listens_on_all_addresses_fails_the_name(
     gate: Gate, inside: Inside, events: Events
 ) -> None:
@@ -225,6 +226,7 @@ async def test_many_ask_for_one_name_at_once_and_get_one_answer(gate: Gate, insi
     assert len(set(got)) == 1
 
 
+@flat_only
 async def test_while_names_wait_for_their_listeners_others_are_answered(
     inside: Inside, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +258,7 @@ async def test_while_names_wait_for_their_listeners_others_are_answered(
         nursery.cancel_scope.cancel()
 
 
+@flat_only
 async def test_the_end_while_a_name_is_being_opened_leaves_nothing(inside: Inside, events: Events) -> None:
     opening = trio.Event()
 
@@ -276,6 +279,7 @@ async def test_the_end_while_a_name_is_being_opened_leaves_nothing(inside: Insid
     assert gate.names.given == []
 
 
+@flat_only
 async def test_a_grant_that_goes_while_its_name_is_being_opened_leaves_no_listener(
     inside: Inside, events: Events
 ) -> None:
@@ -316,6 +320,7 @@ async def test_a_thousand_names_are_held_and_more_are_served(gate: Gate, inside:
     assert gate.names.given[0] == "n100.example"
 
 
+@flat_only
 async def test_a_udp_pattern_binds_its_places(gate: Gate, inside: Inside) -> None:
     await gate.dial(pattern("udp!*.example!5000"))
     at = await address(inside, "api.example.")
