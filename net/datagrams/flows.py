@@ -50,14 +50,16 @@ class Flows:
         self._flows: OrderedDict[tuple[Place, Peer], Flow] = OrderedDict()
         self._told: set[Flow] = set()
         self._reading: set[Place] = set()
+        self._quiet = trio.Event()
 
     def __len__(self) -> int:
         return len(self._flows)
 
     async def all_read(self) -> None:
         """Wait until what the app has sent so far belongs to flows whose tasks have begun."""
-        while self._reading:
-            await trio.lowlevel.checkpoint()
+        if self._reading:
+            self._quiet = trio.Event()
+            await self._quiet.wait()
         await trio.lowlevel.checkpoint()
 
     async def finish(self) -> None:
@@ -77,7 +79,7 @@ class Flows:
                     try:
                         data, client = inside.receive()
                     except BlockingIOError:
-                        self._reading.discard(place)
+                        self._rest(place)
                         await trio.lowlevel.wait_readable(place.socket)
                         self._reading.add(place)
                         continue
@@ -86,7 +88,13 @@ class Flows:
                     if turn % _TURN == 0:
                         await trio.lowlevel.checkpoint()
         finally:
-            self._reading.discard(place)
+            self._rest(place)
+
+    def _rest(self, place: Place) -> None:
+        """Nothing is there to be read at a place."""
+        self._reading.discard(place)
+        if not self._reading:
+            self._quiet.set()
 
     def _take(
         self, place: Place, inside: Datagrams, client: Peer, data: bytes, nursery: trio.Nursery
