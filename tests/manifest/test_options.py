@@ -10,7 +10,8 @@ import pytest
 
 from libos.errors import ManifestError
 from libos.manifest import Manifest, from_options
-from libos.namespace import HostSource, MemorySource, Mode
+from libos.manifest.options import split_joining
+from libos.namespace import HostSource, MemorySource, Mode, Order
 
 
 def errors(**options: Any) -> list[str]:
@@ -162,3 +163,19 @@ def test_all_errors_of_options_and_file_come_at_once(tmp_path: Path) -> None:
         "--include",
         "a.toml",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a:/b", ("a:/b", None)),
+        ("a:/b:rw", ("a:/b:rw", None)),
+        ("a:/b:rw,after", ("a:/b:rw", Order.AFTER)),
+        ("a:/b:before", ("a:/b", Order.BEFORE)),
+        ("a,after:/b", ("a,after:/b", None)),
+        ("a:/b,replace", ("a:/b,replace", None)),
+        ("before", ("before", None)),
+    ],
+)
+def test_how_a_mount_joins_is_said_last(text: str, expected: tuple[str, Order | None]) -> None:
+    assert split_joining(text) == expected
