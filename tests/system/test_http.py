@@ -19,6 +19,7 @@ from libos.net.http.messages import Refused, Request, Response
 pytestmark = pytest.mark.system
 pytest_plugins = ["running"]
 
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 RULES = [{"method": ["GET"], "path": "/v1/**"}]
 
 CLIENTS = {
@@ -159,6 +160,14 @@ async def test_https_cannot_be_added_to_a_world_that_trusts_no_authority(
     await app.kill()
     with trio.fail_after(10):
         await app.wait()
+
+
+def test_the_example_of_rules(as_user: Account) -> None:
+    done = as_user.run(as_user.python(str(EXAMPLES / "http-rules/rules.py")))
+    assert done.returncode == 0, done.stderr
+    statuses = [line.split()[2] for line in done.stdout.splitlines()]
+    assert statuses == ["200", "200", "403", "403", "403", "400", "403"]
+    assert done.stdout.count("done for the program") == 2
 
 
 def test_explain_says_what_judges_a_request(as_user: Account) -> None:

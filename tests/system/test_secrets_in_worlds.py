@@ -17,6 +17,7 @@ pytestmark = pytest.mark.system
 pytest_plugins = ["running"]
 
 VALUE = "s3cret-of-the-caller"
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 THIEF = Path(__file__).with_name("thief.py").read_text()
 
 
@@ -180,6 +181,15 @@ def test_a_secret_that_cannot_be_had_stops_the_start(
             worlds.run("true", manifest=asked)
     assert message in str(raised.value)
     assert "secret-in-lines" not in str(raised.value)
+
+
+def test_the_example_of_a_secret(as_user: Account) -> None:
+    done = as_user.run(as_user.python(str(EXAMPLES / "secret/secret.py")))
+    assert done.returncode == 0, done.stderr
+    assert "known: True" in done.stdout and f"you sent Bearer {'*' * 40}" in done.stdout
+    assert done.stdout.count("403 libos: the placeholder of API_TOKEN") == 2
+    assert "refused: API_TOKEN in the bytes of a connection" in done.stdout
+    assert done.stderr == ""
 
 
 def test_including_a_manifest_can_drop_its_secret(worlds: Worlds, as_user: Account) -> None:
