@@ -25,6 +25,7 @@ import trio
 from libos.net.address import Address
 from libos.net.carrier import RefusedError
 from libos.net.granting.meter import LimitError, Meter
+from libos.net.granting.presence import gone
 from libos.net.granting.rule import Limits, Rule
 from libos.net.granting.target import Target
 from libos.net.outbound import outside
@@ -41,9 +42,13 @@ Consult = Callable[[str, Address, float | None], Awaitable[bool]]
 # Judges a datagram that is about to go out; raises OSError where it must not.
 Check = Callable[[bytes], None]
 
+# Addresses in an event of what a name led to.
+_MOST_TOLD = 8
+
 # What a connection's close event says when it ends by its grant.
 _REVOKED = "the grant was taken back"
 _NARROWED = "the grant was narrowed"
+_GONE = "the app has gone"
 
 
 @dataclass(eq=False)
@@ -52,6 +57,7 @@ class _Admitted:
 
     address: Address
     scope: trio.CancelScope
+    inside: socket.socket | None = None  # what the app waits on, where it is a connection
     ended_by: str = ""
 
     def end(self, why: str) -> None:
@@ -125,6 +131,7 @@ class Dialed:
     async def carry(self, inside: socket.socket, address: Address, carrier: Carrier) -> None:
         """Carry one connection of the app to an address that this grant covers. Raises Cancelled only."""
         with self._admitted(address) as admitted:
+            admitted.inside = inside
             fields: dict[str, object] = {"address": str(address), "grant": self.id}
 
             async def carried(connect: Callable[[], Awaitable[socket.socket]]) -> None:
@@ -196,19 +203,38 @@ class Dialed:
             self._limited(address, error)
             raise RefusedError(error.errno, error.strerror) from None
         if self.rule.ask and self._consult is not None:
-            await self._ask(address)
+            await self._ask(admitted)
         if via is not None:
             return await via(address)
-        return await outside.connect(address, private=self.rule.private)
+        resolved = partial(self._resolved, address)
+        return await outside.connect(address, private=self.rule.private, resolved=resolved)
+
+    def _resolved(self, address: Address, found: list[str], left_out: list[str]) -> None:
+        fields: dict[str, object] = {"name": address.host, "address": str(address), "grant": self.id}
+        # A name may have any number of addresses; an event has a few.
+        some = {"found": found[:_MOST_TOLD], "left_out": left_out[:_MOST_TOLD]}
+        self._observe("name.resolved", {**fields, **some})
 
     def _require_room(self) -> None:
         most = self.rule.limits.connections
         if most is not None and self.open > most:
             raise LimitError("connections", f"the grant's limit of {most} connections at once")
 
-    async def _ask(self, address: Address) -> None:
+    async def _ask(self, admitted: _Admitted) -> None:
+        """Returns where the answer is yes. The question goes with the app: see `presence`."""
         assert self._consult is not None
-        if not await self._consult(self.id, address, self.rule.ask_seconds):
+        address, inside = admitted.address, admitted.inside
+
+        async def watch(connection: socket.socket) -> None:
+            await gone(connection)
+            admitted.end(_GONE)
+
+        async with trio.open_nursery() as nursery:
+            if inside is not None:
+                nursery.start_soon(watch, inside)
+            allowed = await self._consult(self.id, address, self.rule.ask_seconds)
+            nursery.cancel_scope.cancel()
+        if not allowed:
             self.refused += 1
             self._observe("dial.denied", {"address": str(address), "grant": self.id, "reason": "answer"})
             raise RefusedError(errno.EACCES, os.strerror(errno.EACCES))

@@ -4,9 +4,9 @@ Rules:
 - One meter a grant: its connections share the totals and the rate.
 - All is sync: asking, deciding and counting are one step. Bytes beyond a total raise EDQUOT, as a disk quota
   does; who carries then resets the connection.
-- The rate is a token bucket each way (RFC 2697's committed rate and burst): bytes are reserved before they are
-  read, in the order in which connections ask, so that however many there are they pass no more together. A
-  block and the burst are a twentieth of a second each: what passes in a second is within a tenth of the rate.
+- The rate is a token bucket each way (RFC 2697's committed rate and burst): bytes are reserved before they
+  are read, in the order in which connections ask, so that however many there are they pass no more together.
+  A block and the burst are a twentieth of a second each: what passes in a second is within a tenth of it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import trio
 
 from libos.net.accept import Acceptor
 from libos.net.address import Literal
-from libos.net.naming.absences import Absences
+from libos.net.naming.lookups import Lookups
 from libos.net.naming.messages import Query, codec, read
 from libos.net.naming.names import RESOLVER
 from libos.net.sockets import Observe, Spec, describe, listen_at
@@ -66,7 +66,8 @@ class Responder:
         self._directory = directory
         self._observe = observe
         self._acceptor = Acceptor(observe, _TCP_CLIENTS)
-        self._absences = Absences(observe)
+        self._absent = Lookups("name.absent", observe)
+        self._found = Lookups("name.found", observe)
         self._waiting = 0
         self._loaded = False
         try:
@@ -166,12 +167,16 @@ class Responder:
         found = self._directory.lookup(query.name)
         if found is None:
             query.absent()
-            self._absences.note(query.name, query.kind)
+            self._absent.note(query.name, query.kind)
         elif not found and query.kind == "A":
             return False
         else:
-            query.found(found)
+            self._answered(query, found)
         return True
+
+    def _answered(self, query: Query, found: Sequence[Literal]) -> None:
+        query.found(found)
+        self._found.note(query.name, query.kind, addresses=[str(each) for each in found])
 
     async def _admit(self, query: Query) -> None:
         try:
@@ -184,7 +189,7 @@ class Responder:
         if found is None:  # its grant was taken back meanwhile
             query.absent()
         else:
-            query.found(found)
+            self._answered(query, found)
 
 
 async def _receive(stream: trio.SocketStream) -> bytes | None:

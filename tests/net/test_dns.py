@@ -16,7 +16,7 @@ from network import Events, Inside
 
 from libos.net.address import parse
 from libos.net.gate import Gate
-from libos.net.naming.absences import Absences
+from libos.net.naming.lookups import Lookups
 from libos.net.naming.messages import Query, read
 from libos.net.naming.names import RESOLVER
 
@@ -47,7 +47,8 @@ async def test_a_granted_name_has_its_address_and_nothing_else(
     assert await answers(inside, "API.example.", "A") == ["198.18.0.2"]
     for kind in ("AAAA", "MX", "TXT", "HTTPS", "ANY"):
         assert await answers(inside, "api.example.", kind) == []
-    assert events.kinds() == []
+    fields = {"name": "api.example", "type": "A", "addresses": ["198.18.0.2"], "untold": 0}
+    assert events.seen == [("name.found", fields)]
 
 
 async def test_localhost_and_the_own_name_are_known(gate: Gate, inside: Inside) -> None:
@@ -191,7 +192,7 @@ async def test_a_flood_of_absent_names_is_bounded_in_events_and_others_are_answe
 async def test_absent_names_are_told_once_a_second_and_counted_beyond_a_hundred() -> None:
     events = Events()
     now = 100.0
-    absences = Absences(events, lambda: now)
+    absences = Lookups("name.absent", events, lambda: now)
     for number in range(150):
         absences.note(f"n{number}", "A")
         absences.note(f"n{number}", "AAAA")

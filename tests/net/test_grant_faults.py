@@ -18,6 +18,7 @@ from libos.net.gate import Gate
 from libos.net.granting.rule import Limits, Rule
 from libos.net.granting.target import parse_target, target_of
 from libos.net.naming.names import Names
+from libos.net.sockets import abort
 
 pytest_plugins = ["gates"]
 
@@ -315,3 +316,48 @@ async def test_an_answer_that_is_no_sends_nothing_outside(
         running.cancel_scope.cancel()
     assert asked == [("d1", f"tcp!127.0.0.1!{port}", 5.0)] * 2
     assert "error" not in events.kinds()
+
+
+@pytest.mark.parametrize("end", ["close", "reset", "say and close", "say and reset", "say and half-close"])
+async def test_a_question_goes_with_the_app(
+    inside: Inside, events: Events, nursery: trio.Nursery, end: str
+) -> None:
+    asked, answer, withdrawn = trio.Event(), trio.Event(), trio.Event()
+
+    async def consult(grant: str, address: Address, seconds: float | None) -> bool:
+        asked.set()
+        try:
+            await answer.wait()
+        except trio.Cancelled:
+            withdrawn.set()
+            raise
+        return True
+
+    port = await serve(nursery, echo)
+    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate.consult = consult
+    to = target_of(parse(f"tcp!127.0.0.1!{port}"))
+    async with nothing_left_open(), trio.open_nursery() as running:
+        await running.start(partial(gate.run, [Rule(to, ask=True)]))
+        with inside.tcp() as client, trio.fail_after(10):
+            await client.connect(("127.0.0.1", port))
+            await asked.wait()
+            if "say" in end:
+                await client.send(b"hello")
+            if end == "say and half-close":
+                client.shutdown(socket.SHUT_WR)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                answer.set()
+                assert await everything(client) == b"hello"
+            elif "reset" in end:
+                abort(socket.socket(fileno=client.detach()))
+                await withdrawn.wait()
+            else:
+                client.close()
+                if "say" in end:  # it may have ended its side alone, and wait for the answer
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                    answer.set()
+                    await events.take("dial.close")
+                else:
+                    await withdrawn.wait()
+        running.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Tells of names that a program asked for and that do not exist there.
+"""Tells of names that a program asked for: those that exist there, and those that do not.
 
 Rules:
 - A name is told when it is first asked for, and again a second later at the earliest: getaddrinfo(3) asks
@@ -21,10 +21,11 @@ _ONCE = 1.0
 _MOST = 100
 
 
-class Absences:
-    """Tells of one world's. Sync."""
+class Lookups:
+    """Tells of one world's by events of one kind: "name.found" or "name.absent". Sync."""
 
-    def __init__(self, observe: Observe, clock: Callable[[], float] = trio.current_time) -> None:
+    def __init__(self, kind: str, observe: Observe, clock: Callable[[], float] = trio.current_time) -> None:
+        self._kind = kind
         self._observe = observe
         self._clock = clock
         self._began = 0.0
@@ -33,7 +34,7 @@ class Absences:
         self._told_before: set[str] = set()
         self._untold = 0
 
-    def note(self, name: str, kind: str) -> None:
+    def note(self, name: str, kind: str, **fields: object) -> None:
         """Take down that a name was asked for, with the type of records."""
         now = self._clock()
         if now - self._began >= _ONCE:
@@ -46,4 +47,4 @@ class Absences:
             return
         self._told.add(name)
         untold, self._untold = self._untold, 0
-        self._observe("name.absent", {"name": name, "type": kind, "untold": untold})
+        self._observe(self._kind, {"name": name, "type": kind, **fields, "untold": untold})
