@@ -21,6 +21,8 @@ Kind = Literal[
     "world.state",
     "path.absent",
     "name.absent",
+    "name.resolved",
+    "name.found",
     "dial.open",
     "dial.close",
     "dial.refused",
