@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from libos.app import App, ExitStatus, Process
     from libos.asking import Asked, OnAsk
+    from libos.dialing import DialGrant
     from libos.errors import (
         CommandError,
         CommandNotFoundError,
@@ -38,6 +39,7 @@ _HOMES = {
     "CommandError": "libos.errors",
     "CommandNotFoundError": "libos.errors",
     "ConflictError": "libos.kept",
+    "DialGrant": "libos.dialing",
     "Event": "libos.events",
     "ExitStatus": "libos.app",
     "Grant": "libos.grants",
@@ -70,6 +72,7 @@ __all__ = [
     "CommandError",
     "CommandNotFoundError",
     "ConflictError",
+    "DialGrant",
     "Event",
     "ExitStatus",
     "Files",

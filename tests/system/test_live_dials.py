@@ -330,3 +330,49 @@ async def test_an_app_gives_its_dials_up(supervisor: libos.Supervisor, nursery: 
         assert [each.id for each in one.app.dials] == ["d2"]
         assert (await (await one.app.exec([*dropping, "clear\n"])).wait()).returncode == 0
         assert list(one.app.dials) == []
+
+
+FLOWS = """
+import socket, sys
+families = {"4": socket.AF_INET, "6": socket.AF_INET6}
+for line in sys.stdin:
+    family, kind, host, port = line.split()
+    held = socket.socket(families[family], {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[kind])
+    if kind == "tcp":
+        held.connect((host, int(port)))
+    held.sendto(b"hello", (host, int(port))) if kind == "udp" else held.sendall(b"hello")
+    print(held.recv(100).decode(), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "host"),
+    [
+        ("4", "tcp", "127.0.0.1"),
+        ("6", "tcp", "::1"),
+        ("6", "tcp", "::ffff:127.0.0.1"),
+        ("4", "udp", "127.0.0.1"),
+    ],
+)
+async def test_who_is_found_whatever_the_socket_is(
+    supervisor: libos.Supervisor, nursery: trio.Nursery, family: str, kind: str, host: str
+) -> None:
+    literal = host.removeprefix("::ffff:")
+    port = await serve(nursery, echo, host=literal)
+    with trio.socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        await datagrams.bind(("127.0.0.1", port))
+
+        async def answer() -> None:
+            while True:
+                data, peer = await datagrams.recvfrom(100)
+                await datagrams.sendto(data, peer)
+
+        nursery.start_soon(answer)
+        said = {"command": ["python3", "-c", FLOWS]}
+        async with agent(supervisor, app=said, dial=[{"to": f"{kind}!{literal}!{port}"}]) as one:
+            assert await one.do(family, kind, host, port) == "hello"
+            with trio.fail_after(20):
+                while not (row := one.app.connections()[0])["program"]:  # noqa: ASYNC110 - a thread looks it up
+                    await trio.sleep(0.005)
+            assert (row["program"], row["sent"], row["received"]) == ("python3", 5, 5)
+        nursery.cancel_scope.cancel()
