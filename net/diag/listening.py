@@ -46,6 +46,7 @@ class Listening:
         async with self._opening:
             if self._netlink is None:
                 (self._netlink,) = await self._open_sockets([codec.SPEC])
+                self._netlink.setblocking(False)
         own = self._own()
         return {
             each.port
