@@ -46,7 +46,7 @@ class HostNode(Node):
     cache = Cache(content=True)
     # Of a directory: its watch; 0 where there is none.
     watch_number = 0
-    # And how often its names, or what was told of them, changed.
+    # And how often its names, or what was told of them, changed; and how often its names alone did.
     changes = 0
     moves = 0
 

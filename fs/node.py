@@ -194,10 +194,6 @@ class Directory(Node):
         `known` gives of any node that was at hand. None where that is not known: the default."""
         return None
 
-    async def readdir(self) -> list[bytes]:
-        """All names, without "." and "..", in any order; readdir(3). A snapshot: later changes do not touch
-        it."""
-        raise refusal(errno.EACCES)
     def same_names(self) -> object:
         """Something that is equal to what this gave before exactly if since then no name came, went away or
         led elsewhere, and if each such change to come is told by `watch` or made through the server. The
@@ -205,6 +201,10 @@ class Directory(Node):
         known, or each `readdir` has to be seen: the default."""
         return None
 
+    async def readdir(self) -> list[bytes]:
+        """All names, without "." and "..", in any order; readdir(3). A snapshot: later changes do not touch
+        it."""
+        raise refusal(errno.EACCES)
 
     async def create(self, name: bytes, mode: int, flags: int, caller: Caller) -> tuple[Node, Handle]:
         """Makes a regular file and opens it; open(2) with O_CREAT. `mode` has the umask applied. EEXIST
