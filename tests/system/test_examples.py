@@ -176,3 +176,17 @@ def test_every_manifest_passes_check(as_user: Account) -> None:
         assert tomllib.loads(path.read_text())["libos"] == 1
         done = as_user.run(as_user.libos("check", str(path)))
         assert done.returncode == 0, done.stderr
+
+
+def test_services_lead_out_of_a_world_and_are_taken_back(as_user: Account) -> None:
+    done = as_user.run(as_user.python(str(EXAMPLES / "services/services.py")))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (
+        "in /run: clock.sock db.sock",
+        "bolts: 1200",
+        "washers: none",
+        "the time: half past nine",
+        "by p1 from outside: hello, world",
+        "after the revoke: No such file or directory",
+    ):
+        assert line in done.stdout.splitlines()
