@@ -35,6 +35,7 @@ from libos.net.inbound.publication import Publication
 from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Spec
+from libos.plan.network import link_shape
 from libos.programs import Finder
 from libos.publishing import Publications, publication
 from libos.secrets import nodes as web_nodes
@@ -208,6 +209,7 @@ class Launch:
             self._names,
             self._observe,
             gate_sockets=gate_sockets,
+            shape=link_shape(self.plan.network),
             sweeper=self._parts.keeper,
             web=self._web,
         )

@@ -18,6 +18,7 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -44,8 +45,12 @@ from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.outbound.service import Service
 from libos.net.routed.ranges import Ranges
+from libos.net.routed.shape import Shape
 from libos.net.routed.sides import APP, GATE, Sides
 from libos.net.sockets import Observe, OpenSockets, abort
+
+if TYPE_CHECKING:
+    from libos.net.routed.delayline import Line
 
 # Seconds for the last bytes of a world that has ended.
 FINISH_SECONDS = 5.0
@@ -58,6 +63,7 @@ class Gate:
     """The gate of `world`. `observe` gets its events: see docs/reference/network.md.
 
     `gate_sockets` makes sockets on the gate's side of a routed world; None where the world is flat.
+    `shape` is how the link of a routed world is to behave.
     `connection_limit` is how many connections the world may hold at once; by default an eighth of this
     process's descriptors. `sweeper` removes the files of published unix sockets when this process is killed.
     `web` has the world's certificate authority and secrets; without one the gate makes its own.
@@ -71,6 +77,7 @@ class Gate:
         observe: Observe,
         *,
         gate_sockets: OpenSockets | None = None,
+        shape: Shape | None = None,
         connection_limit: int | None = None,
         sweeper: Sweeper | None = None,
         web: Web | None = None,
@@ -78,6 +85,7 @@ class Gate:
         self.world = world
         self.names = names
         self._sides = Sides(open_sockets, gate_sockets)
+        self._shape = shape
         self._observe = partial(self._tell, observe)
         # Answers for grants that ask; set before `run`.
         self.consult: Consult | None = None
@@ -123,6 +131,7 @@ class Gate:
             missing = self._places.missing(self._listened(self.grants))
             devices = watcher.ROUTED if self._sides.routed else watcher.FLAT
             own = [*((APP, spec) for spec in watcher.specs(devices)), *((GATE, spec) for spec in dns.SPECS)]
+            line = await self._shaped(stack)
             sockets = await self._sides.open([*own, *specs(missing)])
             watched, rest = sockets[: len(devices)], sockets[len(devices) :]
             for made in rest:
@@ -137,6 +146,8 @@ class Gate:
                     async with trio.open_nursery() as nursery:
                         self._nursery, self._watcher = nursery, watching
                         nursery.start_soon(watching.run)
+                        if line is not None:
+                            nursery.start_soon(line.run)
                         nursery.start_soon(responder.serve_datagrams, nursery)
                         nursery.start_soon(responder.serve_streams, nursery)
                         self._serve([*places, *await self.ranges.open(self._held)])
@@ -229,6 +240,18 @@ class Gate:
         """What carries its connections."""
         return self._carrier
 
+    async def _shaped(self, stack: contextlib.ExitStack) -> Line | None:
+        """Shape the link; gives what delays its packets, where the kernel does not."""
+        if self._shape is None:
+            return None
+        from libos.net.routed.shaping import shape_link
+
+        line = await shape_link(self._sides, self._shape)
+        if line is not None:
+            stack.callback(line.close)
+            self.ranges.device = "gate"
+        return line
+
     async def finish(self) -> None:
         """Once a world's processes have gone: carry what they sent to its end, tell what they were refused.
 
@@ -236,6 +259,8 @@ class Gate:
         peers that do not read, at most 5 s, and not at all where nothing is open. Call it before `run` is
         cancelled.
         """
+        if self._shape is not None:
+            await trio.sleep(min(self._shape.settling, FINISH_SECONDS))
         for _ in range(_TICKS):
             await trio.lowlevel.checkpoint()
         if self._watcher is not None:

@@ -39,6 +39,9 @@ _APP6, _GATE6 = "fd6c:6962:6f73::2", "fd6c:6962:6f73::1"
 # What is refused of a range, on the gate's side: two interfaces and the table that leads there.
 REFUSE, REFUSED, DETOUR = 65, 66, 1001
 _DETOUR_MAC = "02:00:00:00:00:03"
+# Where packets are delayed by hand: the gate's own end, and the other end of that pair.
+GATE, WIRE = 67, 68
+_UNHEARD = "02:00:00:00:00:04"
 _IFF_UP, _IFF_NOARP = 0x1, 0x80  # linux/if.h
 # linux/if_addr.h: usable at once, without asking whether somebody else has it.
 _NODAD = 2
@@ -50,7 +53,7 @@ Stdlib only and data only: init sends these bytes on an AF_NETLINK socket (NETLI
 the order of `MESSAGES` and reads one acknowledgement each (NLMSG_ERROR with error 0 and the same sequence
 number). In a routed world these are `LINK` and `APP`, on a socket of the app's namespace, and `GATE`, on one
 of the gate's; the process that sends `LINK` is process 1 and stands in the gate's. `DETOUR` is sent on a
-socket of the gate's once a range of addresses is granted.
+socket of the gate's once a range of addresses is granted, `LINE` where packets are to be delayed by hand.
 """
 
 from __future__ import annotations
@@ -146,6 +149,59 @@ def encode_detour() -> list[Encoded]:
     )
 
 
+def encode_line() -> list[Encoded]:
+    """On the gate's side, where packets are delayed by hand: the gate's end becomes `gate`, and between it
+    and the link nothing carries packets but what reads them at `world` and at `wire`. These two have an
+    address to which nobody sends, so the kernel takes nothing that comes in there for its own."""
+    pair = _pair(
+        GATE, {"ifname": "gate", "address": _GATE_MAC}, WIRE, {"ifname": "wire", "address": _UNHEARD}
+    )
+    steps: list[Encoded] = [
+        ("ip link set world address", _message("link", "set", index=ETH0, address=_UNHEARD), True),
+        ("ip link add gate type veth peer name wire", pair, True),
+        ("ip link set wire up", _message("link", "set", index=WIRE, state="up"), True),
+        ("ip link set gate up", _message("link", "set", index=GATE, state="up"), True),
+    ]
+    for family, own, bits, app, required in (
+        (AF_INET, _GATE4, 32, _APP4, True),
+        (AF_INET6, _GATE6, 128, _APP6, False),
+    ):
+        address = {"address": own, "prefixlen": bits, "family": family}
+        route = {"dst": f"{app}/{bits}", "table": _LOCAL, "family": family}
+        if family == AF_INET:
+            route["scope"] = "link"
+        steps += [
+            (f"ip addr del {own} dev world", _message("addr", "del", index=ETH0, **address), required),
+            (
+                f"ip addr add {own} dev gate",
+                _message("addr", "add", index=GATE, flags=_NODAD, **address),
+                required,
+            ),
+            _neighbour(family, app, _APP_MAC, required=required, ifindex=GATE),
+            (f"ip route del {app} dev world", _message("route", "del", oif=ETH0, **route), False),
+            (f"ip route add {app} dev gate", _message("route", "add", oif=GATE, **route), required),
+        ]
+    return _numbered(steps)
+
+
+def tbf(index: int, parent: int, *, rate: int, burst: int, limit: int) -> Encoded:
+    """tc qdisc add dev INDEX parent PARENT tbf; `rate` in bytes a second. tc-tbf(8)."""
+    fields = {"kind": "tbf", "index": index, "handle": 0x10_0000, "parent": parent}
+    return ("tc qdisc add tbf", _message("tc", "add", rate=rate, burst=burst, limit=limit, **fields), True)
+
+
+def packet_size(index: int, largest: int) -> Encoded:
+    """ip link set dev INDEX gso_max_size LARGEST: what TCP hands down at once, to be cut later."""
+    return ("ip link set gso_max_size", _message("link", "set", index=index, gso_max_size=largest), True)
+
+
+def netem(index: int, *, delay: float, jitter: float, loss: float, limit: int) -> Encoded:
+    """tc qdisc add dev INDEX root handle 1: netem; times in seconds, `loss` a share. tc-netem(8)."""
+    times = {"delay": round(delay * 1e6), "jitter": round(jitter * 1e6)}
+    fields = {"kind": "netem", "index": index, "handle": 0x1_0000, "loss": loss * 100, "limit": limit}
+    return ("tc qdisc add netem", _message("tc", "add", **times, **fields), True)
+
+
 def source() -> str:
     """The text of link_messages.py."""
     parts = [
@@ -154,6 +210,7 @@ def source() -> str:
         ("APP", encode_app()),
         ("GATE", encode_gate()),
         ("DETOUR", encode_detour()),
+        ("LINE", encode_line()),
     ]
     return _HEAD + "\n".join(_tuple_text(name, messages) for name, messages in parts)
 
@@ -209,8 +266,8 @@ def _route(family: int, purpose: str, *, required: bool, **fields: object) -> En
     return (purpose, _message("route", "add", family=family, **fields), required)
 
 
-def _neighbour(family: int, address: str, mac: str, *, required: bool) -> Encoded:
-    fields = {"family": family, "dst": address, "lladdr": mac, "ifindex": ETH0, "state": "permanent"}
+def _neighbour(family: int, address: str, mac: str, *, required: bool, ifindex: int = ETH0) -> Encoded:
+    fields = {"family": family, "dst": address, "lladdr": mac, "ifindex": ifindex, "state": "permanent"}
     return (f"ip neigh add {address} lladdr {mac}", _message("neigh", "add", **fields), required)
 
 

@@ -10,8 +10,9 @@ from libos.manifest.problems import Problem, at_origin
 from libos.plan.web import http_of, secret_targets, web_problems
 
 if TYPE_CHECKING:
-    from libos.manifest.model import Dial
+    from libos.manifest.model import Dial, Network
     from libos.net.granting.rule import Connect, Rule
+    from libos.net.routed.shape import Shape
 
 
 def rules(manifest: Manifest) -> tuple[Rule, ...]:
@@ -78,6 +79,15 @@ def _via(dial: Dial) -> Connect | None:
     from libos.net.outbound.function import ByFunction
 
     return ByFunction(dial.via)
+
+
+def link_shape(network: Network) -> Shape | None:
+    """How the link of a world is to behave; None where nothing is said of it."""
+    if network.rate is None and not (network.delay or network.jitter or network.loss):
+        return None
+    from libos.net.routed.shape import Shape
+
+    return Shape(network.rate, network.delay or 0.0, network.jitter or 0.0, network.loss or 0.0)
 
 
 def network_problems(manifest: Manifest) -> Iterator[Problem]:

@@ -22,8 +22,7 @@ from libos.net.granting.rule import Rule
 from libos.net.granting.target import Range, Target
 from libos.net.routed.netlink import LOCAL, FibRule
 
-# The gate's end of the link, and the table of the detour: `libos.net.link`.
-DEVICE = "world"
+# The table of the detour: `libos.net.link`.
 DETOUR = 1001
 
 # What is listened for: network, family, port.
@@ -36,15 +35,16 @@ def listened(rules: Iterable[Rule]) -> list[Port]:
     return list(dict.fromkeys((to.network, _family(to), port) for to in ranges for port in to.each_port()))
 
 
-def policy(rules: Sequence[Rule]) -> list[FibRule]:
-    """The rules for the ranges among a world's grants, in order; none where there is no range."""
+def policy(rules: Sequence[Rule], device: str) -> list[FibRule]:
+    """The rules for the ranges among a world's grants, in order; none where there is no range. `device` is
+    the gate's end of the link."""
     ways = dict.fromkeys((rule.to.network, _family(rule.to)) for rule in rules if rule.to.is_range)
-    return [each for network, family in ways for each in _of_way(rules, network, family)]
+    return [each for network, family in ways for each in _of_way(rules, device, network, family)]
 
 
-def _of_way(rules: Sequence[Rule], network: str, family: int) -> list[FibRule]:
+def _of_way(rules: Sequence[Rule], device: str, network: str, family: int) -> list[FibRule]:
     def rule(to: Range | None, ports: tuple[int, int], table: int) -> FibRule:
-        return FibRule(DEVICE, family, network, to, ports, table)
+        return FibRule(device, family, network, to, ports, table)
 
     grants = [each for each in rules if each.to.network == network and _family(each.to) == family]
     ranged = [ports for each in grants if each.to.is_range for ports in each.to.ports]

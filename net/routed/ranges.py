@@ -46,6 +46,8 @@ class Ranges:
 
     def __init__(self, sides: Sides) -> None:
         self._sides = sides
+        # The gate's end of the link.
+        self.device = "world"
         self._netlink: socket.socket | None = None
         self._open: dict[policy.Port, RangePlace] = {}
         self._rules: list[netlink.FibRule] = []
@@ -74,9 +76,9 @@ class Ranges:
             if self._netlink is None:
                 _make_detour(sockets[0])
                 self._netlink = sockets[0]
-            self._replace_rules(policy.policy(_usable(held())))
+            self._replace_rules(policy.policy(_usable(held()), self.device))
             made = {
-                key: _bind(each, key)
+                key: _bind(each, key, self.device)
                 for key, each in zip(wanted, sockets[len(own) :], strict=True)
                 if key not in self._open  # granted by another task in the meantime
             }
@@ -96,7 +98,7 @@ class Ranges:
         for key in [each for each in self._open if each not in wanted]:
             self._open.pop(key).close()
         if self._netlink is not None:
-            self._replace_rules(policy.policy(rules))
+            self._replace_rules(policy.policy(rules, self.device))
 
     def close(self) -> None:
         """Close all, and leave no rules."""
@@ -147,10 +149,10 @@ def _make_detour(made: socket.socket) -> None:
     netlink.send(made, messages[1:])
 
 
-def _bind(bound: socket.socket, key: policy.Port) -> RangePlace:
+def _bind(bound: socket.socket, key: policy.Port, device: str) -> RangePlace:
     network, family, port = key
     address = Address(network, _ANY[socket.AddressFamily(family)], port)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, policy.DEVICE.encode() + b"\0")
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
     try:
         if network == "tcp":
             listen_at(bound, address.host, port)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import pytest
 import trio
@@ -20,14 +21,27 @@ from libos.net.naming.names import Names
 @pytest.fixture(scope="session", params=["flat", "routed"])
 def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
     """A world's network, as it is made where nothing else is asked for, and where it must be routed."""
+    with _network(request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def fresh() -> Iterator[Inside]:
+    """A routed network of the test's own: it may do what cannot be undone."""
+    with _network("routed") as made:
+        yield made
+
+
+@contextmanager
+def _network(kind: str) -> Iterator[Inside]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         program = [sys.executable, "-I", "-S", os.path.join(HERE, "inside.py")]
-        command = [*program, PACKAGE, str(theirs.fileno()), request.param]
+        command = [*program, PACKAGE, str(theirs.fileno()), kind]
         child = subprocess.Popen(["unshare", "-Urnpf", *command], pass_fds=[theirs.fileno()])
         theirs.close()
         assert ours.recv(100) == b"ready", "the namespace could not be made"
-        yield Inside(ours, routed=request.param == "routed")
+        yield Inside(ours, routed=kind == "routed")
         ours.shutdown(socket.SHUT_RDWR)
         assert child.wait(10) == 0
 

@@ -73,12 +73,12 @@ RULES = [
 )
 def test_a_packet_finds_its_way(address: str, reached: bool) -> None:
     network, host, port = address.split("!")
-    assert reaches(policy.policy(RULES), Address(network, host, int(port))) == reached
+    assert reaches(policy.policy(RULES, "world"), Address(network, host, int(port))) == reached
 
 
 def test_without_ranges_there_are_no_rules_and_no_listeners() -> None:
     rules = [rule("tcp!10.1.2.3!80"), rule("tcp!api.example.com!443", "tcp!10.0.0.0/8!443")]
-    assert policy.policy(rules) == []
+    assert policy.policy(rules, "world") == []
     assert policy.listened(rules) == []
 
 
@@ -110,4 +110,4 @@ def test_the_kernel_decides_as_the_gate_does(
     address = Address("tcp", host, port)
     assert address.literal not in NAME_NETWORK
     granted = decide([Granted(each) for each in rules], address)
-    assert reaches(policy.policy(rules), address) == (granted is not None)
+    assert reaches(policy.policy(rules, "world"), address) == (granted is not None)
