@@ -82,6 +82,7 @@ def listen_problems(document: Document) -> Iterator[Problem]:
         if not isinstance(entry, dict) or not isinstance(entry.get("port"), int):
             continue
         try:
+            values.port(entry["port"])
             if "publish" in entry:
                 published(entry["publish"])
         except (ValueError, TypeError, AttributeError):

@@ -98,7 +98,7 @@ def _device(source: Source, at: str) -> tuple[str, str, str]:
     if isinstance(source, WorldSource):
         return "#world", at, source.name
     if isinstance(source, ServiceSource):
-        return "#service", at, str(source)
+        return "#service" if isinstance(source.to, str) else "#function", at, str(source)
     if isinstance(source, NodeSource):
         return "#node", at, type(source.node).__name__
     assert isinstance(source, FunctionSource)

@@ -47,9 +47,9 @@ ONE = {
     "python_only_key": (
         '[[mount]]\nat = "/a"\nfunction = "f"',
         [
-            "2:1: a mount shows one of host, text, bytes, memory, bind: this one has none of them",
+            "2:1: a mount shows one of host, text, bytes, memory, bind, service: this one has none of them",
             '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, fault, '
-            "hide, host, memory, mode, only, optional, order, quota, replaceable, revocable, text",
+            "hide, host, memory, mode, only, optional, order, quota, replaceable, revocable, service, text",
         ],
     ),
     "wrong_types": (
@@ -136,7 +136,7 @@ ONE = {
     ),
     "two_sources": (
         '[[mount]]\nat = "/a"\ntext = "x"\nmemory = 1',
-        ["2:1: a mount shows one of host, text, bytes, memory, bind: this one has text and memory"],
+        ["2:1: a mount shows one of host, text, bytes, memory, bind, service: this one has text and memory"],
     ),
     "modes": (
         '[[mount]]\nat = "/a"\ntext = "x"\nmode = "read-write"\noptional = true\n'
@@ -151,6 +151,25 @@ ONE = {
     "not_base64": (
         '[[mount]]\nat = "/a"\nbytes = "é"',
         ["4:9: this is not base64: encode it with base64(1), or use text"],
+    ),
+    "services_that_are_none": (
+        '[[mount]]\nat = "/a"\nservice = "udp!h!1"\n[[mount]]\nat = "/b"\nservice = "unix!/x"\nhide = ["x"]\n'
+        'mode = "read-write"',
+        [
+            '4:11: "udp!h!1" is no service: write unix!/PATH or tcp!HOST!PORT',
+            "8:1: a service is a socket and no file: remove this key",
+            "9:1: a service mount is always read-only: remove this key",
+        ],
+    ),
+    "listens_that_cannot_be": (
+        '[[listen]]\nport = 53\nnetwork = "udp"\npublish = "unix:/x"\n[[listen]]\nport = 54\npublish = true\n'
+        '[[listen]]\nport = 0\n[[listen]]\nport = 55\nproxy_protocol = true\nnetwork = "udp"',
+        [
+            "2:1: a unix socket is published for tcp alone: remove it, or network",
+            '8:11: "publish" is where it is reached, or false for nowhere: write "127.0.0.1:8000"',
+            "10:8: port 0 is out of range: it is 1 to 65535",
+            "11:1: the PROXY protocol is for tcp alone: remove it, or network",
+        ],
     ),
     "port_out_of_range": (
         "[[listen]]\nport = 0\n[[listen]]\nport = 80\npublish = 65536",

@@ -136,5 +136,6 @@ def test_the_schema_holds_one_source_a_mount_and_no_python_keys() -> None:
         ["bytes"],
         ["memory"],
         ["bind"],
+        ["service"],
     ]
     assert not {"node", "function"} & set(mount["properties"])

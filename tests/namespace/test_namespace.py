@@ -17,6 +17,7 @@ from libos.namespace import (
     Namespace,
     NodeSource,
     Order,
+    ServiceSource,
     TextSource,
     WorldSource,
     depth,
@@ -100,12 +101,15 @@ NODE: Any = Answer()
         (Mount("/etc/hosts", WorldSource("hosts")), "mount '#world' /etc/hosts hosts"),
         (Mount("/n", NodeSource(NODE), Mode.READ_WRITE), "mount -c '#node' /n Answer"),
         (Mount("/f", FunctionSource(answer)), "mount '#function' /f answer"),
+        (Mount("/s", ServiceSource("unix!/run/x")), "mount '#service' /s unix!/run/x"),
+        (Mount("/s", ServiceSource("tcp!db.example!5432")), "mount '#service' /s tcp!db.example!5432"),
+        (Mount("/s", ServiceSource(answer)), "mount '#function' /s answer"),
     ],
 )
 def test_each_kind_of_mount_has_its_line(one: Mount, line: str) -> None:
     text = Namespace((one,)).text()
     assert text == line + "\n"
-    if isinstance(one.source, (NodeSource, FunctionSource)):
+    if "'#function'" in line or isinstance(one.source, NodeSource):
         with pytest.raises(GrammarError, match=r"line 1: .* cannot be made from text"):
             parse(text)
     elif isinstance(one.source, BoundSource):
