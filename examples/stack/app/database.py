@@ -21,6 +21,10 @@ if not os.path.exists(f"{DATA}/PG_VERSION"):
     # Whoever can reach the port may do anything: only worlds that dial "db" can.
     command = [f"{programs}/initdb", "--pgdata", DATA, "--username=app", "--auth=trust", "--no-sync"]
     subprocess.run([*command, "--encoding=UTF8", "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL)
-settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "dynamic_shared_memory_type": "mmap"}
+settings = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "dynamic_shared_memory_type": "mmap",
+}
 options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 os.execv(f"{programs}/postgres", ["postgres", "-D", DATA, *options])

@@ -4,6 +4,7 @@ import contextlib
 import time
 
 import psycopg2
+import psycopg2.extensions
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -13,7 +14,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 )"""
 
 
-def connected(patience: float = 30.0):
+def connected(patience: float = 30.0) -> psycopg2.extensions.connection:
     """A connection to the database of the world "db"."""
     give_up = time.monotonic() + patience
     while True:

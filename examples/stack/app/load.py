@@ -7,13 +7,13 @@ import urllib.error
 import urllib.request
 
 
-def ask(path: str, method: str = "GET") -> dict:
+def ask(path: str, method: str = "GET") -> dict[str, int]:
     """What the web app answers; tried again for a while where it is away."""
     for _ in range(300):
         try:
             request = urllib.request.Request(f"http://web:8000{path}", method=method)
             with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.load(answer)
+                return dict(json.load(answer))
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
     sys.exit("the web app does not answer")

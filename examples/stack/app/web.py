@@ -3,6 +3,7 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jobs
@@ -11,7 +12,7 @@ import psycopg2
 local = threading.local()
 
 
-def ask(statement: str, *values: object) -> list[tuple]:
+def ask(statement: str, *values: object) -> list[tuple[Any, ...]]:
     """One statement's rows; a lost connection is made anew once."""
     for attempt in (1, 2):
         try:
@@ -19,7 +20,7 @@ def ask(statement: str, *values: object) -> list[tuple]:
                 local.connection = jobs.connected()
             with local.connection.cursor() as cursor:
                 cursor.execute(statement, values)
-                return cursor.fetchall()
+                return list(cursor.fetchall())
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             del local.connection
             if attempt == 2:
@@ -39,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         ((made,),) = ask("INSERT INTO jobs (number) VALUES (%s) RETURNING id", number)
         self.answer(201, {"id": made})
 
-    def answer(self, status: int, what: dict) -> None:
+    def answer(self, status: int, what: dict[str, Any]) -> None:
         data = json.dumps(what).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
