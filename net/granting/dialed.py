@@ -42,6 +42,8 @@ Consult = Callable[[str, Address, float | None], Awaitable[bool]]
 # Judges a datagram that is about to go out; raises OSError where it must not.
 Check = Callable[[bytes], None]
 
+# Addresses in an event of what a name led to.
+_MOST_TOLD = 8
 
 # What a connection's close event says when it ends by its grant.
 _REVOKED = "the grant was taken back"
@@ -204,7 +206,14 @@ class Dialed:
             await self._ask(admitted)
         if via is not None:
             return await via(address)
-        return await outside.connect(address, private=self.rule.private)
+        resolved = partial(self._resolved, address)
+        return await outside.connect(address, private=self.rule.private, resolved=resolved)
+
+    def _resolved(self, address: Address, found: list[str], left_out: list[str]) -> None:
+        fields: dict[str, object] = {"name": address.host, "address": str(address), "grant": self.id}
+        # A name may have any number of addresses; an event has a few.
+        some = {"found": found[:_MOST_TOLD], "left_out": left_out[:_MOST_TOLD]}
+        self._observe("name.resolved", {**fields, **some})
 
     def _require_room(self) -> None:
         most = self.rule.limits.connections

@@ -14,6 +14,7 @@ import errno
 import ipaddress
 import os
 import socket
+from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -26,12 +27,16 @@ from libos.net.sockets import family_of, ipv6_works, tune
 
 # Seconds for looking a name up and connecting: Go's net/http gives its dialer as many (DefaultTransport).
 DIAL_SECONDS = 30.0
+# Told what a name led to: the addresses that are tried, and those that are left out.
+Resolved = Callable[[list[str], list[str]], None]
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
-async def connect(address: Address, *, private: bool = False) -> socket.socket:
+async def connect(
+    address: Address, *, private: bool = False, resolved: Resolved | None = None
+) -> socket.socket:
     """A connected, non-blocking socket to `address`, a stream for tcp and datagrams for udp. Names are looked
-    up now; with `private` they may lead anywhere.
+    up now, of which `resolved` is told; with `private` they may lead anywhere.
 
     Raises OSError: connect(2)'s errno, ETIMEDOUT after 30 s, ENOENT with the resolver's text for an
     unknown name, EACCES for a name that leads to private addresses only. Cancellation leaves no descriptor.
@@ -40,13 +45,13 @@ async def connect(address: Address, *, private: bool = False) -> socket.socket:
         return await _connect_literal(address.network, address.port, address.host)
     try:
         with trio.fail_after(DIAL_SECONDS):
-            hosts = await addresses(address, private=private)
+            hosts = await addresses(address, private=private, resolved=resolved)
             return await race(hosts, partial(_connect_literal, address.network, address.port))
     except trio.TooSlowError:
         raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
 
 
-async def addresses(address: Address, *, private: bool) -> list[str]:
+async def addresses(address: Address, *, private: bool, resolved: Resolved | None = None) -> list[str]:
     """The addresses outside to which a name may lead, in the resolver's order; at least one.
 
     Raises OSError: ENOENT, EACCES as `connect` does.
@@ -58,11 +63,13 @@ async def addresses(address: Address, *, private: bool) -> list[str]:
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else str(error)
         raise OSError(errno.ENOENT, f"the name {address.host} is not known outside ({reason})") from None
-    hosts = [str(where[0]) for *_, where in found if where]
+    hosts = list(dict.fromkeys(str(where[0]) for *_, where in found if where))
     allowed = [host for host in hosts if private or _is_public(host)]
+    if resolved is not None:
+        resolved(allowed, [host for host in hosts if host not in allowed])
     if not allowed:
         raise _private_error(address.host, hosts)
-    return list(dict.fromkeys(allowed))
+    return allowed
 
 
 async def connect_socket(connection: socket.socket, host: str, port: int, seconds: float) -> None:

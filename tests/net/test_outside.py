@@ -112,6 +112,13 @@ async def test_the_app_gets_a_reset_and_the_caller_the_sentence(
         await client.connect(("198.18.0.2", port))
         with pytest.raises(ConnectionResetError):
             await client.recv(1)
+    assert await events.take("name.resolved") == {
+        "name": "service.example",
+        "address": f"tcp!service.example!{port}",
+        "grant": "d1",
+        "found": [],
+        "left_out": ["127.0.0.1"],
+    }
     event = await events.take("error")
     assert event["error"] == (
         "EACCES: Permission denied: the name service.example leads to an address that is not public "
