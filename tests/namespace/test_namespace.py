@@ -75,6 +75,10 @@ class Answer:
     """Stands for a node."""
 
 
+async def answered() -> None:
+    """A service."""
+
+
 def answer() -> str:
     return ""
 
@@ -103,7 +107,7 @@ NODE: Any = Answer()
         (Mount("/f", FunctionSource(answer)), "mount '#function' /f answer"),
         (Mount("/s", ServiceSource("unix!/run/x")), "mount '#service' /s unix!/run/x"),
         (Mount("/s", ServiceSource("tcp!db.example!5432")), "mount '#service' /s tcp!db.example!5432"),
-        (Mount("/s", ServiceSource(answer)), "mount '#function' /s answer"),
+        (Mount("/s", ServiceSource(answered)), "mount '#function' /s answered"),
     ],
 )
 def test_each_kind_of_mount_has_its_line(one: Mount, line: str) -> None:

@@ -86,16 +86,17 @@ async def test_an_app_is_reached_at_a_path_which_ends_with_the_gate(
 ) -> None:
     path = str(tmp_path / "app.sock")
     swept = Swept()
-    async with nothing_left_open(), trio.open_nursery() as nursery:
-        gate = Gate(
-            "w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets, sweeper=swept
-        )
-        await nursery.start(partial(gate.run, [], [parse_publication(8000, f"unix:{path}")]))
-        assert swept.files == [path]
-        with listening(inside, 8000) as app, trio.socket.socket(socket.AF_UNIX) as client:
+    gate = Gate(
+        "w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets, sweeper=swept
+    )
+    with listening(inside, 8000) as app:
+        async with nothing_left_open(), trio.open_nursery() as nursery:
+            await nursery.start(partial(gate.run, [], [parse_publication(8000, f"unix:{path}")]))
+            assert swept.files == [path]
             nursery.start_soon(answer, app)
-            await client.connect(path)
-            assert await everything(client) == b"yes"
+            with trio.socket.socket(socket.AF_UNIX) as client:
+                await client.connect(path)
+                assert await everything(client) == b"yes"
             opened = await events.take("listen.open")
             assert (opened["address"], opened["peer"]) == (f"unix!{path}", "")
             nursery.cancel_scope.cancel()

@@ -174,6 +174,38 @@ async def test_a_world_that_ends_ends_the_wait(supervisor: libos.Supervisor) -> 
         await app.kill()
 
 
+async def test_a_program_that_ends_the_hearing_harms_itself_alone(supervisor: libos.Supervisor) -> None:
+    program = """
+import errno, os, signal, socket
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    with open(f"/proc/{pid}/comm") as file:
+        if file.read() == "libos hearing\\n":
+            hearing = os.pidfd_open(int(pid))
+            signal.pidfd_send_signal(hearing, signal.SIGKILL)
+            import select
+            select.select([hearing], [], [])
+try:
+    socket.socket().listen()
+except OSError as error:
+    assert error.errno == errno.ENOSYS, error
+else:
+    raise AssertionError("nobody answered")
+"""
+    app = await supervisor.start(manifest(program, UNPUBLISHED), stderr=subprocess.PIPE)
+    other = await supervisor.start(
+        manifest(PLAIN.format(family="AF_INET", host="127.0.0.1"), UNPUBLISHED), stdin=subprocess.PIPE
+    )
+    assert app.stderr is not None
+    assert other.stdin is not None
+    errors = b""
+    async for part in app.stderr:
+        errors += part
+    assert (await app.wait()).returncode == 0, errors.decode()
+    await other.stdin.send_all(b"go\n")
+    await other.wait_listening(8000)
+    await other.kill()
+
+
 async def test_a_thousand_calls_do_no_harm(supervisor: libos.Supervisor) -> None:
     program = """
 import socket
@@ -195,8 +227,8 @@ sys.stdin.read()
 async def test_the_event_comes_once_for_each_port(supervisor: libos.Supervisor) -> None:
     program = PLAIN.format(family="AF_INET", host="127.0.0.1")
     async with supervisor.events() as events:
-        listens = ({"port": 8000, "publish": 0}, {"port": 8001, "publish": False})
-        app = await supervisor.start(manifest(program, *listens), stdin=subprocess.PIPE)
+        wanted = manifest(program, {"port": 8000, "publish": 0}, {"port": 8001, "publish": False})
+        app = await supervisor.start(wanted, stdin=subprocess.PIPE)
         assert app.stdin is not None
         await app.stdin.send_all(b"go\n")
         await app.wait_listening(8000)
