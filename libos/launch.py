@@ -35,7 +35,7 @@ from libos.net.inbound.publication import Publication
 from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Spec
-from libos.plan.network import link_shape
+from libos.plan.network import capture_to, link_shape
 from libos.programs import Finder
 from libos.publishing import Publications, publication
 from libos.secrets import nodes as web_nodes
@@ -210,6 +210,7 @@ class Launch:
             self._observe,
             gate_sockets=gate_sockets,
             shape=link_shape(self.plan.network),
+            capture=capture_to(self.plan.network),
             sweeper=self._parts.keeper,
             web=self._web,
         )

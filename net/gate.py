@@ -50,6 +50,8 @@ from libos.net.routed.sides import APP, GATE, Sides
 from libos.net.sockets import Observe, OpenSockets, abort
 
 if TYPE_CHECKING:
+    from libos.net.routed.capture import Capture, CaptureTo
+    from libos.net.routed.counters import Counters
     from libos.net.routed.delayline import Line
 
 # Seconds for the last bytes of a world that has ended.
@@ -63,7 +65,7 @@ class Gate:
     """The gate of `world`. `observe` gets its events: see docs/reference/network.md.
 
     `gate_sockets` makes sockets on the gate's side of a routed world; None where the world is flat.
-    `shape` is how the link of a routed world is to behave.
+    `shape` is how the link of a routed world is to behave, `capture` the file that is told what it carries.
     `connection_limit` is how many connections the world may hold at once; by default an eighth of this
     process's descriptors. `sweeper` removes the files of published unix sockets when this process is killed.
     `web` has the world's certificate authority and secrets; without one the gate makes its own.
@@ -78,6 +80,7 @@ class Gate:
         *,
         gate_sockets: OpenSockets | None = None,
         shape: Shape | None = None,
+        capture: CaptureTo | None = None,
         connection_limit: int | None = None,
         sweeper: Sweeper | None = None,
         web: Web | None = None,
@@ -86,6 +89,7 @@ class Gate:
         self.names = names
         self._sides = Sides(open_sockets, gate_sockets)
         self._shape = shape
+        self._capture_to = capture
         self._observe = partial(self._tell, observe)
         # Answers for grants that ask; set before `run`.
         self.consult: Consult | None = None
@@ -131,6 +135,7 @@ class Gate:
             missing = self._places.missing(self._listened(self.grants))
             devices = watcher.ROUTED if self._sides.routed else watcher.FLAT
             own = [*((APP, spec) for spec in watcher.specs(devices)), *((GATE, spec) for spec in dns.SPECS)]
+            capture = await self._captured(stack)
             line = await self._shaped(stack)
             sockets = await self._sides.open([*own, *specs(missing)])
             watched, rest = sockets[: len(devices)], sockets[len(devices) :]
@@ -146,6 +151,8 @@ class Gate:
                     async with trio.open_nursery() as nursery:
                         self._nursery, self._watcher = nursery, watching
                         nursery.start_soon(watching.run)
+                        if capture is not None:
+                            nursery.start_soon(capture.run)
                         if line is not None:
                             nursery.start_soon(line.run)
                         nursery.start_soon(responder.serve_datagrams, nursery)
@@ -239,6 +246,22 @@ class Gate:
     def carrier(self) -> Carrier:
         """What carries its connections."""
         return self._carrier
+
+    async def counters(self) -> Counters | None:
+        """What the link of a routed world has carried, as it is now; None in a flat one. Raises OSError."""
+        from libos.net.routed import counters
+
+        return await counters.read(self._sides)
+
+    async def _captured(self, stack: contextlib.ExitStack) -> Capture | None:
+        """Capture what the link carries from now on."""
+        if self._capture_to is None:
+            return None
+        from libos.net.routed import capture
+
+        made = stack.enter_context(contextlib.closing(capture.Capture(self._capture_to, self._observe)))
+        made.listen(*await self._sides.open([(GATE, capture.SPEC)]))
+        return made
 
     async def _shaped(self, stack: contextlib.ExitStack) -> Line | None:
         """Shape the link; gives what delays its packets, where the kernel does not."""

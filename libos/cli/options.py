@@ -33,6 +33,7 @@ class ViewOptions:
     hostname: str | None
     name: str | None
     keep: str | None
+    capture: str | None
     timeout: str | None
     namespace: str | None
     namespace_mode: str
@@ -54,6 +55,7 @@ class ViewOptions:
             hostname=self.hostname,
             name=self.name,
             keep=self.keep,
+            capture=self.capture,
             time=self.timeout,
             namespace=self.namespace,
             namespace_mode=self.namespace_mode,
@@ -111,6 +113,8 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--name", "name", metavar="NAME", help="The world's name, for ps, exec and kill."),
     click.option("--keep", "keep", metavar="NAME",
                  help="Keep its copy-on-write changes; then: libos diff, commit, discard NAME."),
+    click.option("--capture", "capture", metavar="FILE",
+                 help="Write what the app's network carries to this file, as pcapng."),
     click.option("--timeout", "timeout", metavar="TIME",
                  help="End the app after this time (10, 10s, 5min); the status is then 124."),
 ]  # fmt: skip

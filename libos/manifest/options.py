@@ -21,7 +21,7 @@ from libos.manifest.conflicts import absent
 from libos.manifest.dialing import dialed_option
 from libos.manifest.listening import published_option
 from libos.manifest.load import load_under
-from libos.manifest.model import App, Limits, Manifest
+from libos.manifest.model import App, Limits, Manifest, Network
 from libos.manifest.problems import Problem
 from libos.namespace import HostSource, Mode, Mount, Order
 
@@ -45,6 +45,7 @@ def from_options(
     hostname: str | None = None,
     name: str | None = None,
     keep: str | None = None,
+    capture: str | None = None,
     time: float | str | None = None,
     namespace: str | os.PathLike[str] | None = None,
     namespace_mode: str = "strict",
@@ -56,10 +57,10 @@ def from_options(
     `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base.
     `mounts` are SRC:AT[:ro|rw|cow|replace]; `environment` NAME=VALUE, or NAME for the value in `environ`
     (the caller's unless given); `dials` ADDRESS[,private], in the form of dial(2); `publish` [IP:]PORT:PORT,
-    outside then inside, or PORT for both; `include` as in a manifest file; `time` seconds or "10min";
-    `namespace` a file of namespace(6) whose mounts take the place of the manifest's, read as
-    `namespace_mode` says. `base` is the folder of relative paths: the current one unless given.
-    ManifestError with every error found.
+    outside then inside, or PORT for both; `include` as in a manifest file; `capture` the file that
+    is told what the link carries; `time` seconds or "10min"; `namespace` a file of namespace(6) whose mounts
+    take the place of the manifest's, read as `namespace_mode` says. `base` is the folder of relative paths:
+    the current one unless given. ManifestError with every error found.
     """
     options = _Options(os.path.abspath(base if base is not None else os.curdir))
     environ = os.environ if environ is None else environ
@@ -79,6 +80,10 @@ def from_options(
         dials=tuple(options.each("--dial", dials, dialed_option)),
         listens=tuple(options.each("-p", publish, published_option)),
         limits=Limits(time=options.one("--timeout", time, values.duration)),
+        network=Network(
+            capture=options.one("--capture", capture, options.file),
+            origin="" if capture is None else "--capture",
+        ),
         removals=tuple(mount.at for mount in mounted),
         source="options",
     )
@@ -112,6 +117,10 @@ class _Options:
             except ValueError as wrong:
                 self.problems.append(Problem(f"{option} {value}", 0, 0, str(wrong)))
         return found
+
+    def file(self, text: str) -> str:
+        """A file of the host that is to be written; it need not be there."""
+        return absolute(values.host_path(text), self.base)
 
     def mount(self, text: str) -> Mount:
         """A mount as -v says it. ValueError too for a source that is not there: it is never created."""

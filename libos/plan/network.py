@@ -12,6 +12,7 @@ from libos.plan.web import http_of, secret_targets, web_problems
 if TYPE_CHECKING:
     from libos.manifest.model import Dial, Network
     from libos.net.granting.rule import Connect, Rule
+    from libos.net.routed.capture import CaptureTo
     from libos.net.routed.shape import Shape
 
 
@@ -88,6 +89,15 @@ def link_shape(network: Network) -> Shape | None:
     from libos.net.routed.shape import Shape
 
     return Shape(network.rate, network.delay or 0.0, network.jitter or 0.0, network.loss or 0.0)
+
+
+def capture_to(network: Network) -> CaptureTo | None:
+    """Where what the link carries is written; None where it is not."""
+    if network.capture is None:
+        return None
+    from libos.net.routed.capture import LIMIT, CaptureTo
+
+    return CaptureTo(network.capture, network.capture_limit or LIMIT)
 
 
 def network_problems(manifest: Manifest) -> Iterator[Problem]:

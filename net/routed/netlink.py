@@ -22,7 +22,7 @@ SPEC: Spec = (socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
 # linux/netlink.h: a request that wants an answer; one that makes something that must not be there.
 _REQUEST_ACK = 0x1 | 0x4
 _CREATE = 0x400 | 0x200
-_ERROR = 2
+ERROR = 2
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 # linux/rtnetlink.h
 _NEWRULE, _DELRULE = 32, 33
@@ -113,7 +113,7 @@ def _errors(data: bytes) -> list[int]:
     found = []
     while len(data) >= _HEADER.size:
         length, kind, _, _, _ = _HEADER.unpack_from(data)
-        if kind == _ERROR:
+        if kind == ERROR:
             found.append(-struct.unpack_from("=i", data, _HEADER.size)[0])
         data = data[(length + 3) & ~3 :]
     return found
