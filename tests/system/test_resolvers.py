@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,12 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for programs that every account may read."""
-    folder = tmp_path_factory.mktemp("resolvers")
-    for each in (folder, *folder.parents):
-        if each.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            each.chmod(0o755)
-    return folder
+def built() -> Iterator[Path]:
+    """A folder for programs that every account may read; pytest's own are for one account."""
+    with tempfile.TemporaryDirectory(prefix="resolvers-") as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
 
 
 def run(worlds: Worlds, port: int, *command: str, profile: str = "base", **options: Any) -> Result:
