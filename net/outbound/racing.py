@@ -33,6 +33,8 @@ async def race(hosts: Sequence[str], connect: Callable[[str], Awaitable[socket.s
 
     Raises OSError where none can be made. Cancellation leaves no descriptor.
     """
+    if len(hosts) == 1:
+        return await connect(hosts[0])
     won: list[socket.socket] = []
     errors: dict[str, OSError] = {}
 
