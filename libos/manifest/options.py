@@ -57,21 +57,18 @@ def from_options(
     `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base.
     `mounts` are SRC:AT[:ro|rw|cow|replace]; `environment` NAME=VALUE, or NAME for the value in `environ`
     (the caller's unless given); `dials` ADDRESS[,private], in the form of dial(2); `publish` [IP:]PORT:PORT,
-    outside then inside, or PORT for both; `include` as in a manifest file; `capture` the file that
-    is told what the link carries; `time` seconds or "10min"; `namespace` a file of namespace(6) whose mounts
-    take the place of the manifest's, read as `namespace_mode` says. `base` is the folder of relative paths:
-    the current one unless given. ManifestError with every error found.
+    outside then inside, or PORT for both; `include` as in a manifest file; `capture` the file that is told
+    what the link carries; `time` seconds or "10min"; `namespace` a file of namespace(6) whose mounts take the
+    place of the manifest's, read as `namespace_mode` says; `base` the folder of relative paths, else the
+    current one. ManifestError with every error found.
     """
     options = _Options(os.path.abspath(base if base is not None else os.curdir))
-    environ = os.environ if environ is None else environ
     mounted = options.each("-v", mounts, options.mount)
     own = Manifest(
         app=App(
             command=tuple(options.each("COMMAND", command, values.argument)) or None,
             directory=options.one("-w", directory, values.path),
-            environment=MappingProxyType(
-                dict(options.each("-e", environment, lambda text: variable(text, environ)))
-            ),
+            environment=options.variables(environment, os.environ if environ is None else environ),
             hostname=options.one("--hostname", hostname, values.host_name),
             name=options.one("--name", name, values.world_name),
             keep=options.one("--keep", keep, values.keep_name),
@@ -121,6 +118,10 @@ class _Options:
     def file(self, text: str) -> str:
         """A file of the host that is to be written; it need not be there."""
         return absolute(values.host_path(text), self.base)
+
+    def variables(self, given: Iterable[str], environ: Mapping[str, str]) -> Mapping[str, str]:
+        """What -e says, with the caller's variables."""
+        return MappingProxyType(dict(self.each("-e", given, lambda text: variable(text, environ))))
 
     def mount(self, text: str) -> Mount:
         """A mount as -v says it. ValueError too for a source that is not there: it is never created."""
