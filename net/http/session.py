@@ -25,7 +25,7 @@ from libos.net.http.heads import HostileError
 from libos.net.http.messages import Asked, Headers, Refused, Request, Response, end_to_end, value_of
 from libos.net.http.peer import Peer
 from libos.net.http.rules import HttpRule
-from libos.net.http.secrets import Cover, PlaceholderError
+from libos.net.http.secrets import PlaceholderError
 from libos.net.relay import Carried
 from libos.net.sockets import abort
 
@@ -145,7 +145,8 @@ class Session:
         )
         await exchange.run(h11.Request(method=head.method, target=asked.target, headers=headers))
         if exchange.switched:
-            await self._switched(outside, cover)
+            scanner = self._web.secrets.scanner("the bytes of an upgraded connection")
+            await other_protocol(self._app, outside, scanner, cover)
             return False
         if not outside.next_cycle():
             self._drop_outside()
@@ -216,27 +217,24 @@ class Session:
             self._outside.close()
             self._outside = None
 
-    async def _switched(self, outside: Peer, cover: Cover | None) -> None:
-        scanner = self._web.secrets.scanner("the bytes of an upgraded connection")
-        try:
-            await other_protocol(self._app, outside, scanner, cover)
-        except PlaceholderError as error:
-            self._web.tell_placeholder(error, self._fields)
-            raise
-
     async def _refuse(self, status: int, reason: str) -> None:
-        self._observe_refusal(reason, status)
+        self._observe_refusal(reason, None if self._begun else status)
         await self._answer(status, reason)
 
     def _observe_refusal(self, reason: str, status: int | None) -> None:
         told = {**self._fields, **self._told, "status": status, "reason": reason}
         self._web.observe("http.refused", told)
 
+    @property
+    def _begun(self) -> bool:
+        """Whether the app has a part of an answer already."""
+        return self._exchange is not None and self._exchange.begun
+
     async def _answer(self, status: int, reason: str) -> None:
         """Tell the app in place of the outside; a reset where it has a part of an answer already."""
         self._carried.all_sent.set()
         self._drop_outside()
-        if self._exchange is not None and self._exchange.begun:
+        if self._begun:
             raise ConnectionResetError(errno.ECONNRESET, f"the answer broke off: {reason}")
         body = f"libos: {reason}\n".encode(errors="replace")
         head = (

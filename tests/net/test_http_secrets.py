@@ -193,6 +193,8 @@ async def test_an_upgraded_connection_is_looked_at_both_ways() -> None:
                 while True:
                     await app.receive_some(100)
         assert "upgraded" in str((await there.events.take("secret.refused"))["where"])
+        assert (await there.events.take("http.refused"))["status"] is None
+        assert "secret.refused" not in there.kinds()
 
 
 async def test_functions_of_the_caller_do_not_see_it() -> None:
