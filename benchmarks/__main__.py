@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 import libos
-from benchmarks import command, files, launch, live, memory, relay, trees
+from benchmarks import command, files, launch, link, live, memory, relay, trees
 from benchmarks.measure import Figure, machine, table
 
 RESULT = Path("build/bench.json")
@@ -23,12 +23,14 @@ SUPERVISED: dict[str, Callable[[libos.Supervisor, Path], Awaitable[list[Figure]]
     "served": files.served,
     "trees": trees.measure,
     "relay": relay.measure,
+    "routed": link.measure,
     "live": live.measure,
 }
 ALONE: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "first": launch.first,
     "command": command.measure,
     "memory": memory.measure,
+    "shaped": link.shaped,
 }
 
 

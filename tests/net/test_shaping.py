@@ -6,6 +6,7 @@ more than its rate. How near it comes to both is measured by `make bench`.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -168,6 +169,27 @@ async def test_what_was_written_right_before_the_end_crosses_a_long_link(
     with trio.fail_after(5):
         await arrived.wait()
     assert got == [data]
+
+
+def test_what_netem_is_told_is_in_its_units() -> None:
+    """struct tc_netem_qopt: latency in ticks of the scheduler, limit, loss of 2**32, gap, duplicate, jitter."""
+    from libos.net import link
+
+    ticks = _ticks_a_microsecond()
+    _, message, _ = link.netem(link.ETH0, delay=0.04, jitter=0.005, loss=0.01, limit=10_000)
+    at = message.index(b"netem\0") + 8 + 4
+    latency, limit, loss, gap, duplicate, jitter = struct.unpack_from("=6I", message, at)
+    assert latency == pytest.approx(40_000 * ticks, rel=1e-4)
+    assert jitter == pytest.approx(5_000 * ticks, rel=1e-4)
+    assert loss == pytest.approx(0.01 * 2**32, rel=1e-6)
+    assert (limit, gap, duplicate) == (10_000, 0, 0)
+
+
+def _ticks_a_microsecond() -> float:
+    """As tc reckons: /proc/net/psched has nanoseconds a tick in its first words."""
+    with open("/proc/net/psched") as file:
+        tick, unit, resolution = (int(word, 16) for word in file.read().split()[:3])
+    return tick / unit * resolution / 1_000_000
 
 
 def has_netem(routed: Inside) -> bool:
