@@ -97,7 +97,8 @@ async def _run(
         Supervisor(spare=False) as supervisor,
     ):
         if file is not None:
-            nursery.start_soon(_observe, await readers.enter_async_context(supervisor.events()), file)
+            events = await readers.enter_async_context(supervisor.events())
+            nursery.start_soon(_observe, events, file)
         with _swept(supervisor, folder, stack.name):
             async with unwrapped(), trio.open_nursery() as beside:
                 result: list[int] = []

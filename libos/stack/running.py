@@ -140,8 +140,6 @@ class Running:
             with trio.move_on_after(_GONE_TIMEOUT, shield=True):
                 await app.wait()
                 await app.aclose()
-                while app.name in self._supervisor.apps:  # its name is free a moment later
-                    await trio.lowlevel.checkpoint()
         if service.app is app:
             service.note_end(status)
 
