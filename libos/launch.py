@@ -41,6 +41,7 @@ from libos.publishing import Publications, publication
 from libos.secrets import nodes as web_nodes
 from libos.secrets import with_placeholders, world_web
 from libos.unwrap import unwrapped
+from libos.worlds.filtering import own_filter
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
 from libos.worlds.messages import close_all
@@ -193,6 +194,7 @@ class Launch:
             "hearing": bool(self.plan.listens),
             "sockets": app_sockets,
             "gate_sockets": gate_sockets,
+            **await own_filter(self.plan.syscalls),
         }
         try:
             trees += await self._mounts.services.trees(self.plan, steps, len(trees))

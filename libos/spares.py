@@ -140,7 +140,7 @@ def _same_view(one: Plan, other: Plan) -> bool:
 
 def _view(plan: Plan) -> tuple[Any, ...]:
     network = plan.dials, plan.listens, plan.network, plan.routed
-    return plan.steps, plan.served, plan.points, *network, plan.hostname, plan.keep
+    return plan.steps, plan.served, plan.points, *network, plan.hostname, plan.keep, plan.syscalls
 
 
 def identities(plan: Plan) -> list[Identity]:

@@ -89,9 +89,10 @@ class Supervisor:
     async def _run(self) -> AsyncIterator[None]:
         with _one_at_a_time(), start_keeper() as self._keeper:
             # Imported while the keeper starts on another processor: this takes some 100 ms.
-            from libos import seccomp
             from libos.fs.server import Server
             from libos.launch import Parts
+            from libos.syscalls import DEFAULT
+            from libos.syscalls.compiling import program
             from libos.worlds.networking import network_setup
 
             async with unwrapped(), trio.open_nursery() as self._nursery:
@@ -102,7 +103,7 @@ class Supervisor:
                     from libos.doctor.examine import remedy
 
                     raise HostError(f"{error}{await trio.to_thread.run_sync(remedy)}") from None
-                await self._keeper.set_up({"network": network_setup()}, seccomp.program())
+                await self._keeper.set_up({"network": network_setup()}, program(DEFAULT))
                 server = Server(self._keeper.fuse_fd, on_fault=self._on_fault)
                 await self._nursery.start(self._watch_server, server)
                 trees = HostTrees(self._keeper.id_map) if serves_root() else None

@@ -1,4 +1,4 @@
-"""`libos explain`: each resource, the mechanism that gives it, and why that one."""
+"""`libos explain`: each resource, the mechanism that gives it, and why; the rules for system calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from libos.cli.options import WithCommand, take_view, view_options
+from libos.cli.options import WithCommand, take_view, view_options_but_syscalls
 from libos.cli.show import columns, harmless
 
 if TYPE_CHECKING:
@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 
 
 @click.command("explain", cls=WithCommand)
-@view_options
+@view_options_but_syscalls
 @click.option("--serve-all", is_flag=True, help="Explain what --serve-all would do.")
+@click.option(
+    "--syscalls",
+    is_flag=False,
+    flag_value="",
+    metavar="[PROFILE]",
+    help="Print the rules for system calls instead, of a profile or of what the manifest says.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
 @click.pass_context
 def command(ctx: click.Context, /, serve_all: bool, as_json: bool, **parameters: Any) -> None:
@@ -26,9 +33,28 @@ def command(ctx: click.Context, /, serve_all: bool, as_json: bool, **parameters:
     """
     from libos.plan import lower
 
+    wants_rules = parameters["syscalls"] is not None
+    parameters |= _profile_or_manifest(parameters)
     view = take_view(ctx, parameters)
     plan = lower(view.manifest(), serve_all=serve_all)
+    if wants_rules:
+        from libos.cli.syscall_rules import rules_json, rules_text
+        from libos.syscalls.resolving import resolve
+
+        rules = resolve(plan.syscalls)
+        click.echo(json.dumps(rules_json(rules), indent=2) if as_json else rules_text(rules))
+        return
     click.echo(json.dumps(plan.json(), indent=2) if as_json else _table(plan))
+
+
+def _profile_or_manifest(parameters: dict[str, Any]) -> dict[str, str | None]:
+    """What the word after --syscalls is: a profile, or, as in `--syscalls agent.toml`, the manifest."""
+    word = parameters["syscalls"]
+    if not word:
+        return {"syscalls": None}
+    if parameters["manifest_path"] is None and ("/" in word or "." in word):
+        return {"syscalls": None, "manifest_path": word}
+    return {}
 
 
 def _table(plan: Plan) -> str:

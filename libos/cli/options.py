@@ -35,6 +35,7 @@ class ViewOptions:
     keep: str | None
     capture: str | None
     timeout: str | None
+    syscalls: str | None
     namespace: str | None
     namespace_mode: str
     command: tuple[str, ...]
@@ -57,6 +58,7 @@ class ViewOptions:
             keep=self.keep,
             capture=self.capture,
             time=self.timeout,
+            syscalls=self.syscalls,
             namespace=self.namespace,
             namespace_mode=self.namespace_mode,
         )
@@ -120,8 +122,17 @@ _OPTIONS: list[Callable[[Any], Any]] = [
 ]  # fmt: skip
 
 
+_SYSCALLS = click.option("--syscalls", "syscalls", metavar="PROFILE",
+                         help="Which system calls it may make: default, strict, or compute.")  # fmt: skip
+
+
 def view_options(function: Function) -> Function:
     """Give a command the options of ViewOptions; `take_view` reads them."""
+    return view_options_but_syscalls(_SYSCALLS(function))
+
+
+def view_options_but_syscalls(function: Function) -> Function:
+    """The same for a command that has a `--syscalls` of its own, its parameter named `syscalls`."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

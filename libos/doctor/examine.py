@@ -45,7 +45,7 @@ STEPS: dict[str, tuple[str, bool]] = {
 
 _LIBRARIES = {
     "library pyfuse3": "import pyfuse3, trio",
-    "library libseccomp": "from libos import seccomp; seccomp.program()",
+    "library libseccomp": "from libos.syscalls.compiling import compiled_here; compiled_here()",
 }
 
 

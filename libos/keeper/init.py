@@ -85,7 +85,8 @@ def _build(
     _close(sockets)
     os.umask(0o022)
     heard = Hearing() if spec.get("hearing") else None
-    wanted = Walls(spec["filter"], heard.intake.fileno() if heard is not None else None)
+    intake_fd = heard.intake.fileno() if heard is not None else None
+    wanted = Walls(spec["filter"], intake_fd, spec["filter_last"])
     ahead = program.Ahead(wanted)
     last = ahead.wait_for_walls
     placed = world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd, last)

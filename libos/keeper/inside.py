@@ -6,8 +6,9 @@ which never wait for a node. Requests from the supervisor:
 
     {"op": "setup", "network": {"messages": {name: [[purpose, hex, required] …] …},
                                 "sysctls": {name: [[path, value, required] …] …}}}
-                                               fds: [a memfd with the seccomp filter]
-    {"op": "world", "world": id, …}            answer: {"event": "world"}
+                                               fds: [a memfd with the seccomp filter of most worlds]
+    {"op": "world", "world": id, …, "filter": base64, "filter_last": bool}
+                                               answer: {"event": "world"}; without a filter the set-up's
                                                fds: [init's channel, host trees …]
     {"op": "tree", "source": path, …}          answer: {"event": "tree"} with a detached mount
     {"op": "served", "name": name, …}          answer: {"event": "served"} with a detached mount of what the
@@ -24,6 +25,7 @@ When a world is gone (its init reaped, so every process of it) it says {"event":
 
 from __future__ import annotations
 
+import binascii
 import gc
 import os
 import select
@@ -161,12 +163,16 @@ class Keeper:
     def _set_up(self, message: dict[str, Any], fds: list[int]) -> None:
         with open(fds[0], "rb", closefd=False) as file:
             program = file.read()
-        self._setup = {"filter": program, "network": network.decoded(message["network"])}
+        self._setup = {
+            "filter": program,
+            "filter_last": False,
+            "network": network.decoded(message["network"]),
+        }
 
     def _fork_world(self, message: dict[str, Any], fds: list[int]) -> None:
         pid, pidfd = namespaces.clone_process(_WORLD)
         if pid == 0:
-            init.main(message | self._setup, fds)
+            init.main(self._setup | message | _own_filter(message), fds)
         self._worlds[pidfd] = (message["world"], pid)
         self._poll.register(pidfd, select.POLLIN)
         self._say({"event": "world", "world": message["world"], "pid": pid}, [pidfd])
@@ -183,6 +189,11 @@ class Keeper:
             channel.send(self._supervisor, message, fds or [])
         except BrokenPipeError:
             os._exit(0)  # the supervisor is gone; so is everything here
+
+
+def _own_filter(message: dict[str, Any]) -> dict[str, Any]:
+    """The filter of a world that brings one of its own."""
+    return {"filter": binascii.a2b_base64(message["filter"])} if "filter" in message else {}
 
 
 def _overlay(message: dict[str, Any], fds: list[int]) -> int:

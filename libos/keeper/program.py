@@ -121,7 +121,7 @@ def _wait_behind_walls(supervised: socket.socket, report_fd: int, wanted: Walls)
     received = channel.receive(waiting)
     if received is None:
         os._exit(0)  # another program came first
-    _exec(*received)
+    _exec(*received, wanted)
 
 
 def start(message: Message, fds: list[int], wanted: Walls) -> Program:
@@ -143,7 +143,7 @@ def start(message: Message, fds: list[int], wanted: Walls) -> Program:
 def _become(message: Message, fds: list[int], report_fd: int, wanted: Walls) -> None:
     fds, wanted = _keep(report_fd, fds, wanted)
     walls.raise_walls(wanted, "/proc")
-    _exec(message, fds)
+    _exec(message, fds, wanted)
 
 
 def _become_below_monitor(
@@ -153,7 +153,7 @@ def _become_below_monitor(
     tty_fd = fds[message["terminal"]["streams"][0]]
     terminal.fork_below(tty_fd, state_fd, lambda pid: _tell({"group": pid}))
     walls.raise_walls(wanted, "/proc")
-    _exec(message, fds)
+    _exec(message, fds, wanted)
 
 
 def _pipe(stack: ExitStack) -> tuple[int, int]:
@@ -196,7 +196,7 @@ def _tell(report: Message) -> None:
     os.write(_REPORT_FD, json.dumps(report).encode()[: _REPORT_LIMIT - 1] + b"\n")
 
 
-def _exec(message: Message, fds: list[int]) -> NoReturn:
+def _exec(message: Message, fds: list[int], wanted: Walls) -> NoReturn:
     """Hand the streams on, close all else, go to the working directory, and exec. Raises OSError."""
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
@@ -206,6 +206,7 @@ def _exec(message: Message, fds: list[int]) -> NoReturn:
         os.chdir(directory)
     except OSError as error:
         raise OSError(error.errno, f"working directory {directory}: {error.strerror}") from error
+    walls.finish(wanted)
     _exec_by_path(message["argv"], message["environment"])
 
 

@@ -2,7 +2,8 @@
 
 A session of its own; a user namespace below K in which it is itself and nobody else; default signals; no core
 dumps; no capabilities; no new privileges; the seccomp filter, and below it the one that tells of listen(2)
-where that is wanted (hearing.py). Whoever calls this execs next or ends: nothing runs behind half the walls.
+where that is wanted (hearing.py). A filter that does not allow what an exec is prepared with goes up last of
+all, in `finish`. Whoever calls this execs next or ends: nothing runs behind half the walls.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ _CHANGED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGHU
 
 
 class Walls(NamedTuple):
-    """What differs between worlds: the filter, and where the listener of the one for listen(2) goes."""
+    """What differs between worlds: the filter, where the listener of the one for listen(2) goes, and whether
+    the filter comes last of all, right before execve(2)."""
 
     filter: bytes
     intake_fd: int | None = None
+    filter_last: bool = False
 
 
 def raise_walls(walls: Walls, proc: str) -> None:
@@ -38,4 +41,11 @@ def raise_walls(walls: Walls, proc: str) -> None:
     process.set_no_new_privileges()
     if walls.intake_fd is not None:
         hearing.tell(walls.intake_fd)
-    process.load_seccomp_filter(walls.filter)
+    if not walls.filter_last:
+        process.load_seccomp_filter(walls.filter)
+
+
+def finish(walls: Walls) -> None:
+    """Put up what is still missing. After it only execve(2) and an end are sure to work. Raises OSError."""
+    if walls.filter_last:
+        process.load_seccomp_filter(walls.filter)

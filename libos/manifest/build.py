@@ -15,7 +15,7 @@ from libos.manifest import values
 from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
 from libos.manifest.listening import listen
-from libos.manifest.model import App, Limits, Manifest, Network
+from libos.manifest.model import App, Limits, Manifest, Network, Syscalls
 from libos.manifest.web import secret
 from libos.namespace import (
     BoundSource,
@@ -47,6 +47,7 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
         listens=tuple(listen(entry, origin(("listen", i))) for i, entry in enumerate(raw.get("listen", ()))),
         limits=_limits(raw.get("limits", {})),
         network=_network(raw["network"], base, origin(("network",))) if "network" in raw else Network(),
+        syscalls=_syscalls(raw["syscalls"], origin(("syscalls",))) if "syscalls" in raw else Syscalls(),
         secrets=tuple(
             secret(entry, base, origin(("secret", i))) for i, entry in enumerate(raw.get("secret", ()))
         ),
@@ -75,6 +76,11 @@ def _app(raw: Mapping[str, Any]) -> App:
 
 def _limits(raw: Mapping[str, Any]) -> Limits:
     return Limits(time=values.duration(raw["time"]) if "time" in raw else None)
+
+
+def _syscalls(raw: Mapping[str, Any], origin: str) -> Syscalls:
+    allow, deny = tuple(raw.get("allow", ())), tuple(raw.get("deny", ()))
+    return Syscalls(raw.get("profile"), allow, deny, raw.get("log"), origin)
 
 
 def _network(raw: Mapping[str, Any], base: str, origin: str) -> Network:

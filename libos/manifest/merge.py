@@ -18,7 +18,7 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import TypeVar
 
-from libos.manifest.model import App, Limits, Manifest, Network
+from libos.manifest.model import App, Limits, Manifest, Network, Syscalls
 
 T = TypeVar("T")
 _NETWORK_KEYS = tuple(each.name for each in fields(Network) if each.compare)
@@ -34,6 +34,7 @@ def merge(under: Manifest, over: Manifest) -> Manifest:
         listens=_append(under.listens, over.listens, gone, lambda listen: listen.name),
         limits=Limits(time=_first(over.limits.time, under.limits.time)),
         network=_merge_network(under.network, over.network),
+        syscalls=_merge_syscalls(under.syscalls, over.syscalls),
         secrets=_append(under.secrets, over.secrets, gone, lambda secret: f"secret:{secret.name}"),
         removals=tuple(dict.fromkeys(under.removals + over.removals)),
         in_order=under.in_order or over.in_order,
@@ -85,6 +86,16 @@ def _merge_app(under: App, over: App) -> App:
 def _merge_network(under: Network, over: Network) -> Network:
     said = {key: _first(getattr(over, key), getattr(under, key)) for key in _NETWORK_KEYS}
     return Network(**said, origin=over.origin or under.origin)
+
+
+def _merge_syscalls(under: Syscalls, over: Syscalls) -> Syscalls:
+    return Syscalls(
+        profile=_first(over.profile, under.profile),
+        allow=tuple(dict.fromkeys(under.allow + over.allow)),
+        deny=tuple(dict.fromkeys(under.deny + over.deny)),
+        log=_first(over.log, under.log),
+        origin=over.origin or under.origin,
+    )
 
 
 def _first(over: T | None, under: T | None) -> T | None:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from libos.namespace import Mount, Namespace
+from libos.syscalls.wanted import DEFAULT_PROFILE, Log, Wanted
 
 if TYPE_CHECKING:
     from libos.net.http.rules import HttpRule
@@ -128,6 +129,22 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Syscalls:
+    """Which system calls the app may make; see `libos.syscalls.Wanted`."""
+
+    profile: str | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    log: Log | None = None
+    origin: str = field(default="", compare=False)
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same, with what is not said filled in."""
+        return Wanted(self.profile or DEFAULT_PROFILE, self.allow, self.deny, self.log or False)
+
+
+@dataclass(frozen=True)
 class Network:
     """How the world's network is made, and how it is to behave: `rate` in bytes a second each way, `delay`
     and `jitter` in seconds each way, `loss` as a share of the packets each way. What is carried is written to
@@ -153,6 +170,7 @@ class Manifest:
     listens: tuple[Listen, ...] = ()
     limits: Limits = Limits()
     network: Network = Network()
+    syscalls: Syscalls = Syscalls()
     secrets: tuple[Secret, ...] = ()
     removals: tuple[str, ...] = ()
     in_order: bool = False  # the mounts are applied as they are listed, and not parents first

@@ -21,7 +21,7 @@ from libos.manifest.conflicts import absent
 from libos.manifest.dialing import dialed_option
 from libos.manifest.listening import published_option
 from libos.manifest.load import load_under
-from libos.manifest.model import App, Limits, Manifest, Network
+from libos.manifest.model import App, Limits, Manifest, Network, Syscalls
 from libos.manifest.problems import Problem
 from libos.namespace import HostSource, Mode, Mount, Order
 
@@ -47,6 +47,7 @@ def from_options(
     keep: str | None = None,
     capture: str | None = None,
     time: float | str | None = None,
+    syscalls: str | None = None,
     namespace: str | os.PathLike[str] | None = None,
     namespace_mode: str = "strict",
     environ: Mapping[str, str] | None = None,
@@ -58,9 +59,9 @@ def from_options(
     `mounts` are SRC:AT[:ro|rw|cow|replace]; `environment` NAME=VALUE, or NAME for the value in `environ`
     (the caller's unless given); `dials` ADDRESS[,private], in the form of dial(2); `publish` [IP:]PORT:PORT,
     outside then inside, or PORT for both; `include` as in a manifest file; `capture` the file that is told
-    what the link carries; `time` seconds or "10min"; `namespace` a file of namespace(6) whose mounts take the
-    place of the manifest's, read as `namespace_mode` says; `base` the folder of relative paths, else the
-    current one. ManifestError with every error found.
+    what the link carries; `time` seconds or "10min"; `syscalls` the name of a profile; `namespace` a file of
+    namespace(6) whose mounts take the place of the manifest's, read as `namespace_mode` says; `base` the
+    folder of relative paths, else the current one. ManifestError with every error found.
     """
     options = _Options(os.path.abspath(base if base is not None else os.curdir))
     mounted = options.each("-v", mounts, options.mount)
@@ -77,10 +78,8 @@ def from_options(
         dials=tuple(options.each("--dial", dials, dialed_option)),
         listens=tuple(options.each("-p", publish, published_option)),
         limits=Limits(time=options.one("--timeout", time, values.duration)),
-        network=Network(
-            capture=options.one("--capture", capture, options.file),
-            origin="" if capture is None else "--capture",
-        ),
+        network=options.network(capture),
+        syscalls=options.syscalls(syscalls),
         removals=tuple(mount.at for mount in mounted),
         source="options",
     )
@@ -122,6 +121,16 @@ class _Options:
     def variables(self, given: Iterable[str], environ: Mapping[str, str]) -> Mapping[str, str]:
         """What -e says, with the caller's variables."""
         return MappingProxyType(dict(self.each("-e", given, lambda text: variable(text, environ))))
+
+    def network(self, capture: str | None) -> Network:
+        """What --capture says."""
+        file = self.one("--capture", capture, self.file)
+        return Network(capture=file, origin="" if capture is None else "--capture")
+
+    def syscalls(self, profile: str | None) -> Syscalls:
+        """What --syscalls says."""
+        name = self.one("--syscalls", profile, values.syscall_profile)
+        return Syscalls(name, origin="" if name is None else f"--syscalls {name}")
 
     def mount(self, text: str) -> Mount:
         """A mount as -v says it. ValueError too for a source that is not there: it is never created."""

@@ -18,6 +18,7 @@ from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
 from libos.manifest.schema_network import NetworkTable
+from libos.manifest.schema_syscalls import SyscallsTable
 from libos.manifest.schema_web import HttpKeys, PythonHttpKeys, SecretTable
 
 # What a mount shows: exactly one of these stands in it. The last two only from Python.
@@ -220,6 +221,7 @@ class ManifestFile(Table):
     listen: list[ListenTable] = Field(default_factory=unwritten)
     limits: LimitsTable = Field(default_factory=unwritten)
     network: NetworkTable = Field(default_factory=unwritten)
+    syscalls: SyscallsTable = Field(default_factory=unwritten)
     secret: list[SecretTable] = Field(default_factory=unwritten)
 
 

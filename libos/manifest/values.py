@@ -242,6 +242,27 @@ def loss(value: float | str) -> float:
     return share(float(match[1]) / 100)
 
 
+def syscall_profile(value: str) -> str:
+    """A profile of system calls: "default", "strict", "compute"."""
+    from libos.syscalls.resolving import profile_name
+
+    return profile_name(value)
+
+
+def syscall(value: str) -> str:
+    """A system call by its name, or a group of them: "ptrace", "@network"."""
+    from libos.syscalls.resolving import entry
+
+    return entry(value)
+
+
+def denied_syscall(value: str) -> str:
+    """The same, of what can be denied."""
+    from libos.syscalls.resolving import denial
+
+    return denial(value)
+
+
 def host_name(value: str) -> str:
     """The world's own host name: letters, digits and hyphens, in labels."""
     if len(value) > _HOST_NAME_MAX or not all(

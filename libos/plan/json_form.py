@@ -41,6 +41,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "points": [{"at": at, "directory": directory} for at, directory in plan.points],
         "dial": [str(rule) for rule in plan.dials],
         "secret": [{"name": each.name, "header": each.header, "to": list(each.to)} for each in plan.secrets],
+        "syscalls": asdict(plan.syscalls),
         "network": {"routed": plan.routed, **_said(plan.network)},
         "listen": [{"port": listen.port, "publish": listen.published} for listen in plan.listens],
     }

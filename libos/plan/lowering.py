@@ -39,7 +39,7 @@ from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
 from libos.plan.joining import Joining, is_union
 from libos.plan.keeping import NOTHING_TO_KEEP, lost_in_union
-from libos.plan.lines import INIT_LINES, network_lines, why_served, why_service
+from libos.plan.lines import INIT_LINES, network_lines, syscalls_line, why_served, why_service
 from libos.plan.lookup import find
 from libos.plan.memory import memory_mode
 from libos.plan.model import Bind, BindServed, BindService, Overlay, Plan, Served, Step, Tmpfs
@@ -281,6 +281,7 @@ class Lowering(Joining):
             name=app.name,
             keep=app.keep,
             time=manifest.limits.time,
+            syscalls=manifest.syscalls.wanted,
             serve_all=self.serve_all,
-            lines=(*self.lines, *INIT_LINES, *network_lines(manifest)),
+            lines=(*self.lines, *INIT_LINES, syscalls_line(manifest), *network_lines(manifest)),
         )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from libos.namespace import HostSource, Layer, Namespace, Source
+from libos.syscalls import DEFAULT, Wanted
 
 if TYPE_CHECKING:
     from libos.manifest.model import Listen, Network, Secret
@@ -152,6 +153,7 @@ class Plan:
     secrets: tuple[Secret, ...] = ()  # where their values are, never these
     serve_all: bool = False
     keep: str | None = None  # the name under which changes to copy-on-write mounts outlive the run
+    syscalls: Wanted = DEFAULT
 
     @property
     def copied(self) -> tuple[tuple[str, str], ...]:

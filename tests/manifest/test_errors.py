@@ -208,7 +208,7 @@ ONE = {
         '"a\\nb\\u001b" = 1',
         [
             r'2:1: unknown key "a\nb\x1b"; known are app, dial, include, libos, limits, listen, mount, '
-            "network, secret",
+            "network, secret, syscalls",
         ],
     ),
 }  # fmt: skip

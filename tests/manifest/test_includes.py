@@ -124,7 +124,7 @@ def test_errors_of_included_files_come_with_those_of_the_file(write: Write) -> N
     assert found[:2] == [
         'a.toml:2:34: cannot include "./d.toml": no such file: check the path, or write a manifest there',
         'a.toml:3:1: unknown key "that"; known are app, dial, include, libos, limits, listen, mount, '
-        "network, secret",
+        "network, secret, syscalls",
     ]
     assert [line.split(" ")[0] for line in found[2:]] == ["b.toml:2:1:", "./c.toml:2:8:"]
 

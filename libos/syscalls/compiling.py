@@ -1,0 +1,115 @@
+"""A filter compiled by libseccomp: its rules added, its program taken as bytes.
+
+Rules for one call never overlap (cubes.py), so their order says nothing. libseccomp sorts the calls into a
+binary tree: a call costs some ten comparisons, and loading is quicker too, since the kernel tries every
+number once to find those that always pass. A call by a foreign ABI (i386, x32) ends the process: not its
+thread, which others would outlive.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from libos.syscalls.cubes import EVERYTHING, Cube, both
+from libos.syscalls.resolving import Rule, resolve
+from libos.syscalls.wanted import DEFAULT, Wanted
+
+# seccomp_attr_set(3): sort system calls into a binary tree (libseccomp 2.5).
+_BINARY_TREE = 2
+
+
+# The profiles as they are, compiled: one file a profile and machine, made by scripts/compile-filters. A start
+# that needs nothing else then loads no libseccomp, which takes some 40 ms.
+_COMPILED = Path(__file__).parent / "compiled"
+# Machines by uname(2), and libseccomp's names of them.
+MACHINES = {"x86_64": "X86_64", "aarch64": "AARCH64"}
+
+
+@cache
+def program(wanted: Wanted) -> bytes:
+    """Give the filter as sock_filter instructions, made once for each value.
+
+    Raises ValueError as `resolve` does, and OSError where libseccomp cannot make it.
+    """
+    if wanted == Wanted(wanted.profile):
+        try:
+            return compiled_path(wanted.profile, machine()).read_bytes()
+        except FileNotFoundError:
+            pass  # an unknown profile, or another machine
+    return compiled(wanted, machine())
+
+
+def machine() -> str:
+    """This machine, as uname(2) calls it."""
+    return os.uname().machine
+
+
+def compiled_path(profile: str, machine: str) -> Path:
+    """Where a profile stands compiled."""
+    return _COMPILED / f"{profile}.{machine}.bpf"
+
+
+def compiled(wanted: Wanted, machine: str) -> bytes:
+    """Compile a filter for a machine. Raises ValueError and OSError as `program` does."""
+    import pyseccomp as seccomp
+
+    made = _Compiler(seccomp, machine)
+    for rule in resolve(wanted).rules:
+        made.add(rule)
+    return made.export()
+
+
+def compiled_here() -> bytes:
+    """Compile the default profile for this machine. Raises OSError."""
+    return compiled(DEFAULT, machine())
+
+
+class _Compiler:
+    """libseccomp's filter. pyseccomp has no types."""
+
+    def __init__(self, seccomp: Any, machine: str) -> None:
+        self._seccomp = seccomp
+        self._machine = getattr(seccomp.Arch, MACHINES[machine])
+        self._filter = seccomp.SyscallFilter(seccomp.ERRNO(errno.ENOSYS))
+        if self._machine != seccomp.system_arch():
+            self._filter.add_arch(self._machine)
+            self._filter.remove_arch(seccomp.system_arch())
+        self._filter.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
+        self._filter.set_attr(seccomp.Attr.CTL_OPTIMIZE, _BINARY_TREE)
+
+    def add(self, rule: Rule) -> None:
+        """Add what a call gets; one that this machine or its libseccomp does not have is ENOSYS as it is."""
+        if self._seccomp.resolve_syscall(self._machine, rule.call) < 0:
+            return
+        if not rule.allowed:
+            self._answer(rule.call, rule.error, EVERYTHING)
+            return
+        passing: tuple[Cube, ...] = (EVERYTHING,)
+        for check in rule.checks:
+            for cube in both(passing, check.partition.failing):
+                self._answer(rule.call, check.error, cube)
+            passing = both(passing, check.partition.passing)
+        for cube in passing:
+            self._add(self._seccomp.ALLOW, rule.call, cube)
+
+    def _answer(self, call: str, error: str, cube: Cube) -> None:
+        if error != "ENOSYS":  # which is what is answered anyway
+            self._add(self._seccomp.ERRNO(getattr(errno, error)), call, cube)
+
+    def _add(self, action: int, call: str, cube: Cube) -> None:
+        matched = [
+            self._seccomp.Arg(argument, self._seccomp.MASKED_EQ, mask, value)
+            for argument, (mask, value) in cube.items()
+        ]
+        self._filter.add_rule(action, call, *matched)
+
+    def export(self) -> bytes:
+        with tempfile.TemporaryFile() as file:
+            self._filter.export_bpf(file)
+            file.seek(0)
+            return file.read()
