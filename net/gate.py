@@ -1,6 +1,13 @@
 """The gate of one world: carries connections between the world and the outside, for what was granted and
 no more.
 
+```text
+ app ─▶ Granted ────▶ Admission ───▶ Dialed ──▶ Carrier ─▶ outside     what listens inside, by which grant
+        places,                      one grant                         what comes is let through, and how
+        ranges, names                                                  it is carried
+ app ◀─ AppPort ◀──── Publications ◀──────────────────── outside       the way in
+```
+
 Rules:
 - A grant is a listening socket inside, at exactly the granted address and port; the kernel refuses all else.
 - Outside failure is told to the app by a reset, since its connection inside was already made when the outside
@@ -13,10 +20,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,39 +33,49 @@ from libos.errors import HostError
 from libos.net import watcher
 from libos.net.accept import Acceptor
 from libos.net.address import Address
+from libos.net.admission import Admission
 from libos.net.carrier import Carrier
 from libos.net.datagrams.flows import Flows
 from libos.net.datagrams.refusals import Refuser
 from libos.net.diag.listening import Listening
-from libos.net.granting.denial import denied, told
+from libos.net.granting.denial import told
 from libos.net.granting.dialed import Consult, Dialed
-from libos.net.granting.directory import Directory
-from libos.net.granting.places import Place, Places, specs
-from libos.net.granting.rule import Rule, decide
+from libos.net.granting.granted import Granted
+from libos.net.granting.places import Place, specs
+from libos.net.granting.rule import Rule
 from libos.net.granting.target import target_of
 from libos.net.http.web import Web
-from libos.net.inbound.app_port import AppPort
+from libos.net.inbound.app_port import AppPorts
 from libos.net.inbound.inbound import Inbound, Publications
 from libos.net.inbound.publication import Publication, conflict
 from libos.net.inbound.published import Sweeper
 from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.outbound.service import Service
+from libos.net.routed.link import Link
 from libos.net.routed.ranges import Ranges
 from libos.net.routed.shape import Shape
 from libos.net.routed.sides import APP, GATE, Sides
-from libos.net.sockets import Observe, OpenSockets, abort
+from libos.net.sockets import Observe, OpenSockets
 
 if TYPE_CHECKING:
-    from libos.net.routed.capture import Capture, CaptureTo
+    from libos.net.routed.capture import CaptureTo
     from libos.net.routed.counters import Counters
-    from libos.net.routed.delayline import Line
 
 # Seconds for the last bytes of a world that has ended.
 FINISH_SECONDS = 5.0
 # Turns of trio's scheduler until what waits in a listener's backlog is accepted and counted: one to see that
 # the listener is readable, one to accept, one to start the connection's task.
 _TICKS = 4
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What a gate has while it runs."""
+
+    nursery: trio.Nursery
+    watching: watcher.Watcher
+    app_ports: AppPorts
 
 
 class Gate:
@@ -87,31 +104,36 @@ class Gate:
     ) -> None:
         self.world = world
         self.names = names
-        self._sides = Sides(open_sockets, gate_sockets)
-        self._shape = shape
-        self._capture_to = capture
-        self._observe = partial(self._tell, observe)
         # Answers for grants that ask; set before `run`.
         self.consult: Consult | None = None
-        self._acceptor = Acceptor(observe, connection_limit)
-        self._carrier = Carrier(observe)
-        self.publications = Publications(open_sockets, self._acceptor, self._carrier, observe, sweeper)
-        # In the order in which they decide.
-        self.grants: list[Dialed] = []
-        # Whose listeners are being made.
-        self._coming: list[Dialed] = []
-        self._numbers = itertools.count(1)
-        self._places = Places(names, self._sides)
-        self._directory = Directory(names, self._places, lambda: self.grants, self._serve)
-        self.ranges = Ranges(self._sides)
-        self._refuser = Refuser(self._sides)
-        self._flows = Flows(lambda: self.grants, self._carrier, self._refuser, self._observe)
-        self._app_ports: dict[int, AppPort] = {}
-        # Where the app listens, by its kernel.
-        self.listening = Listening(open_sockets, self._places.inodes)
-        self._nursery: trio.Nursery | None = None
-        self._watcher: watcher.Watcher | None = None
+        self.carrier = Carrier(observe)  # carries its connections
+        self._sides = sides = Sides(open_sockets, gate_sockets)
+        self._observe = partial(self._tell, observe)
         self._web = web or Web(world, self._observe)
+        self._link = Link(sides, shape, capture, self._observe)
+        self._running: _Running | None = None
+
+        self._granted = Granted(names, sides, self._new_grant, self._serve)
+        self._acceptor = Acceptor(observe, connection_limit)
+        self._refuser = Refuser(sides)
+        self._flows = Flows(self._grants, self.carrier, self._refuser, self._observe)
+        self._admission = Admission(
+            names, self._grants, self._acceptor, self.carrier, self._flows, self._observe
+        )
+
+        self.publications = Publications(open_sockets, self._acceptor, self.carrier, observe, sweeper)
+        # Where the app listens, by its kernel.
+        self.listening = Listening(open_sockets, self._granted.places.inodes)
+
+    @property
+    def grants(self) -> list[Dialed]:
+        """What may be dialed, in the order in which they decide."""
+        return self._granted.live
+
+    @property
+    def ranges(self) -> Ranges:
+        """The ranges of addresses that are listened for."""
+        return self._granted.ranges
 
     async def run(
         self,
@@ -131,40 +153,41 @@ class Gate:
             published = self.publications.bind(publications)
             stack.callback(self.publications.close_all)
             stack.callback(self.listening.close)
-            self.grants = [self._grant(_rule(each)) for each in dials]
-            missing = self._places.missing(self._listened(self.grants))
+            missing = self._granted.first(map(_rule, dials))
             devices = watcher.ROUTED if self._sides.routed else watcher.FLAT
             own = [*((APP, spec) for spec in watcher.specs(devices)), *((GATE, spec) for spec in dns.SPECS)]
-            capture = await self._captured(stack)
-            line = await self._shaped(stack)
+            tasks = await self._link.begin(stack)
+            self.ranges.device = self._link.device
             sockets = await self._sides.open([*own, *specs(missing)])
-            watched, rest = sockets[: len(devices)], sockets[len(devices) :]
-            for made in rest:
+            watched, sockets = sockets[: len(devices)], sockets[len(devices) :]
+            for made in sockets:
                 stack.enter_context(made)
-            stack.callback(self._places.close_all)
-            stack.callback(self.ranges.close)
+            answering, listening = sockets[: len(dns.SPECS)], sockets[len(dns.SPECS) :]
+            stack.callback(self._granted.close)
             stack.callback(self._refuser.close)
             with contextlib.closing(watcher.Watcher(watched, self.names, self._observe, devices)) as watching:
-                responder = dns.Responder(rest[: len(dns.SPECS)], self._directory, self._observe)
-                places = self._places.bind(missing, rest[len(dns.SPECS) :])
-                try:
-                    async with trio.open_nursery() as nursery:
-                        self._nursery, self._watcher = nursery, watching
-                        nursery.start_soon(watching.run)
-                        if capture is not None:
-                            nursery.start_soon(capture.run)
-                        if line is not None:
-                            nursery.start_soon(line.run)
-                        nursery.start_soon(responder.serve_datagrams, nursery)
-                        nursery.start_soon(responder.serve_streams, nursery)
-                        self._serve([*places, *await self.ranges.open(self._held)])
-                        for each in published:
-                            nursery.start_soon(self.publications.serve, each, watching)
-                        task_status.started([each.publication for each in published])
-                finally:
-                    self._nursery = self._watcher = None
-                    for app_port in self._app_ports.values():
-                        app_port.close()
+                responder = dns.Responder(answering, self._granted.directory, self._observe)
+                places = await self._granted.bind(missing, listening)
+                async with self._serving(watching) as nursery:
+                    for task in (watching.run, *tasks):
+                        nursery.start_soon(task)
+                    nursery.start_soon(responder.serve_datagrams, nursery)
+                    nursery.start_soon(responder.serve_streams, nursery)
+                    self._serve(places)
+                    for each in published:
+                        nursery.start_soon(self.publications.serve, each, watching)
+                    task_status.started([each.publication for each in published])
+
+    @contextlib.asynccontextmanager
+    async def _serving(self, watching: watcher.Watcher) -> AsyncIterator[trio.Nursery]:
+        """A nursery for all that the gate serves; what is asked of the gate meanwhile is served too."""
+        with contextlib.closing(AppPorts(self._sides.app, watching)) as app_ports:
+            try:
+                async with trio.open_nursery() as nursery:
+                    self._running = _Running(nursery, watching, app_ports)
+                    yield nursery
+            finally:
+                self._running = None
 
     async def dial(self, rule: Rule | Address) -> Dialed:
         """Grant what a rule says while the gate runs, after what was granted before; gives the grant that is
@@ -178,25 +201,7 @@ class Gate:
         if rule.speaks_tls and not self._web.trusted:
             why = "this world has no certificate authority: give it a dial with http at its start"
             raise OSError(errno.EOPNOTSUPP, why)
-        present = next((each for each in self.grants if each.rule == rule), None)
-        if present is not None:
-            return present
-        grant = self._grant(rule)
-        self._coming.append(grant)
-        try:
-            opened = await self._open()
-            if self._nursery is None:
-                self._places.close_all()
-                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        except BaseException:
-            self._coming.remove(grant)
-            self.ranges.apply(self._held())
-            raise
-        self._coming.remove(grant)
-        self.grants.append(grant)
-        self.ranges.apply(self._held())  # others may have been granted meanwhile
-        self._serve(opened)
-        return grant
+        return await self._granted.add(rule)
 
     def publish(self, publication: Publication) -> Inbound:
         """Publish a port of the app while the gate runs; it listens outside when this returns.
@@ -204,76 +209,40 @@ class Gate:
         Raises HostError where the address outside cannot be had, or the app dials that port of itself, EPIPE
         where the gate does not run or the world has ended.
         """
-        if self._nursery is None or self._watcher is None:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        running = self._required()
         for address in (each for grant in self.grants for each in grant.rule.to.addresses()):
             if (why := conflict(publication, address)) is not None:
                 raise HostError(why)
         (made,) = self.publications.bind([publication])
-        self._nursery.start_soon(self.publications.serve, made, self._watcher)
+        running.nursery.start_soon(self.publications.serve, made, running.watching)
         return made
 
     def offer(self, service: Service) -> None:
         """Serve a unix socket inside until it is taken back or the gate ends. Raises OSError: EPIPE where the
         gate does not run or the world has ended."""
-        if self._nursery is None:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        self._nursery.start_soon(service.serve, self._acceptor, self.carrier, self._observe)
+        self._required().nursery.start_soon(service.serve, self._acceptor, self.carrier, self._observe)
 
     async def connect(self, port: int) -> socket.socket:
         """A connection to a TCP port of the app, at its loopback; the caller's. Raises OSError: ECONNREFUSED
         where it does not listen, EPIPE where the gate does not run or the world has ended."""
-        if self._watcher is None:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        if port not in self._app_ports:
-            self._app_ports[port] = AppPort(port, self._sides.app, self._watcher)
-        return await self._app_ports[port].connect()
+        return await self._required().app_ports.connect(port)
 
     async def refresh(self) -> None:
         """Listen for what is allowed now and was not before: a grant was taken back that refused it.
 
         Raises OSError as `dial` does, and does nothing once the world has ended.
         """
-        if self._nursery is None:
+        if self._running is None:
             return
-        opened = await self._open()
-        if self._nursery is None:
-            self._places.close_all()
+        opened = await self._granted.open()
+        if self._running is None:
+            self._granted.close()
         else:
             self._serve(opened)
 
-    @property
-    def carrier(self) -> Carrier:
-        """What carries its connections."""
-        return self._carrier
-
     async def counters(self) -> Counters | None:
         """What the link of a routed world has carried, as it is now; None in a flat one. Raises OSError."""
-        from libos.net.routed import counters
-
-        return await counters.read(self._sides)
-
-    async def _captured(self, stack: contextlib.ExitStack) -> Capture | None:
-        """Capture what the link carries from now on."""
-        if self._capture_to is None:
-            return None
-        from libos.net.routed import capture
-
-        made = stack.enter_context(contextlib.closing(capture.Capture(self._capture_to, self._observe)))
-        made.listen(*await self._sides.open([(GATE, capture.SPEC)]))
-        return made
-
-    async def _shaped(self, stack: contextlib.ExitStack) -> Line | None:
-        """Shape the link; gives what delays its packets, where the kernel does not."""
-        if self._shape is None:
-            return None
-        from libos.net.routed.shaping import shape_link
-
-        line = await shape_link(self._sides, self._shape)
-        if line is not None:
-            stack.callback(line.close)
-            self.ranges.device = "gate"
-        return line
+        return await self._link.counters()
 
     async def finish(self) -> None:
         """Once a world's processes have gone: carry what they sent to its end, tell what they were refused.
@@ -282,73 +251,38 @@ class Gate:
         peers that do not read, at most 5 s, and not at all where nothing is open. Call it before `run` is
         cancelled.
         """
-        if self._shape is not None:
-            await trio.sleep(min(self._shape.settling, FINISH_SECONDS))
+        if self._link.settling:
+            await trio.sleep(min(self._link.settling, FINISH_SECONDS))
         for _ in range(_TICKS):
             await trio.lowlevel.checkpoint()
-        if self._watcher is not None:
-            self._watcher.read_all()
+        if self._running is not None:
+            self._running.watching.read_all()
         with trio.move_on_after(FINISH_SECONDS):
             await self._flows.all_read()
-            await self._carrier.all_sent()
+            await self.carrier.all_sent()
             await self._flows.finish()
 
-    def _grant(self, rule: Rule) -> Dialed:
-        return Dialed(next(self._numbers), rule, self._release, self._observe, self.consult, self._web)
-
-    def _tell(self, observe: Observe, kind: str, fields: dict[str, object]) -> None:
-        observe(*told(self.grants, kind, fields))
-
-    def _listened(self, grants: Sequence[Dialed]) -> list[Address]:
-        """What is listened for: each single address that some grant allows, and what patterns allow of names
-        that are there."""
-        return self._directory.listened(grants)
-
-    async def _open(self) -> list[Place]:
-        """Listen for what grants say; gives new single places. Those of ranges are served already."""
-        self._serve(await self.ranges.open(self._held))
-        return await self._places.open(self._listened([*self.grants, *self._coming]))
-
-    def _held(self) -> list[Rule]:
-        return [grant.rule for grant in (*self.grants, *self._coming)]
-
-    def _release(self, _grant: Dialed) -> None:
-        """Stop listening for what no grant allows any more."""
-        self.grants = [each for each in self.grants if not each.closed]
-        self._directory.release()
-        self.ranges.apply(self._held())
+    def _required(self) -> _Running:
+        if self._running is None:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        return self._running
 
     def _serve(self, places: Iterable[Place]) -> None:
         """Serve new places. Raises OSError (EPIPE) where the gate does not run, and closes all then."""
-        if self._nursery is None:
-            self._places.close_all()
-            self.ranges.close()
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        if self._running is None:
+            self._granted.close()
+        nursery = self._required().nursery
         for place in places:
-            if place.address.network == "tcp":
-                self._nursery.start_soon(self._accept, place)
-            else:
-                self._nursery.start_soon(self._flows.serve, place, self._nursery)
+            nursery.start_soon(self._admission.serve, place, nursery)
 
-    async def _accept(self, place: Place) -> None:
-        """Carry what connects at a place until it is closed."""
+    def _grants(self) -> list[Dialed]:
+        return self._granted.live
 
-        async def carry(inside: socket.socket) -> None:
-            try:
-                address = place.reached(inside)
-            except OSError:  # it has gone already
-                return
-            self.names.used(address.host)
-            grant = decide(self.grants, address)
-            if grant is not None:
-                await grant.carry(inside, address, self._carrier)
-            else:  # narrowed while it waited in the backlog
-                abort(inside)
-                self._observe("dial.denied", denied(self.grants, address))
+    def _new_grant(self, number: int, rule: Rule, release: Callable[[Dialed], None]) -> Dialed:
+        return Dialed(number, rule, release, self._observe, self.consult, self._web)
 
-        assert self._nursery is not None
-        with place.scope:
-            await self._acceptor.accept(place.socket, carry, str(place.address), self._nursery)
+    def _tell(self, observe: Observe, kind: str, fields: dict[str, object]) -> None:
+        observe(*told(self.grants, kind, fields))
 
 
 def _rule(what: Rule | Address) -> Rule:

@@ -105,3 +105,23 @@ class AppPort:
             self.close()
         self._spare += made
         return connection
+
+
+class AppPorts:
+    """The ports of one app to which connections were asked for, one by one."""
+
+    def __init__(self, open_sockets: OpenSockets, watcher: Watcher) -> None:
+        self._open_sockets = open_sockets
+        self._watcher = watcher
+        self._ports: dict[int, AppPort] = {}
+
+    async def connect(self, port: int) -> socket.socket:
+        """A tuned connection to a port. Raises OSError as `AppPort.connect`."""
+        if port not in self._ports:
+            self._ports[port] = AppPort(port, self._open_sockets, self._watcher)
+        return await self._ports[port].connect()
+
+    def close(self) -> None:
+        """Close the spare sockets of all."""
+        for port in self._ports.values():
+            port.close()
