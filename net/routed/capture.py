@@ -83,7 +83,7 @@ class Capture:
         while not self._full:
             await trio.lowlevel.wait_readable(self._socket)
             await trio.sleep(_PAUSE)
-            while (blocks := self._read()) and not self._full:
+            while not self._full and (blocks := self._read()):
                 try:
                     await trio.to_thread.run_sync(self._write, blocks)
                 except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import struct
 import subprocess
@@ -106,7 +105,6 @@ async def test_the_file_is_bounded_and_says_what_is_not_in_it(
     assert "error" not in events.kinds()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 async def test_a_full_disk_at_the_start_is_an_error_before_anything_runs(
     fresh: Inside, events: Events
 ) -> None:

@@ -172,7 +172,7 @@ async def test_what_was_written_right_before_the_end_crosses_a_long_link(
 
 
 def test_what_netem_is_told_is_in_its_units() -> None:
-    """struct tc_netem_qopt: latency in ticks of the scheduler, limit, loss of 2**32, gap, duplicate, jitter."""
+    """struct tc_netem_qopt: latency in ticks of the scheduler, limit, loss, gap, duplicate, jitter."""
     from libos.net import link
 
     ticks = _ticks_a_microsecond()
