@@ -31,6 +31,7 @@ Kind = Literal[
     "http.request",
     "http.refused",
     "secret.refused",
+    "syscall.refused",
     "listen.ready",
     "listen.open",
     "listen.close",

@@ -41,7 +41,7 @@ from libos.publishing import Publications, publication
 from libos.secrets import nodes as web_nodes
 from libos.secrets import with_placeholders, world_web
 from libos.unwrap import unwrapped
-from libos.worlds.filtering import own_filter
+from libos.worlds.filtering import own_filter, told
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
 from libos.worlds.messages import close_all
@@ -146,6 +146,8 @@ class Launch:
                 await self._begun.wait()
                 assert self._app is not None
                 nursery.start_soon(self._world.hear, gate.listening.hint)
+                if self.plan.syscalls.log:
+                    nursery.start_soon(self._world.hear_refusals, self._tell_refused)
                 for listen in self.plan.listens:
                     nursery.start_soon(self._tell_ready, gate, listen)
                 began = time.monotonic()
@@ -155,6 +157,8 @@ class Launch:
                 view.close()
                 await self._world.gone.wait()
                 await gate.finish()
+                if self.plan.syscalls.log:
+                    await self._world.refusals_told.wait()
                 self._emit_exit(self._app, time.monotonic() - began)
 
     @asynccontextmanager
@@ -194,7 +198,7 @@ class Launch:
             "hearing": bool(self.plan.listens),
             "sockets": app_sockets,
             "gate_sockets": gate_sockets,
-            **await own_filter(self.plan.syscalls),
+            **await own_filter(self.plan.syscalls, hearing=bool(self.plan.listens)),
         }
         try:
             trees += await self._mounts.services.trees(self.plan, steps, len(trees))
@@ -270,6 +274,9 @@ class Launch:
     def _observe(self, kind: str, fields: Mapping[str, object]) -> None:
         self._introspection.denials.note(kind, fields)
         self._parts.hub.emit(cast(Kind, kind), self.name, **fields)
+
+    def _tell_refused(self, record: bytes) -> None:
+        self._observe("syscall.refused", told(record))
 
     async def _tell_ready(self, gate: Gate, listen: Listen) -> None:
         """Tell when the app listens at a port for the first time."""

@@ -30,6 +30,7 @@ _REFUSALS = {
     "dial.refused": ("dial", "--dial ADDRESS", "address"),
     "dial.denied": ("denied", "", "address"),
     "dial.limited": ("limit", "", "address"),
+    "syscall.refused": ("call", "[syscalls] allow", "call"),
     "error": ("error", "", "reason"),
 }
 

@@ -1,4 +1,5 @@
-"""Hears when a program of the world begins to listen: a small process of the world, beside its init.
+"""Hears when a program of the world begins to listen, and, where that was asked for, which calls are refused
+it (refusals.py): a small process of the world, beside its init.
 
 Rules:
 - It is there only where the supervisor wants to know, and is a hint to it, never a decision: what it says is
@@ -15,18 +16,22 @@ Rules:
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 import socket
 from contextlib import suppress
+from typing import Any
 
+from libos.keeper.refusals import Refusals, take
 from libos.kernel import notifications, process
 
 # pidfd_open(2): a thread's own descriptors, Linux 6.9.
 _PIDFD_THREAD = os.O_EXCL
 # Places of its descriptors.
-_INTAKE_FD, _HINTS_FD = 3, 4
+_INTAKE_FD, _HINTS_FD, _TELL_FD = 3, 4, 5
+_LISTEN = notifications.listen_number()
 _EINVAL = 22
 _MOST_BACKLOG = 0x7FFF_FFFF
 
@@ -34,20 +39,24 @@ _MOST_BACKLOG = 0x7FFF_FFFF
 class Hearing:
     """What init holds of it. `intake` takes the listeners of filters, from each program's child."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: dict[str, Any] | None = None) -> None:
+        self._answers = answers
         self.intake, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Read by the supervisor.
         self.hints_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # Records of refused calls, where these are told; read by the supervisor too.
+        self.refused_fd, self._tell_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def start(self) -> None:
         """Fork it. Raises OSError."""
         if os.fork() == 0:
             try:
-                _become(self._theirs.detach(), self._write_fd)
+                _become(self._theirs.detach(), self._write_fd, self._tell_fd, self._answers)
             finally:
                 os._exit(1)
         self._theirs.close()
         os.close(self._write_fd)
+        os.close(self._tell_fd)
 
 
 def tell(intake_fd: int) -> None:
@@ -60,38 +69,50 @@ def tell(intake_fd: int) -> None:
         os.close(listener_fd)
 
 
-def _become(intake_fd: int, hints_fd: int) -> None:
-    high = [os.dup(fd) for fd in (intake_fd, hints_fd)]  # above both places: no move overwrites one of them
-    high = [os.dup(fd) if fd <= _HINTS_FD else fd for fd in high]
-    for fd, place in zip(high, (_INTAKE_FD, _HINTS_FD), strict=True):
+def _become(intake_fd: int, hints_fd: int, tell_fd: int, answers: dict[str, Any] | None) -> None:
+    # First above all the places: no move overwrites one of them.
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _TELL_FD + 1) for fd in (intake_fd, hints_fd, tell_fd)]
+    for fd, place in zip(high, (_INTAKE_FD, _HINTS_FD, _TELL_FD), strict=True):
         os.dup2(fd, place, inheritable=False)
-    process.close_from(_HINTS_FD + 1)
+    process.close_from(_TELL_FD + 1)
     signal.set_wakeup_fd(-1)
     process.set_name("libos hearing")
-    _serve(socket.socket(fileno=_INTAKE_FD))
+    refusals = None if answers is None else Refusals(answers, _TELL_FD)
+    _serve(socket.socket(fileno=_INTAKE_FD), refusals)
 
 
-def _serve(intake: socket.socket) -> None:
+def _serve(intake: socket.socket, refusals: Refusals | None) -> None:
     poll = select.poll()
     poll.register(intake, select.POLLIN)
+    offered: dict[int, socket.socket] = {}  # ends of programs that will say which descriptor is the listener
     while True:
         for fd, events in poll.poll():
             if fd == intake.fileno():
                 data, fds, _, _ = socket.recv_fds(intake, 1, 1)
                 if not data:
                     return
-                for listener_fd in fds:
-                    poll.register(listener_fd, select.POLLIN)
+                for each in fds:
+                    poll.register(each, select.POLLIN)
+                    if data == b"\1":
+                        offered[each] = socket.socket(fileno=each)
+            elif fd in offered:
+                poll.unregister(fd)
+                with offered.pop(fd) as end, suppress(OSError):
+                    if (listener_fd := take(end)) is not None:
+                        poll.register(listener_fd, select.POLLIN)
             elif events & select.POLLIN:
-                _hear(fd)
+                _hear(fd, refusals)
             else:  # nobody has this filter any more
                 poll.unregister(fd)
                 os.close(fd)
 
 
-def _hear(listener_fd: int) -> None:
+def _hear(listener_fd: int, refusals: Refusals | None) -> None:
     with suppress(OSError):  # ENOENT: who called has gone
         heard = notifications.receive(listener_fd)
+        if refusals is not None and heard.number != _LISTEN:
+            refusals.refuse(listener_fd, heard)
+            return
         try:
             error = _listen(listener_fd, heard)
         except OSError:

@@ -6,7 +6,8 @@ reach it: it lives in a user namespace below K, signals from inside have no effe
 
 First it says {"event": "network"} with the sockets that were asked for, so that the supervisor can listen
 while the root is built; then, where that was asked for, {"event": "hearing"} with a pipe that tells of
-listen(2) (hearing.py); a step that fails is {"event": "failed"}, and the world ends. Then it obeys:
+listen(2) and one that tells of refused calls (hearing.py, refusals.py); a step that fails is
+{"event": "failed"}, and the world ends. Then it obeys:
 
     {"op": "spawn", "id": n, "argv": [...], "environment": {...}, "directory": path, "terminal": ... | null}
         fds: the standard streams that are no terminal; those that are, are named by
@@ -84,16 +85,18 @@ def _build(
     channel.send(supervisor, {"event": "network"}, sockets)
     _close(sockets)
     os.umask(0o022)
-    heard = Hearing() if spec.get("hearing") else None
+    answers = spec.get("answers")
+    heard = Hearing(answers) if spec.get("hearing") or answers else None
     intake_fd = heard.intake.fileno() if heard is not None else None
-    wanted = Walls(spec["filter"], intake_fd, spec["filter_last"])
+    wanted = Walls(spec["filter"], intake_fd, spec["filter_last"], bool(answers))
     ahead = program.Ahead(wanted)
     last = ahead.wait_for_walls
     placed = world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd, last)
     if heard is not None:
         heard.start()
-        channel.send(supervisor, {"event": "hearing"}, [heard.hints_fd])
-        os.close(heard.hints_fd)
+        heard_fds = [heard.hints_fd, heard.refused_fd]
+        channel.send(supervisor, {"event": "hearing"}, heard_fds)
+        _close(heard_fds)
         heard.intake.detach()  # for the children of later programs
     return network, ahead, placed, wanted
 

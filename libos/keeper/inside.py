@@ -7,7 +7,7 @@ which never wait for a node. Requests from the supervisor:
     {"op": "setup", "network": {"messages": {name: [[purpose, hex, required] …] …},
                                 "sysctls": {name: [[path, value, required] …] …}}}
                                                fds: [a memfd with the seccomp filter of most worlds]
-    {"op": "world", "world": id, …, "filter": base64, "filter_last": bool}
+    {"op": "world", "world": id, …, "filter": base64, "filter_last": bool, …}
                                                answer: {"event": "world"}; without a filter the set-up's
                                                fds: [init's channel, host trees …]
     {"op": "tree", "source": path, …}          answer: {"event": "tree"} with a detached mount

@@ -116,7 +116,7 @@ class Ahead:
 def _wait_behind_walls(supervised: socket.socket, report_fd: int, wanted: Walls) -> None:
     (channel_fd,), wanted = _keep(report_fd, [supervised.detach()], wanted)
     waiting = socket.socket(fileno=channel_fd)
-    walls.raise_walls(wanted, HOST_PROC)
+    wanted = walls.raise_walls(wanted, HOST_PROC)
     channel.send(waiting, {})
     received = channel.receive(waiting)
     if received is None:
@@ -142,7 +142,7 @@ def start(message: Message, fds: list[int], wanted: Walls) -> Program:
 
 def _become(message: Message, fds: list[int], report_fd: int, wanted: Walls) -> None:
     fds, wanted = _keep(report_fd, fds, wanted)
-    walls.raise_walls(wanted, "/proc")
+    wanted = walls.raise_walls(wanted, "/proc")
     _exec(message, fds, wanted)
 
 
@@ -152,7 +152,7 @@ def _become_below_monitor(
     (*fds, state_fd), wanted = _keep(report_fd, [*fds, state_fd], wanted)
     tty_fd = fds[message["terminal"]["streams"][0]]
     terminal.fork_below(tty_fd, state_fd, lambda pid: _tell({"group": pid}))
-    walls.raise_walls(wanted, "/proc")
+    wanted = walls.raise_walls(wanted, "/proc")
     _exec(message, fds, wanted)
 
 
@@ -200,7 +200,10 @@ def _exec(message: Message, fds: list[int], wanted: Walls) -> NoReturn:
     """Hand the streams on, close all else, go to the working directory, and exec. Raises OSError."""
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
-    process.close_from(_REPORT_FD + 1)
+    if wanted.intake_fd is not None:
+        os.dup2(wanted.intake_fd, _REPORT_FD + 1, inheritable=False)
+        wanted = wanted._replace(intake_fd=_REPORT_FD + 1)
+    process.close_from(_REPORT_FD + (1 if wanted.intake_fd is None else 2))
     directory = message["directory"]
     try:
         os.chdir(directory)

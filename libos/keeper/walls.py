@@ -12,7 +12,7 @@ import resource
 import signal
 from typing import NamedTuple
 
-from libos.keeper import hearing
+from libos.keeper import hearing, refusals
 from libos.keeper.identity import APP_ID
 from libos.kernel import namespaces, process
 
@@ -27,10 +27,15 @@ class Walls(NamedTuple):
     filter: bytes
     intake_fd: int | None = None
     filter_last: bool = False
+    # The filter tells of what it refuses (refusals.py): it is the one for listen(2) too, and always last.
+    tells: bool = False
 
 
-def raise_walls(walls: Walls, proc: str) -> None:
-    """Put all walls up. `proc` is a mounted /proc. Raises OSError."""
+def raise_walls(walls: Walls, proc: str) -> Walls:
+    """Put all walls up that come before `finish`, and give what that needs. `proc` is a mounted /proc.
+
+    Raises OSError.
+    """
     namespaces.unshare(namespaces.CLONE_NEWUSER)
     namespaces.write_id_maps(f"{proc}/self", APP_ID, APP_ID, APP_ID)
     for number in _CHANGED_SIGNALS:
@@ -39,13 +44,19 @@ def raise_walls(walls: Walls, proc: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     process.drop_capabilities()
     process.set_no_new_privileges()
+    if walls.tells:
+        assert walls.intake_fd is not None
+        return walls._replace(intake_fd=refusals.offer(walls.intake_fd))
     if walls.intake_fd is not None:
         hearing.tell(walls.intake_fd)
     if not walls.filter_last:
         process.load_seccomp_filter(walls.filter)
+    return walls._replace(intake_fd=None)
 
 
 def finish(walls: Walls) -> None:
     """Put up what is still missing. After it only execve(2) and an end are sure to work. Raises OSError."""
-    if walls.filter_last:
+    if walls.intake_fd is not None:
+        refusals.load(walls.filter, walls.intake_fd)
+    elif walls.filter_last:
         process.load_seccomp_filter(walls.filter)

@@ -38,11 +38,13 @@ _EINVAL = 22
 
 
 class Notification(NamedTuple):
-    """A call that waits: `id` names it, `thread` is who called (0 where it is not visible from here)."""
+    """A call that waits: `id` names it, `thread` is who called (0 where it is not visible from here), and
+    `number` which call it is."""
 
     id: int
     thread: int
     arguments: tuple[int, ...]
+    number: int = -1
 
 
 def listen_filter() -> bytes:
@@ -57,6 +59,11 @@ def listen_filter() -> bytes:
         (_RETURN, 0, 0, _RET_ALLOW),
     )
     return b"".join(_INSTRUCTION.pack(*each) for each in program)
+
+
+def listen_number() -> int:
+    """The number of listen(2) on this machine."""
+    return _LISTEN[os.uname().machine][1]
 
 
 def install(program: bytes) -> int:
@@ -78,8 +85,8 @@ def receive(listener_fd: int) -> Notification:
     """Take one notification; waits for it. Raises OSError: ENOENT where the caller has gone meanwhile."""
     buffer = bytearray(_NOTIFICATION.size)
     fcntl.ioctl(listener_fd, _RECEIVE, buffer)
-    number, thread, _, _, _, _, *arguments = _NOTIFICATION.unpack(buffer)
-    return Notification(number, thread, tuple(arguments))
+    cookie, thread, _, number, _, _, *arguments = _NOTIFICATION.unpack(buffer)
+    return Notification(cookie, thread, tuple(arguments), number)
 
 
 def is_valid(listener_fd: int, number: int) -> bool:

@@ -84,16 +84,6 @@ def _why_published(listen: Listen) -> str:
     return f"the supervisor listens at {listen.published} and {inside}{told}"
 
 
-def syscalls_line(manifest: Manifest) -> Line:
-    """What the app may ask the kernel for, in one line; `libos explain --syscalls` has the rules."""
-    wanted, said = manifest.syscalls.wanted, manifest.syscalls
-    changes = [f"{name} too" for name in wanted.allow] + [f"not {name}" for name in wanted.deny]
-    told = {True: "; refusals are told", "pass": "; refused calls are told of and PASS"}.get(wanted.log, "")
-    reason = f"what it does not allow is refused{told}: --syscalls shows the rules"
-    asked = ", ".join([f"profile {wanted.profile}", *changes])
-    return Line("system calls", asked, "filter", reason, said.origin or "libos")
-
-
 def network_lines(manifest: Manifest) -> Iterable[Line]:
     routed = why_routed(manifest)
     if routed:

@@ -39,13 +39,14 @@ from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
 from libos.plan.joining import Joining, is_union
 from libos.plan.keeping import NOTHING_TO_KEEP, lost_in_union
-from libos.plan.lines import INIT_LINES, network_lines, syscalls_line, why_served, why_service
+from libos.plan.lines import INIT_LINES, network_lines, why_served, why_service
 from libos.plan.lookup import find
 from libos.plan.memory import memory_mode
 from libos.plan.model import Bind, BindServed, BindService, Overlay, Plan, Served, Step, Tmpfs
 from libos.plan.network import network_problems, rules, why_routed
 from libos.plan.points import Placed, point_below
 from libos.plan.replacing import not_replaceable
+from libos.plan.syscalls import syscall_problems, syscalls_line
 from libos.plan.web import web_environment, web_mounts
 
 # What the supervisor writes into every world unless the manifest mounts something there.
@@ -75,6 +76,7 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     directory = manifest.app.directory or "/"
     lowering.check_directory(directory, manifest.source)
     lowering.problems.extend(network_problems(manifest))
+    lowering.problems.extend(syscall_problems(manifest))
     lowering.check_keep(manifest)
     if lowering.problems:
         raise error(lowering.problems)

@@ -31,11 +31,14 @@ MACHINES = {"x86_64": "X86_64", "aarch64": "AARCH64"}
 
 
 @cache
-def program(wanted: Wanted) -> bytes:
+def program(wanted: Wanted, *, hearing: bool = False) -> bytes:
     """Give the filter as sock_filter instructions, made once for each value.
 
-    Raises ValueError as `resolve` does, and OSError where libseccomp cannot make it.
+    Where refusals are told it notifies of them in place of answering, seccomp_unotify(2), and with `hearing`
+    of listen(2) too. Raises ValueError as `resolve` does, and OSError where libseccomp cannot make it.
     """
+    if wanted.log:
+        return compiled(wanted, machine(), hearing=hearing)
     if wanted == Wanted(wanted.profile):
         try:
             return compiled_path(wanted.profile, machine()).read_bytes()
@@ -54,11 +57,11 @@ def compiled_path(profile: str, machine: str) -> Path:
     return _COMPILED / f"{profile}.{machine}.bpf"
 
 
-def compiled(wanted: Wanted, machine: str) -> bytes:
+def compiled(wanted: Wanted, machine: str, *, hearing: bool = False) -> bytes:
     """Compile a filter for a machine. Raises ValueError and OSError as `program` does."""
     import pyseccomp as seccomp
 
-    made = _Compiler(seccomp, machine)
+    made = _Compiler(seccomp, machine, tells=bool(wanted.log), hears=hearing)
     for rule in resolve(wanted).rules:
         made.add(rule)
     return made.export()
@@ -72,10 +75,12 @@ def compiled_here() -> bytes:
 class _Compiler:
     """libseccomp's filter. pyseccomp has no types."""
 
-    def __init__(self, seccomp: Any, machine: str) -> None:
+    def __init__(self, seccomp: Any, machine: str, *, tells: bool = False, hears: bool = False) -> None:
         self._seccomp = seccomp
+        self._tells = tells
+        self._heard = frozenset(["listen"] if hears else [])
         self._machine = getattr(seccomp.Arch, MACHINES[machine])
-        self._filter = seccomp.SyscallFilter(seccomp.ERRNO(errno.ENOSYS))
+        self._filter = seccomp.SyscallFilter(seccomp.NOTIFY if tells else seccomp.ERRNO(errno.ENOSYS))
         if self._machine != seccomp.system_arch():
             self._filter.add_arch(self._machine)
             self._filter.remove_arch(seccomp.system_arch())
@@ -94,11 +99,11 @@ class _Compiler:
             for cube in both(passing, check.partition.failing):
                 self._answer(rule.call, check.error, cube)
             passing = both(passing, check.partition.passing)
-        for cube in passing:
+        for cube in passing if rule.call not in self._heard else ():
             self._add(self._seccomp.ALLOW, rule.call, cube)
 
     def _answer(self, call: str, error: str, cube: Cube) -> None:
-        if error != "ENOSYS":  # which is what is answered anyway
+        if error != "ENOSYS" and not self._tells:  # else what is answered anyway is right
             self._add(self._seccomp.ERRNO(getattr(errno, error)), call, cube)
 
     def _add(self, action: int, call: str, cube: Cube) -> None:

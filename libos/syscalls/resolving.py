@@ -14,6 +14,9 @@ from libos.syscalls import tables
 from libos.syscalls.tables import Check, Group
 from libos.syscalls.wanted import Wanted
 
+# By what a program's first moment hands its notifications over (libos/keeper/refusals.py).
+_TELLING = frozenset(["read", "write"])
+
 # What the launcher uses of the kernel until it execs: Python's own needs, the channel, the streams.
 _PREPARING = ("memory", "descriptors", "threads", "files", "watch", "signals", "processes", "network")
 
@@ -59,6 +62,8 @@ def resolve(wanted: Wanted) -> Filter:
     granted |= {call: "allow" for call in _calls(map(entry, wanted.allow)) if call not in granted}
     denied = frozenset(_calls(map(denial, wanted.deny)))
     looked_at = (*tables.checks(), *profile.checks)
+    if wanted.log and not _TELLING.isdisjoint(denied):
+        raise ValueError(f"log needs {' and '.join(sorted(_TELLING))}: remove them from deny, or log")
     return Filter(
         wanted,
         tuple(

@@ -15,7 +15,11 @@ import trio
 from libos.errors import SupervisorError
 from libos.keeper import channel
 from libos.keeper.network import APP, GATE
+from libos.keeper.refusals import RECORD
 from libos.worlds.messages import Messages, close_all
+
+# Records of refused calls read at once.
+_RECORDS = 64
 
 SocketKind = tuple[int, int, int]
 
@@ -69,11 +73,14 @@ class World:
     def __init__(self, world_id: str, end: socket.socket) -> None:
         self.id = world_id
         self.network = trio.Event()
+        self.refusals_told = trio.Event()
         self.gone = trio.Event()
         self.failure: channel.Message | None = None
         self._pidfd = -1
         # Where init tells of listen(2), in a world that was asked for it.
         self._hints_fd = -1
+        # Where it tells of refused system calls.
+        self._refused_fd = -1
         self._programs: dict[int, Running] = {}
         self._spare: defaultdict[tuple[str, SocketKind], list[socket.socket]] = defaultdict(list)
         self._spare_kinds: Sequence[tuple[str, SocketKind]] = ()
@@ -115,7 +122,7 @@ class World:
         self.network.set()
 
     def _on_hearing(self, _message: channel.Message, fds: list[int]) -> None:
-        (self._hints_fd,) = fds
+        self._hints_fd, self._refused_fd = fds
 
     async def hear(self, hint: Callable[[], None]) -> None:
         """Call `hint` whenever a program of the world has begun to listen somewhere; until the world ends."""
@@ -125,6 +132,19 @@ class World:
         async with trio.lowlevel.FdStream(fd) as hints:
             while await hints.receive_some():
                 hint()
+
+    async def hear_refusals(self, tell: Callable[[bytes], None]) -> None:
+        """Call `tell` with each record about a refused system call; until the world ends. Then
+        `refusals_told` is set."""
+        fd, self._refused_fd = self._refused_fd, -1
+        try:
+            async with trio.lowlevel.FdStream(fd) as records:
+                # Each record is written whole, pipe(7), so what is read are whole ones.
+                while received := await records.receive_some(_RECORDS * RECORD.size):
+                    for start in range(0, len(received), RECORD.size):
+                        tell(received[start : start + RECORD.size])
+        finally:
+            self.refusals_told.set()
 
     def _on_failed(self, message: channel.Message, fds: list[int]) -> None:
         close_all(fds)
@@ -244,8 +264,8 @@ class World:
         for sockets in self._spare.values():
             for each in sockets:
                 each.close()
-        close_all([fd for fd in (self._pidfd, self._hints_fd) if fd >= 0])
-        self._pidfd = self._hints_fd = -1
+        close_all([fd for fd in (self._pidfd, self._hints_fd, self._refused_fd) if fd >= 0])
+        self._pidfd = self._hints_fd = self._refused_fd = -1
         self._messages.close()
 
 

@@ -283,3 +283,105 @@ def test_the_command_line_takes_a_profile_and_prints_rules(as_user: Account) -> 
     wrong = as_user.run(as_user.libos("run", "--syscalls", "strct", "--", "true"))
     assert wrong.returncode == 2
     assert 'did you mean "strict"' in wrong.stderr
+
+
+def told(
+    worlds: Worlds, program: str, *calls: str, **syscalls: Any
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """What calls gave in a world that tells of refusals, and the events."""
+    manifest = {"include": ["base"], "syscalls": {"log": True, **syscalls}}
+    done = worlds.run(AT, *calls, mounts=[f"{program}:{AT}"], manifest=manifest)
+    return [line.split()[1] for line in done.out.splitlines()], done.of_kind("syscall.refused")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_is_refused_is_told_and_answered_as_ever(worlds: Worlds, built: str, profile: str) -> None:
+    bpf, socket, getpid = (str(number(name)) for name in ("bpf", "socket", "getpid"))
+    calls = [f"{bpf}:7", f"{socket}:{AF_VSOCK}:1", f"{socket}:{AF_PACKET}:3", "900", getpid]
+    plain = worlds.run(AT, *calls, mounts=[f"{built}:{AT}"], syscalls=profile).out
+    errors, events = told(worlds, built, *calls, profile=profile)
+    assert errors == [line.split()[1] for line in plain.splitlines()]
+    found = [(event["call"], event["arguments"][0], event["error"]) for event in events]
+    asked = [each for each in found if each[0] in ("bpf", "socket", "900")]
+    assert [each[:2] for each in asked[:3]] == [("bpf", "0x7"), ("socket", "0x28"), ("socket", "0x11")]
+    assert [errno.errorcode[int(error)] for error in errors[:4]] == [each[2] for each in asked]
+    assert ("getpid" in [event["call"] for event in events]) == (profile == "compute")
+
+
+def test_refusals_that_pass_are_told_too(worlds: Worlds, built: str) -> None:
+    errors, events = told(worlds, built, str(number("getpid")), profile="compute", log="pass")
+    assert errors == ["0"]
+    assert ("getpid", None) in [(event["call"], event["error"]) for event in events]
+
+
+def test_a_profile_can_be_learned_from_what_passed(worlds: Worlds) -> None:
+    manifest = {"include": ["base"], "syscalls": {"profile": "compute", "log": "pass"}}
+    done = worlds.run("cat", "/etc/hosts", manifest=manifest)
+    calls = sorted({event["call"] for event in done.of_kind("syscall.refused")})
+    assert "openat" in calls and "execve" not in calls
+    learned = {"include": ["base"], "syscalls": {"profile": "compute", "allow": calls}}
+    assert worlds.run("cat", "/etc/hosts", manifest=learned).out == done.out
+
+
+def test_what_is_told_does_not_grow_with_what_is_refused(worlds: Worlds, built: str) -> None:
+    many = [str(number("bpf"))] * 5_000
+    errors, events = told(worlds, built, *many)
+    assert set(errors) == {str(errno.EPERM)} and len(errors) == 5_000
+    assert sum(event["count"] for event in events) > 2_500
+    assert len(events) < 20
+
+
+def test_listening_is_heard_where_refusals_are_told(worlds: Worlds) -> None:
+    code = (
+        "import socket, time\ns = socket.create_server(('127.0.0.1', 8000))\n"
+        "try: socket.socket(40, 1)\nexcept OSError: pass\ns.accept()"
+    )
+    manifest = {
+        "include": ["python"],
+        "app": {"command": ["python3", "-c", code]},
+        "listen": [{"port": 8000, "publish": False}],
+        "syscalls": {"log": True},
+        "limits": {"time": 2},
+    }
+    done = worlds.run(manifest=manifest, check=False)
+    kinds = [event["kind"] for event in done.events]
+    assert "listen.ready" in kinds and "syscall.refused" in kinds
+
+
+def test_who_ends_the_telling_is_refused_all_the_same(worlds: Worlds) -> None:
+    code = (
+        "import ctypes, os, signal\n"
+        "names = {p: open(f'/proc/{p}/comm').read().strip() for p in os.listdir('/proc') if p.isdecimal()}\n"
+        "(hearing,) = (int(p) for p, name in names.items() if name == 'libos hearing')\n"
+        "try: os.kill(hearing, signal.SIGKILL)\nexcept PermissionError: pass\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        f"print(libc.syscall({number('bpf')}, 0, 0, 0))"
+    )
+    manifest = {"include": ["python"], "syscalls": {"log": "pass"}}
+    assert worlds.python(code, manifest=manifest, include=[]).out == "-1\n"
+
+
+async def test_terminals_and_further_programs_are_told_of_too(
+    supervisor: libos.Supervisor, built: str
+) -> None:
+    manifest: dict[str, Any] = {
+        "include": ["base"],
+        "app": {"command": [AT, "compute"]},
+        "mount": [{"at": AT, "host": built}],
+        "syscalls": {"profile": "compute", "log": True},
+    }
+    async with supervisor.events() as events:
+        app = await supervisor.start(manifest, stdin=subprocess.PIPE)
+        process = await app.exec([AT, str(number("getppid"))], terminal=True)
+        async for event in events:
+            if event.fields.get("call") == "getppid":
+                break
+        await process.wait()
+        await process.aclose()
+        await app.kill()
+        await app.aclose()
+
+
+def test_log_and_a_denial_of_what_it_needs_is_an_error(worlds: Worlds) -> None:
+    with pytest.raises(RunError, match="log needs read and write"):
+        worlds.run("true", manifest={"include": ["base"], "syscalls": {"log": True, "deny": ["read"]}})
