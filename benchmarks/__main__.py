@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 import libos
-from benchmarks import command, files, launch, link, live, memory, relay, trees
+from benchmarks import command, files, held, launch, link, live, memory, relay, trees
 from benchmarks.measure import Figure, machine, table
 
 RESULT = Path("build/bench.json")
@@ -24,10 +24,13 @@ SUPERVISED: dict[str, Callable[[libos.Supervisor, Path], Awaitable[list[Figure]]
     "trees": trees.measure,
     "relay": relay.measure,
     "routed": link.measure,
+    "web": relay.web,
     "live": live.measure,
 }
 ALONE: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "first": launch.first,
+    "dialing": launch.dialing,
+    "held": held.measure,
     "command": command.measure,
     "memory": memory.measure,
     "shaped": link.shaped,

@@ -9,17 +9,30 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import resource
+import selectors
 import socket
 import sys
+import threading
 from time import perf_counter
 
 # Bytes asked for by one read of a file, and by one receive from a socket.
 BLOCK = 1 << 20
-# Small pages for everybody: whether a process gets a huge one is luck, and worth a third of a copy's speed.
 # The file that is held open.
 _held: list[int] = []
-_buffer = mmap.mmap(-1, BLOCK)
-_buffer.madvise(mmap.MADV_NOHUGEPAGE)
+# The connections that are.
+_connections: list[socket.socket] = []
+
+
+def buffer() -> mmap.mmap:
+    """Small pages for everybody: whether a process gets a huge one is luck, and worth a third of a copy's
+    speed."""
+    made = mmap.mmap(-1, BLOCK)
+    made.madvise(mmap.MADV_NOHUGEPAGE)
+    return made
+
+
+_buffer = buffer()
 
 
 def start(command: list[str]) -> float:
@@ -42,6 +55,11 @@ def start_in(folder: str, command: list[str]) -> float:
     took = perf_counter() - begin
     assert status == 0, status
     return took
+
+
+def ready() -> float:
+    """Nothing: the answer says that it is where it was started."""
+    return 0.0
 
 
 def pin(processor: int) -> float:
@@ -112,24 +130,94 @@ def read_until_it_fails() -> float:
         os.close(_held.pop())
 
 
-def receive(host: str, port: int, size: int) -> float:
-    """Receive `size` bytes from the load server; bytes a second, connecting included."""
+def receive(host: str, port: int, size: int, streams: int = 1) -> float:
+    """Receive `size` bytes from the load server, by several streams at once; bytes a second, connecting
+    included."""
+    buffers = [buffer() for _ in range(streams)]
+    threads = [
+        threading.Thread(target=_receive, args=(host, port, size // streams, each)) for each in buffers
+    ]
     begin = perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return size / (perf_counter() - begin)
+
+
+def _receive(host: str, port: int, size: int, into: mmap.mmap) -> None:
     with socket.create_connection((host, port)) as connection:
         connection.sendall(size.to_bytes(8, "big"))
         left = size
         while left:
-            left -= connection.recv_into(_buffer)
-    return size / (perf_counter() - begin)
+            got = connection.recv_into(into)
+            if not got:
+                os.abort()  # nobody shall take an early end for speed
+            left -= got
 
 
 def ping(host: str, port: int) -> float:
     """Connect and receive one byte."""
     begin = perf_counter()
     with socket.create_connection((host, port)) as connection:
-        connection.sendall((1).to_bytes(8, "big"))
         assert connection.recv_into(_buffer) == 1
     return perf_counter() - begin
+
+
+def connect_many(host: str, port: int, count: int, at_once: int) -> float:
+    """Connect, receive one byte and close, again and again, so many on their way; those a second."""
+    ready = selectors.EpollSelector()
+
+    def connect() -> None:
+        connection = socket.socket()
+        connection.setblocking(False)
+        connection.connect_ex((host, port))
+        ready.register(connection, selectors.EVENT_READ)
+
+    begin = perf_counter()
+    for _ in range(at_once):
+        connect()
+    left, to_start = count, count - at_once
+    while left:
+        for key, _ in ready.select():
+            ready.unregister(key.fd)
+            connection = key.fileobj
+            assert isinstance(connection, socket.socket)
+            with connection:
+                assert connection.recv_into(_buffer) == 1
+            left -= 1
+            if to_start:
+                to_start -= 1
+                connect()
+    return count / (perf_counter() - begin)
+
+
+def hold_connections(host: str, port: int, count: int) -> float:
+    """Connect so many times, receive one byte by each, and keep all of them; how many are kept."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for _ in range(count):
+        connection = socket.create_connection((host, port))
+        assert connection.recv_into(_buffer) == 1
+        _connections.append(connection)
+    return len(_connections)
+
+
+def request_many(host: str, port: int, count: int) -> float:
+    """HTTP requests one after another by one connection; requests a second."""
+    request = f"GET /some/path HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: */*\r\n\r\n".encode()
+    begin = perf_counter()
+    with socket.create_connection((host, port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(count):
+            connection.sendall(request)
+            got = b""
+            while not got.endswith(b"\r\n\r\nok"):
+                chunk = connection.recv(65536)
+                assert chunk, got
+                got += chunk
+            assert got.startswith(b"HTTP/1.1 200 "), got
+    return count / (perf_counter() - begin)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,25 @@ async def measure(supervisor: libos.Supervisor, scratch: Path) -> list[Figure]:
     return [Figure("launch of /bin/true, again", "ms", subjects, Goal(1.0, "at most", "ratio"))]
 
 
+async def dialing(scratch: Path) -> list[Figure]:
+    """What ten dial grants add to a launch, where nothing was prepared."""
+    bare = lower(libos.from_mapping(MANIFEST))
+    dials = [{"to": f"tcp!host{number}.example.org!443"} for number in range(10)]
+    granted = lower(libos.from_mapping({**MANIFEST, "dial": dials}))
+    async with libos.Supervisor(spare=False) as supervisor:
+        subjects = await interleaved(
+            {
+                "ten dial grants": lambda: start_and_wait(supervisor, granted),
+                "none": lambda: start_and_wait(supervisor, bare),
+            },
+            ROUNDS,
+            scale=1000,
+            pause=PAUSE,
+        )
+    goal = Goal(subjects[1].median + 1, "at most", "median")
+    return [Figure("launch with ten dial grants", "ms", subjects, goal, note="none + 1 ms")]
+
+
 async def first(scratch: Path) -> list[Figure]:
     """The launch of a plan that was not started before: nothing of its world is there."""
     plan = lower(libos.from_mapping(MANIFEST))

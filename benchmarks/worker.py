@@ -21,8 +21,9 @@ PYTHON = "/usr/bin/python3"
 class Worker:
     """A running worker; `ask` is for one task at a time."""
 
-    def __init__(self, stdin: Any, stdout: Any, app: libos.App | None = None) -> None:
+    def __init__(self, stdin: Any, stdout: Any, app: libos.App | None = None, pid: int = 0) -> None:
         self.app = app
+        self.pid = pid
         self._stdin = stdin
         self._stdout = stdout
         self._rest = b""
@@ -55,7 +56,7 @@ async def outside(prefix: Sequence[str] = ()) -> AsyncIterator[Worker]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        yield Worker(process.stdin, process.stdout)
+        yield Worker(process.stdin, process.stdout, pid=process.pid)
     finally:
         with trio.CancelScope(shield=True):
             await process.stdin.aclose()  # the worker's stdin ends, and it with it
