@@ -4,49 +4,38 @@ Rules:
 - What joins is an element with a stack of its own, so that it alone is narrowed or taken back: what is open
   of it answers EIO, the other elements do not notice.
 - What stood there is the first element, and nothing is made in it that could not be made there before. The
-  union is mounted over it, so whoever has something open of it keeps that. A kernel mount is served in the
-  union by a tree over the same files: the host's directory, or the mount's own descriptor for memory and
-  copies.
+  union is mounted over it, so whoever has something open of it keeps that. What an element answers by:
+  `libos.worlds.shown`.
 - A union stays while it has a member. Then its mount goes, and what it covered shows again or goes with it;
   it is served on until its world ends, since a program that runs from it must not lose its pages.
-- What is mounted below a place would be covered by a union over it: that is refused. So is a part of a tree
-  that the app can rearrange and on which something is mounted: moved into that part, what a mount covers
-  would show in the union.
+- What is mounted below a place would be covered by a union over it: that is refused.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import posixpath
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from copy import copy
 from typing import TYPE_CHECKING
 
 from libos.errors import ManifestError
 from libos.fs.layers import stack_of
-from libos.fs.node import Directory, Node
+from libos.fs.node import Node
 from libos.fs.union import Element, Union
-from libos.namespace import BoundSource, HostSource, Mode, Mount, Order, is_at_or_below
-from libos.plan.live import served_alone
-from libos.worlds.nodes import mounted_node
+from libos.namespace import BoundSource, Mount, Order, is_at_or_below
 from libos.worlds.placements import Ground, LiveUnion, Placement
-from libos.worlds.unions import read_only
+from libos.worlds.shown import Make, Shown, directory_at, may_create, may_write
 
 if TYPE_CHECKING:
     from libos.fs.layers import Stack
-    from libos.plan import Served
     from libos.worlds.keeping import Keeper
     from libos.worlds.view import View
     from libos.worlds.world import World
 
-Make = Callable[["Served", ExitStack], Awaitable[Node]]
-
 # Places of a world that were ever unions: what one holds stays until the world ends.
 _MOST = 256
-# Binds of binds that lead to what is bound.
-_LINKS = 8
 
 
 class LiveUnions:
@@ -60,9 +49,9 @@ class LiveUnions:
         self._view = view
         self._keeper = keeper
         self._placements = placements
-        self._make = make
         self._resting: dict[str, LiveUnion] = {}
         self.unions: dict[str, LiveUnion] = {}
+        self._shown = Shown(world, view.layering, placements, self.unions, make)
 
     def joined(self) -> Iterator[Placement]:
         """The members that joined later than what stands in the plan or was mounted first."""
@@ -81,13 +70,13 @@ class LiveUnions:
             if ground is None and not isinstance(mount.source, BoundSource):
                 return None
             resources = undo.enter_context(ExitStack())
-            elements, origins = await self._elements(mount, resources)
+            elements, origins = await self._shown.elements(mount, resources)
             live = self.unions.get(at) or await self._put(at, ground or Ground(), undo)
             undo.pop_all()
         self.unions[at] = live
         for element in reversed(elements) if mount.order is Order.BEFORE else elements:
             live.union.add(element, first=mount.order is Order.BEFORE)
-        member = Placement(mount, "served", in_skeleton=live.ground is None and self._top(at) is None)
+        member = Placement(mount, "served", in_skeleton=live.ground is None and self._shown.top(at) is None)
         self._enter(live, member, elements, resources)
         return member, origins
 
@@ -123,15 +112,15 @@ class LiveUnions:
             self.adopt(standing)
             return Ground()
         self._require_bare(at)
-        top = standing or self._top(at)
+        top = standing or self._shown.top(at)
         rested = self._resting[at].ground if at in self._resting else None
-        if rested is not None and top is not None and rested.top is top and not _writes(top.mount):
+        if rested is not None and top is not None and rested.top is top and not may_write(top.mount):
             return rested
-        node, _ = await self._node_at(at, resources)
+        node, _ = await self._shown.node_at(at, resources)
         if node is None or top is None:
             return None
-        directory = _directory(await self._view.layering.lay(node, (), at, always=True), at)
-        creates = standing is not None and _creates(standing.mount)
+        directory = directory_at(await self._view.layering.lay(node, (), at, always=True), at)
+        creates = standing is not None and may_create(standing.mount)
         return Ground(Element(directory, creates), top, resources, itself=top is standing)
 
     async def _put(self, at: str, ground: Ground, undo: ExitStack) -> LiveUnion:
@@ -149,7 +138,7 @@ class LiveUnions:
         standing = ground.top if ground.itself else None
         if standing is not None and (standing.slot is not None or not standing.served):
             step["over"] = at  # init knows it, wherever the app has moved it
-        elif self._top(at) is None:
+        elif self._shown.top(at) is None:
             self._view.point(at, True, undo)
         tree_fd = await self._keeper.served_tree(live.slot or "")
         try:
@@ -201,109 +190,6 @@ class LiveUnions:
                     f'a union at "{at}" would cover "{other}", which is mounted below it: '
                     "unmount that, and mount it again when the union is there"
                 )
-
-    def _require_steady(self, top: str) -> None:
-        """A part of a tree can be an element where no mount stands on it, or the app cannot move that."""
-        live = self.unions.get(top)
-        mounts = [self._placements[top]] if live is None else live.members
-        if not any(_writes(mount) for each in mounts for mount in each.mounts):
-            return
-        grounded = {at for at, live in self.unions.items() if live.ground is not None}
-        for other in sorted({*self._placements, *self.unions} - grounded):
-            if other != top and is_at_or_below(other, top):
-                raise ManifestError(
-                    f'"{other}" is mounted in "{top}", where the app can move it: '
-                    f'no part of "{top}" can be an element of a union; take all of it, or unmount that'
-                )
-
-    # --- nodes
-
-    async def _elements(
-        self, mount: Mount, resources: ExitStack
-    ) -> tuple[tuple[Element, ...], list[Placement]]:
-        """What a mount adds, and the mounts of which that shows something."""
-        creates = _creates(mount)
-        if not isinstance(mount.source, BoundSource):
-            node = await self._make(served_alone(mount), resources)
-            return (Element(_directory(node, mount.at), creates),), []
-        path = mount.source.path
-        shown, origins = await self._node_at(path, resources)
-        if shown is None:
-            raise OSError(errno.ENOENT, f"the world has no {path}")
-        found = shown.elements if isinstance(shown, Union) else (Element(_directory(shown, path), True),)
-        if creates and len(found) > 1:
-            raise ManifestError(f'"{path}" is a union, and -c takes one directory: bind it without -c')
-        for other in (*self._placements, *self.unions):
-            if other != path and is_at_or_below(other, path):
-                raise ManifestError(f'"{other}" is mounted below "{path}", and a union would not show it')
-        elements = []
-        for each in found:
-            inner: Node = read_only(each.directory) if mount.mode is Mode.READ_ONLY else each.directory
-            over = await self._view.layering.lay(inner, mount.layers, mount.at, always=True)
-            elements.append(Element(_directory(over, path), creates and each.creatable))
-        return tuple(elements), origins
-
-    async def _node_at(
-        self, path: str, resources: ExitStack, links: int = 0
-    ) -> tuple[Node | None, list[Placement]]:
-        """What the world shows at a path, and the mounts that it is of; None where nothing stands."""
-        top = next((each for each in _upwards(path) if each in self.unions or each in self._placements), None)
-        if top is None:
-            return None, []
-        if path != top:
-            self._require_steady(top)
-        names = path.encode().removeprefix(top.encode()).lstrip(b"/").split(b"/") if path != top else []
-        node: Node
-        if top in self.unions:
-            live = self.unions[top]
-            node, origins = live.union, live.members
-            if names:
-                element = await live.union.element_of(names[0])
-                origins = [each for each in origins if element in each.elements]
-        else:
-            node, origins = (
-                await self._node_of(self._placements[top], resources, links),
-                [self._placements[top]],
-            )
-        for name in names:
-            if not isinstance(node, Directory):
-                return None, []
-            try:
-                node = await node.walk(name)
-            except FileNotFoundError:
-                return None, []
-        return node, list(origins)
-
-    async def _node_of(self, placement: Placement, resources: ExitStack, links: int = 0) -> Node:
-        """The node of a mount, by which Python answers for it."""
-        mount, at = placement.mount, placement.mount.at
-        if placement.node is not None:
-            return placement.node
-        if isinstance(mount.source, BoundSource):
-            path, found = mount.source.path, None
-            if links < _LINKS:
-                found, _ = await self._node_at(path, resources, links + 1)
-            if found is None:
-                raise ManifestError(
-                    f'"{at}" was bound from "{path}", which only leads to what is mounted '
-                    "below it, or shows something else now: unmount it first"
-                )
-            return read_only(found) if mount.mode is Mode.READ_ONLY else found
-        tree_fd = await self._world.copy_mount(at)
-        resources.callback(os.close, tree_fd)
-        if isinstance(mount.source, HostSource) and mount.mode is not Mode.COPY_ON_WRITE:
-            _require_same(mount.source.path, tree_fd, at)
-            return await self._make(served_alone(mount), resources)
-        return await mounted_node(tree_fd, resources, writable=mount.mode is not Mode.READ_ONLY)
-
-    def _top(self, at: str) -> Placement | None:
-        """The mount in which a place stands."""
-        for path in _upwards(posixpath.dirname(at)):
-            if path in self._placements:
-                return self._placements[path]
-            if path in self.unions:
-                return self.unions[path].members[0]
-        return None
 
     # --- leaving
 
@@ -365,36 +251,3 @@ def stacks(placement: Placement) -> list[Stack]:
             nodes = [before]  # its layers are the element's too
     found = [stack_of(node) for node in nodes if node is not None]
     return [stack for stack in found if stack is not None]
-
-
-def _writes(mount: Mount) -> bool:
-    return mount.mode is not Mode.READ_ONLY
-
-
-def _creates(mount: Mount) -> bool:
-    return mount.creatable and _writes(mount)
-
-
-def _upwards(path: str) -> Iterator[str]:
-    while path != "/":
-        yield path
-        path = posixpath.dirname(path)
-
-
-def _directory(node: Node, at: str) -> Directory:
-    if not isinstance(node, Directory):
-        raise ManifestError(f'a union is of directories, and "{at}" or what joins it is none')
-    return node
-
-
-def _require_same(path: str, tree_fd: int, at: str) -> None:
-    """The host's directory must still be the one that is mounted."""
-    try:
-        same = os.path.samestat(os.stat(path), os.fstat(tree_fd))
-    except OSError:
-        same = False
-    if not same:
-        raise ManifestError(
-            f'"{path}" on the host is no longer what is mounted at "{at}", so it cannot be an element: '
-            "unmount it, and mount both anew"
-        )
