@@ -24,7 +24,7 @@ _BINARY_TREE = 2
 
 
 # The profiles as they are, compiled: one file a profile and machine, made by scripts/compile-filters. A start
-# that needs nothing else then loads no libseccomp, which takes some 40 ms.
+# that needs nothing else then loads no libseccomp, which takes some 30 ms.
 _COMPILED = Path(__file__).parent / "compiled"
 # Machines by uname(2), and libseccomp's names of them.
 MACHINES = {"x86_64": "X86_64", "aarch64": "AARCH64"}

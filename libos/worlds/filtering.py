@@ -15,7 +15,7 @@ from libos.syscalls import DEFAULT, Wanted
 
 async def own_filter(wanted: Wanted, *, hearing: bool) -> dict[str, Any]:
     """The part of the keeper's message; empty for the default. Compiles what is not compiled yet, in a
-    thread: that takes some 20 ms the first time. Raises OSError where libseccomp cannot make it."""
+    thread: some 40 ms the first time. Raises OSError where libseccomp cannot make it."""
     if wanted == DEFAULT:
         return {}
     return await trio.to_thread.run_sync(partial(_message, wanted, hearing=hearing))
