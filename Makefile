@@ -1,12 +1,13 @@
 # The two that matter: `make demo` and `make test`. Both do all the set-up by themselves.
 
-.PHONY: help demo test check soak bench format clean setup setup-test
+.PHONY: help demo test check soak fuzz bench format clean setup setup-test
 
 help:
 	@echo "make demo    set up, then watch an untrusted program run in a world of its own"
 	@echo "make test    set up, then lint, types, layers and the whole test suite"
 	@echo "make check   lint, types and layers only"
 	@echo "make soak    the long tests that make test leaves out"
+	@echo "make fuzz    the property tests with new examples, for FUZZ_SECONDS (300)"
 	@echo "make bench   the figures, each against a peer in the same run"
 	@echo "make format  rewrite the sources as ruff formats them"
 	@echo "make clean   remove what these made, the virtual environment too"
@@ -28,6 +29,11 @@ test: check
 
 soak: setup-test
 	@scripts/in-venv python -m pytest --soak -m soak $(ARGS)
+
+FUZZ_SECONDS ?= 300
+
+fuzz: setup-test
+	@scripts/in-venv python -m pytest --fuzz $(FUZZ_SECONDS) $(ARGS)
 
 bench: setup-test
 	@scripts/in-venv python -m benchmarks $(ARGS)

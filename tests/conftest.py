@@ -17,6 +17,7 @@ from typing import Any
 import accounts
 import pytest
 from accounts import Account
+from fuzzing import Fuzzing
 from leftovers import Before
 
 # Folders below tests/, in the order in which they run: what answers within seconds comes first.
@@ -31,10 +32,13 @@ _left = pytest.StashKey[list[str]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long tests too, those marked soak")
+    parser.addoption("--fuzz", type=float, metavar="SECONDS", help="the property tests alone, for so long")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_before] = Before()
+    if (seconds := config.getoption("--fuzz")) is not None:
+        config.pluginmanager.register(Fuzzing(seconds))
     # A suite in a shell's background starts with these ignored, and so would what the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from network import Events, Inside, echo, flat_only, nothing_left_open, serve
 from test_ranges import ranged, reached
 
@@ -126,6 +128,27 @@ def test_blocks_are_padded_and_end_with_their_length() -> None:
         assert block[4:8] == block[-4:] == struct.pack("=I", len(block))
         high, low, kept, length = struct.unpack_from("=IIII", block, 12)
         assert (high << 32 | low, kept, length) == (1_700_000_000_123_456_789, size, size)
+
+
+@given(
+    st.integers(0, 2**64 - 1),
+    st.binary(max_size=70),
+    st.integers(0, 2**32 - 1),
+    st.text(st.characters(codec="ascii"), max_size=15),
+)
+def test_a_packet_reads_back_out_of_its_block(at: int, data: bytes, length: int, interface: str) -> None:
+    text = pcapng.header(interface) + pcapng.packet(at, data, length, pcapng.OUTBOUND)
+    found = []
+    while text:
+        kind, size = struct.unpack("=II", text[:8])
+        assert size % 4 == 0
+        assert text[size - 4 : size] == struct.pack("=I", size)
+        found.append((kind, text[8 : size - 4]))
+        text = text[size:]
+    kind, body = found[-1]
+    _, high, low, kept, whole = struct.unpack("=IIIII", body[:20])
+    assert (len(found), kind, high << 32 | low, whole) == (3, 6, at, length)
+    assert body[20 : 20 + kept] == data
 
 
 async def test_the_link_is_counted(fresh: Inside, events: Events, nursery: trio.Nursery) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from network import Events, Inside, everything, nothing_left_open
 
 from libos.net.gate import Gate
@@ -29,6 +31,23 @@ def test_a_header_of_ipv6_is_that_of_the_specification() -> None:
     made = header(socket.AF_INET6, ("2001:db8::1", 1, 0, 0), ("::1", 2, 0, 0))
     addresses = socket.inet_pton(socket.AF_INET6, "2001:db8::1") + bytes(15) + b"\x01"
     assert made == SIGNATURE + b"\x21\x21" + struct.pack("!H", 36) + addresses + struct.pack("!HH", 1, 2)
+
+
+ENDS = st.tuples(st.ip_addresses(v=4).map(str), st.integers(0, 65535))
+ENDS6 = st.tuples(st.ip_addresses(v=6).map(str), st.integers(0, 65535), st.just(0), st.just(0))
+
+
+@given(st.tuples(ENDS, ENDS) | st.tuples(ENDS6, ENDS6))
+def test_a_header_reads_back_as_both_ends(ends: tuple[tuple[object, ...], tuple[object, ...]]) -> None:
+    family = socket.AF_INET6 if len(ends[0]) == 4 else socket.AF_INET
+    made = header(family, *ends)
+    length, rest = struct.unpack("!H", made[14:16])[0], made[16:]
+    width = (length - 4) // 2
+    hosts = [socket.inet_ntop(family, rest[:width]), socket.inet_ntop(family, rest[width : 2 * width])]
+    given_hosts = [socket.inet_ntop(family, socket.inet_pton(family, str(end[0]))) for end in ends]
+    assert len(rest) == length
+    assert hosts == given_hosts
+    assert struct.unpack("!HH", rest[-4:]) == (ends[0][1], ends[1][1])
 
 
 def test_a_header_of_a_unix_socket_has_both_names_in_full_width() -> None:

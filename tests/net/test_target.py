@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from libos.net.address import Address, parse
 from libos.net.granting.rule import Rule, decide, host_names, ports_of_name
@@ -107,3 +109,39 @@ def test_names_that_exist_from_the_start_are_those_named_in_full() -> None:
     ]
     assert host_names(rules) == ["a"]
     assert target_of(parse("tcp!a!1")) == rules[0].to
+
+
+PIECES = st.sampled_from(
+    [
+        "tcp!",
+        "udp!",
+        "!",
+        "*.",
+        "**.",
+        "*",
+        "a",
+        "example.org",
+        "10.0.0.0/8",
+        "::/0",
+        "::1",
+        "[",
+        "%",
+        "/",
+        ",",
+        "-",
+    ]
+)
+
+
+@given(st.lists(PIECES | st.integers(-1, 70000).map(str) | st.text(max_size=3), max_size=9).map("".join))
+def test_any_text_is_a_target_that_reads_back_or_one_sentence(text: str) -> None:
+    try:
+        target = parse_target(text)
+    except ValueError as error:
+        assert str(error)
+        assert "\n" not in str(error).replace(text, "")
+        return
+    assert parse_target(str(target)) == target
+    for address in target.addresses():
+        assert target.covers(address)
+        assert target_of(address).covers(address)
