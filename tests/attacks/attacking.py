@@ -16,7 +16,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,17 +69,26 @@ class Field:
     worlds: Worlds
     programs: Path
     _seen: dict[str, Outcomes] = field(default_factory=dict)
+    _kept: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, key: str, found: Callable[[], Any]) -> Any:
+        """What `found` gives, called once for this account."""
+        if key not in self._kept:
+            self._kept[key] = found()
+        return self._kept[key]
 
     def in_world(self, program: str, setting: Mapping[str, Any] | None = None, **options: Any) -> Outcomes:
         """What all attacks of a program gave in a world. Run once; later calls give the same."""
         key = f"world {program}"
         if key not in self._seen:
             mounts = [f"{self.programs}:/attacks", *options.pop("mounts", [])]
+            if options.get("manifest") is None:
+                options["include"] = ["python"]
             done = self.worlds.run(
                 *("python3", f"/attacks/{program}.py"),
                 mounts=mounts,
                 environment=[f"SETTING={json.dumps(setting or {})}"],
-                **{"include": ["python"]} | options,
+                **options,
             )
             self._seen[key] = json.loads(done.out)
         return self._seen[key]

@@ -1,4 +1,4 @@
-"""Attacks by young and large parts of the kernel: each hands out a descriptor or runs code of the caller's."""
+"""Attacks by young and large parts of the kernel: each hands out a descriptor or runs the caller's code."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def x32() -> object:
 
 
 def trace_a_call_into_another_one() -> object:
-    """ptrace(2): a tracer exchanges a call that passes for one that does not, after the filter has seen it."""
+    """ptrace(2): a tracer exchanges a call that passes for one that does not, behind the filter."""
     return int(_run_program("exchange"))
 
 

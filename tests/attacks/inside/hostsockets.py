@@ -1,4 +1,4 @@
-"""Attacks on the sockets of the host that have no file. Outside they work for everybody, and change nothing."""
+"""Attacks on the sockets of the host that have no file. Outside they work, and change nothing."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ _NUMBERS = {
 }
 
 
-class Nothing(Exception):
+class Nothing(Exception):  # noqa: N818 - an outcome, no error
     """All went through, and nothing came of it."""
 
 
