@@ -77,9 +77,11 @@ class Field:
             self._kept[key] = found()
         return self._kept[key]
 
-    def in_world(self, program: str, setting: Mapping[str, Any] | None = None, **options: Any) -> Outcomes:
+    def in_world(
+        self, program: str, setting: Mapping[str, Any] | None = None, key: str = "", **options: Any
+    ) -> Outcomes:
         """What all attacks of a program gave in a world. Run once; later calls give the same."""
-        key = f"world {program}"
+        key = f"world {key or program}"
         if key not in self._seen:
             mounts = [f"{self.programs}:/attacks", *options.pop("mounts", [])]
             if options.get("manifest") is None:

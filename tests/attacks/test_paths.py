@@ -115,7 +115,7 @@ def tried(ground: Field) -> tuple[Outcomes, Outcomes]:
     def both() -> tuple[Outcomes, Outcomes]:
         with scene(ground.account) as made, giving_away(made.secret, service := made.folder / "service"):
             mount = {"at": "/run/service", "service": f"unix!{service}"}
-            setting = made.inside() | {"service": "/run/service", "tries": 1500}
+            setting = made.inside() | {"service": "/run/service", "tries": 300}
             held = ground.in_world("paths", setting, manifest=made.manifest(mount=[mount]))
         with scene(ground.account) as made, giving_away(made.secret, service := made.folder / "service"):
             live = ground.outside("paths", made.outside() | {"service": str(service)})

@@ -1,8 +1,8 @@
 """Attacks on a file that is not granted, by every kind of path.
 
 SETTING: "secret", its path on the host; "work" and "served", places that are granted, beside it on the host;
-"inner" and "inner-served", which stand in "all" and are mounted a second time; "handle", the kernel's handle of
-the secret; "service", a socket at which a server gives descriptors away.
+"inner" and "inner-served", which stand in "all" and are mounted a second time; "handle", the kernel's handle
+of the secret; "service", a socket at which a server gives descriptors away.
 """
 
 from __future__ import annotations
