@@ -53,7 +53,6 @@ from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.outbound.service import Service
 from libos.net.routed.link import Link
-from libos.net.routed.ranges import Ranges
 from libos.net.routed.shape import Shape
 from libos.net.routed.sides import APP, GATE, Sides
 from libos.net.sockets import Observe, OpenSockets
@@ -61,6 +60,7 @@ from libos.net.sockets import Observe, OpenSockets
 if TYPE_CHECKING:
     from libos.net.routed.capture import CaptureTo
     from libos.net.routed.counters import Counters
+    from libos.net.routed.ranges import Ranges
 
 # Seconds for the last bytes of a world that has ended.
 FINISH_SECONDS = 5.0
@@ -157,7 +157,7 @@ class Gate:
             devices = watcher.ROUTED if self._sides.routed else watcher.FLAT
             own = [*((APP, spec) for spec in watcher.specs(devices)), *((GATE, spec) for spec in dns.SPECS)]
             tasks = await self._link.begin(stack)
-            self.ranges.device = self._link.device
+            self._granted.device = self._link.device
             sockets = await self._sides.open([*own, *specs(missing)])
             watched, sockets = sockets[: len(devices)], sockets[len(devices) :]
             for made in sockets:
