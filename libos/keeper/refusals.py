@@ -8,8 +8,8 @@ Rules:
   allow no more than read and write: the child says which descriptor the listener is, this process copies it
   by pidfd_getfd(2), and says when it has it.
 - What is told is bounded: for each call and errno the first refusal at once, then each time that their number
-  has doubled, as a record with how many there were since. What a full pipe does not take is told with the
-  next one; what came after the last doubling is not told.
+  has doubled, as a record with how many there were since; of numbers that no call has, 2048 at most. What a
+  full pipe does not take is told with the next one; what came after the last doubling is not told.
 - A program that ends this process gets ENOSYS in place of every answer, also where refusals pass.
 """
 
@@ -30,6 +30,9 @@ RECORD = struct.Struct("=iiII6Q")
 # struct ucred: process, user, group. unix(7), SO_PEERCRED.
 _CREDENTIALS = struct.Struct("iii")
 _COPIED = b"+"
+# Different calls counted singly; numbers that no call has are then counted as one, of this number.
+_MOST = 2048
+_OTHERS = -1
 
 
 def offer(intake_fd: int) -> int:
@@ -76,26 +79,31 @@ class Refusals:
 
     def refuse(self, listener_fd: int, heard: notifications.Notification) -> None:
         """Answer a call and tell of it. Raises OSError: ENOENT where who called has gone."""
-        error = 0 if self._passes else self._error(heard)
-        self._tell(heard, error)
+        error = 0 if self._passes else self.error(heard)
+        self.tell(heard, error)
         if self._passes:
             notifications.let_continue(listener_fd, heard.id)
         else:
             notifications.answer(listener_fd, heard.id, error)
 
-    def _error(self, heard: notifications.Notification) -> int:
+    def error(self, heard: notifications.Notification) -> int:
+        """The errno with which the filter would have answered."""
         for error, cube in self._errors.get(heard.number, ()):
             if all(heard.arguments[at] & mask == value for at, mask, value in cube):
                 return int(error)
         return errno.ENOSYS
 
-    def _tell(self, heard: notifications.Notification, error: int) -> None:
-        key = (heard.number, error)
+    def tell(self, heard: notifications.Notification, error: int) -> None:
+        """Tell of a call and its answer, where it is time to. Never waits."""
+        number = heard.number
+        if number not in self._errors and len(self._seen) >= _MOST:
+            number = _OTHERS
+        key = (number, error)
         self._seen[key] += 1
         since = self._seen[key] - self._told[key]
         if since < max(1, self._told[key]):
             return
-        record = RECORD.pack(heard.number, error, heard.thread, min(since, 0xFFFF_FFFF), *heard.arguments)
+        record = RECORD.pack(number, error, heard.thread, min(since, 0xFFFF_FFFF), *heard.arguments)
         with suppress(BlockingIOError, BrokenPipeError):
             os.write(self._tell_fd, record)
             self._told[key] = self._seen[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
 import shutil
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pyseccomp
 import pytest
 import trio
@@ -272,6 +274,49 @@ async def test_further_programs_and_those_on_a_terminal_have_the_filter_too(
     await process.aclose()
     await app.kill()
     await app.aclose()
+
+
+def test_rules_are_printed_as_json_of_a_manifest_too(as_user: Account) -> None:
+    manifest = as_user.folder / "agent.toml"
+    manifest.write_text(
+        'libos = 1\ninclude = ["base"]\n[syscalls]\nprofile = "strict"\ndeny = ["@network"]\n'
+    )
+    for words in (["--syscalls", str(manifest)], [str(manifest), "--syscalls"]):
+        shown = json.loads(as_user.run(as_user.libos("explain", "--json", *words)).stdout)
+        rules = {rule["call"]: rule for rule in shown["rules"]}
+        assert (shown["profile"], shown["deny"], shown["otherwise"]) == ("strict", ["@network"], "ENOSYS")
+        assert (rules["connect"]["action"], rules["connect"]["because"]) == ("EPERM", "deny")
+        assert (rules["clone3"]["action"], rules["read"]["action"]) == ("ENOSYS", "allow")
+        (check,) = rules["clone"]["checks"]
+        assert "CLONE_NEWUSER" in check["says"]
+
+
+def test_the_report_names_refused_calls(as_user: Account) -> None:
+    manifest = as_user.folder / "agent.toml"
+    command = 'command = ["python3", "-c", "import socket; socket.socket(socket.AF_VSOCK)"]'
+    manifest.write_text(f'libos = 1\ninclude = ["python"]\n[app]\n{command}\n[syscalls]\nlog = true\n')
+    done = as_user.run(as_user.libos("run", "--report", str(manifest)))
+    assert "1x call  socket" in done.stderr
+    assert "a call with [syscalls] allow" in done.stderr
+
+
+def test_a_shell_on_a_terminal_has_job_control_under_strict(as_user: Account) -> None:
+    words = as_user.libos("run", "-t", "--syscalls", "strict", "--", "bash", "--norc", "-i")
+    program, *arguments = as_user.command(*words)
+    shell = pexpect.spawn(
+        program,
+        arguments,
+        env=as_user.environment,
+        cwd=str(as_user.folder),
+        encoding="utf-8",
+        timeout=20,
+    )
+    shell.sendline("sleep 60 & kill %1; wait %1; echo ended $?; stty size; exit")
+    shell.expect("ended 143\r\n")
+    shell.expect(r"\d+ \d+\r\n")
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 0
 
 
 def test_the_command_line_takes_a_profile_and_prints_rules(as_user: Account) -> None:
