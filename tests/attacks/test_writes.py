@@ -60,6 +60,7 @@ WRITES = [
     write("new_fifo", "mkfifo(3)"),
     write("new_socket", "mknod(2) of a socket"),
     write("take_a_lease", "fcntl(2), F_SETLEASE", "EAGAIN"),
+    write("take_a_lease_by_reading", "the same of a descriptor to read", "EAGAIN"),
 ]
 ATTACKS = {"test_a_write_to_what_is_read_only": WRITES, "test_a_write_to_a_copy": []}
 # What a copy-on-write mount refuses too, or what a kernel's overlay cannot do.

@@ -7,7 +7,6 @@ none may show outside.
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import mmap
 import os
@@ -238,7 +237,14 @@ def new_socket() -> object:
 def take_a_lease() -> object:
     """F_SETLEASE to write: whoever opens the file on the host waits. fcntl(2)"""
     fd = os.open(_FILE, os.O_RDWR)
-    return fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK) or errno.errorcode.get(0, "held")
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    return "held"
+
+
+def take_a_lease_by_reading() -> object:
+    """A lease to write on a descriptor to read: whoever opens the file on the host to read waits too."""
+    fcntl.fcntl(os.open(_FILE, os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    return "held"
 
 
 ATTACKS = named(globals(), __name__)
