@@ -71,6 +71,8 @@ class Hub:
 
     def emit(self, kind: Kind, world: str | None, **fields: object) -> None:
         """Give an event to every reader. Never waits."""
+        if not self._readers:
+            return
         event = Event(kind, world, fields)
         for reader in self._readers:
             reader.put(event)

@@ -84,6 +84,7 @@ def parse(text: str) -> Address:
         raise ValueError(f'"{text}": {error}') from None
 
 
+@functools.lru_cache(maxsize=4096)  # a grant's name is looked at several times while its world starts
 def check_name(name: str) -> str:
     """A host name in its one spelling. Raises ValueError where it cannot be the name of a host."""
     plain = name.removesuffix(".").lower()

@@ -7,6 +7,7 @@ flat world.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ def _share(sockets: Sequence[socket.socket]) -> None:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
+@functools.lru_cache(maxsize=4096)  # each world gives the same addresses to its names
 def side_of(literal: str) -> str:
     """The side on which a literal address is listened for."""
     return APP if ipaddress.ip_address(literal).is_loopback else GATE
