@@ -15,7 +15,6 @@ import trio
 from network import HERE, PACKAGE, Events, Inside, Resolver, nothing_left_open
 
 from libos.net.gate import Gate
-from libos.net.naming.names import Names
 
 
 @pytest.fixture(scope="session", params=["flat", "routed"])
@@ -64,7 +63,7 @@ async def events() -> Events:
 async def gate(inside: Inside, events: Events) -> AsyncIterator[Gate]:
     """A gate that runs, and that has closed everything when the test ends."""
     trio.socket.set_custom_hostname_resolver(Resolver())
-    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate = inside.gate(events)
     async with nothing_left_open(), trio.open_nursery() as nursery:
         await nursery.start(gate.run)
         yield gate

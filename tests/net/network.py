@@ -10,13 +10,17 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
 
 import libos.net
+from libos.net.gate import Gate
 from libos.net.granting.rule import Rule
 from libos.net.granting.target import parse_target
+from libos.net.naming.names import Names
+from libos.net.sockets import Observe
 
 # For tests of what a world with a single network namespace does, or that look at requests for its sockets.
 flat_only = pytest.mark.parametrize("inside", ["flat"], indirect=True)
@@ -51,6 +55,11 @@ class Inside:
     async def _open_gate_sockets(self, specs: Sequence[tuple[int, int, int]]) -> list[socket.socket]:
         await trio.lowlevel.checkpoint()
         return self.sockets(specs, "gate")
+
+    def gate(self, observe: Observe, **options: Any) -> Gate:
+        """A gate for this network; options are the gate's own."""
+        names = Names("world")
+        return Gate("w", self.open_sockets, names, observe, gate_sockets=self.gate_sockets, **options)
 
     def tcp(self, family: int = socket.AF_INET) -> trio.socket.SocketType:
         return trio.socket.from_stdlib_socket(self.sockets([(family, socket.SOCK_STREAM, 0)])[0])

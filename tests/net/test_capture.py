@@ -16,7 +16,6 @@ from test_ranges import ranged, reached
 
 from libos.errors import HostError
 from libos.net.gate import Gate
-from libos.net.naming.names import Names
 from libos.net.routed import counters, netlink, pcapng
 from libos.net.routed.capture import CaptureTo
 
@@ -59,7 +58,7 @@ def statistics(path: Path) -> tuple[int, int]:
 
 def captured(fresh: Inside, events: Events, path: Path, limit: int = 10_000_000) -> Gate:
     capture = CaptureTo(str(path), limit)
-    return Gate("w", fresh.open_sockets, Names("w"), events, gate_sockets=fresh.gate_sockets, capture=capture)
+    return fresh.gate(events, capture=capture)
 
 
 @needs_tshark
@@ -153,7 +152,7 @@ def test_a_packet_reads_back_out_of_its_block(at: int, data: bytes, length: int,
 
 async def test_the_link_is_counted(fresh: Inside, events: Events, nursery: trio.Nursery) -> None:
     port = await serve(nursery, echo)
-    gate = Gate("w", fresh.open_sockets, Names("w"), events, gate_sockets=fresh.gate_sockets)
+    gate = fresh.gate(events)
     async with nothing_left_open(), trio.open_nursery() as running:
         await running.start(gate.run)
         await gate.dial(ranged("tcp!10.1.2.3!7", port))

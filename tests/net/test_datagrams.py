@@ -19,7 +19,6 @@ from libos.net.datagrams.refusals import checksum, unreachable
 from libos.net.gate import Gate
 from libos.net.granting.rule import Limits, Rule
 from libos.net.granting.target import parse_target
-from libos.net.naming.names import Names
 
 pytest_plugins = ["gates"]
 
@@ -306,7 +305,7 @@ async def test_what_was_sent_right_before_the_end_arrives(
     """A program sends, and exits at once; nothing of it has been carried when its world ends."""
     trio.socket.set_custom_hostname_resolver(Resolver())
     port = port_of(service)
-    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate = inside.gate(events)
     async with nothing_left_open(), trio.open_nursery() as running:
         await running.start(partial(gate.run, [private(f"udp!{host}!{port}")]))
         (app,) = inside.sockets([(socket.AF_INET, socket.SOCK_DGRAM, 0)])
@@ -329,7 +328,7 @@ async def test_cancelled_at_any_point_it_leaves_no_descriptor(
     async with nothing_left_open(), trio.open_nursery() as running:
 
         async def world() -> None:
-            gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+            gate = inside.gate(events)
             async with trio.open_nursery() as nursery:
                 port = port_of(service)
                 await nursery.start(gate.run, [private(f"udp!service.example!{port}"), parse("udp!::1!9")])

@@ -190,14 +190,14 @@ async def test_a_failed_start_leaves_nothing_open(inside: Inside, events: Events
     with inside.tcp() as app:
         await app.bind(("10.1.2.5", 80))
         app.listen()
-        gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+        gate = inside.gate(events)
         async with nothing_left_open():
             with pytest.raises(OSError, match="cannot be granted"):
                 await gate.run([parse("tcp!a.example!80"), parse("tcp!10.1.2.5!80")])
 
 
 async def test_dialing_after_the_end_is_a_broken_pipe(inside: Inside, events: Events) -> None:
-    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate = inside.gate(events)
     async with trio.open_nursery() as nursery:
         await nursery.start(gate.run)
         nursery.cancel_scope.cancel()
@@ -220,7 +220,7 @@ async def test_what_was_written_right_before_the_end_arrives(
         arrived.set()
 
     data = os.urandom(300_000)
-    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate = inside.gate(events)
     port = await serve(nursery, service)
     async with trio.open_nursery() as running:
         await running.start(partial(gate.run, [private(f"tcp!{host}!{port}")]))
@@ -238,7 +238,7 @@ async def test_what_was_written_right_before_the_end_arrives(
 async def test_the_end_does_not_wait_where_nothing_is_open_nor_for_ever(
     inside: Inside, events: Events, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate = inside.gate(events)
     port = await serve(nursery, echo)
     async with trio.open_nursery() as running:
         await running.start(partial(gate.run, [Address("tcp", "127.0.0.1", port)]))
@@ -277,14 +277,7 @@ async def test_five_hundred_connections_at_once(inside: Inside, events: Events) 
             assert await everything(connection) == mine
 
     async with nothing_left_open(), trio.open_nursery() as running:
-        gate = Gate(
-            "w",
-            inside.open_sockets,
-            Names("world"),
-            events,
-            gate_sockets=inside.gate_sockets,
-            connection_limit=count,
-        )
+        gate = inside.gate(events, connection_limit=count)
         port = await serve(running, echo)
         await running.start(gate.run, [Address("tcp", "127.0.0.1", port)])
         async with trio.open_nursery() as clients:
@@ -304,7 +297,7 @@ async def test_cancelled_at_any_point_it_leaves_no_descriptor(
         port = await serve(running, echo)
 
         async def world() -> None:
-            gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+            gate = inside.gate(events)
             async with trio.open_nursery() as nursery:
                 await nursery.start(gate.run, [private(f"tcp!service.example!{port}")])
                 await gate.dial(Address("tcp", "127.0.0.1", port))

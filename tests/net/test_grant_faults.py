@@ -17,7 +17,6 @@ from libos.net.address import Address, parse
 from libos.net.gate import Gate
 from libos.net.granting.rule import Limits, Rule
 from libos.net.granting.target import parse_target, target_of
-from libos.net.naming.names import Names
 from libos.net.sockets import abort
 
 pytest_plugins = ["gates"]
@@ -261,14 +260,7 @@ async def test_a_burst_of_connections_is_carried_within_the_limit(
         done += 1
 
     async with nothing_left_open(), trio.open_nursery() as running:
-        gate = Gate(
-            "w",
-            inside.open_sockets,
-            Names("world"),
-            events,
-            gate_sockets=inside.gate_sockets,
-            connection_limit=256,
-        )
+        gate = inside.gate(events, connection_limit=256)
         port = await serve(running, echo)
         await running.start(gate.run)
         grant = await gate.dial(rule(port))
@@ -298,7 +290,7 @@ async def test_an_answer_that_is_no_sends_nothing_outside(
         await echo(stream)
 
     port = await serve(nursery, service)
-    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate = inside.gate(events)
     gate.consult = consult
     to = target_of(parse(f"tcp!127.0.0.1!{port}"))
     async with nothing_left_open(), trio.open_nursery() as running:
@@ -334,7 +326,7 @@ async def test_a_question_goes_with_the_app(
         return True
 
     port = await serve(nursery, echo)
-    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate = inside.gate(events)
     gate.consult = consult
     to = target_of(parse(f"tcp!127.0.0.1!{port}"))
     async with nothing_left_open(), trio.open_nursery() as running:

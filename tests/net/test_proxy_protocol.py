@@ -13,10 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network import Events, Inside, everything, nothing_left_open
 
-from libos.net.gate import Gate
 from libos.net.inbound.proxy_protocol import header
 from libos.net.inbound.publication import Publication
-from libos.net.naming.names import Names
 
 SIGNATURE = bytes.fromhex("0D0A0D0A000D0A515549540A")
 
@@ -63,7 +61,7 @@ async def test_the_app_learns_who_connected_before_the_first_byte(
 ) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     async with nothing_left_open(), trio.open_nursery() as nursery:
-        gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+        gate = inside.gate(events)
         wanted = Publication(8000, host, proxy_protocol=True)
         (publication,) = await nursery.start(partial(gate.run, [], [wanted]))
         with inside.tcp() as app, trio.socket.socket(family) as client:
@@ -85,7 +83,7 @@ async def test_the_app_learns_at_which_path_it_was_reached(
 ) -> None:
     path = str(tmp_path / "app.sock")
     async with nothing_left_open(), trio.open_nursery() as nursery:
-        gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+        gate = inside.gate(events)
         await nursery.start(partial(gate.run, [], [Publication(8000, path=path, proxy_protocol=True)]))
         with inside.tcp() as app, trio.socket.socket(socket.AF_UNIX) as client:
             app.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

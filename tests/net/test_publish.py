@@ -103,14 +103,7 @@ class World:
 
 
 async def published(nursery: trio.Nursery, inside: Inside, events: Events) -> World:
-    gate = Gate(
-        "w",
-        inside.open_sockets,
-        Names("world"),
-        events,
-        gate_sockets=inside.gate_sockets,
-        connection_limit=300,
-    )
+    gate = inside.gate(events, connection_limit=300)
     (publication,) = await nursery.start(partial(gate.run, [], [Publication(8000)]))
     return World(inside, events, publication.outside_port)
 

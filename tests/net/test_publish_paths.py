@@ -18,7 +18,6 @@ from libos.net.address import parse
 from libos.net.gate import Gate
 from libos.net.inbound.publication import Publication, parse_publication
 from libos.net.inbound.published import Published
-from libos.net.naming.names import Names
 
 pytest_plugins = ["gates"]
 
@@ -86,9 +85,7 @@ async def test_an_app_is_reached_at_a_path_which_ends_with_the_gate(
 ) -> None:
     path = str(tmp_path / "app.sock")
     swept = Swept()
-    gate = Gate(
-        "w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets, sweeper=swept
-    )
+    gate = inside.gate(events, sweeper=swept)
     with listening(inside, 8000) as app:
         async with nothing_left_open(), trio.open_nursery() as nursery:
             await nursery.start(partial(gate.run, [], [parse_publication(8000, f"unix:{path}")]))
@@ -147,13 +144,7 @@ async def test_where_one_address_is_taken_no_path_is_left(inside: Inside, tmp_pa
     path = tmp_path / "app.sock"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wanted = [parse_publication(1, f"unix:{path}"), Publication(2, outside_port=taken.getsockname()[1])]
-        gate = Gate(
-            "w",
-            inside.open_sockets,
-            Names("world"),
-            lambda kind, fields: None,
-            gate_sockets=inside.gate_sockets,
-        )
+        gate = inside.gate(lambda kind, fields: None)
         async with nothing_left_open():
             with pytest.raises(HostError):
                 await gate.run([], wanted)
@@ -204,8 +195,6 @@ async def test_a_port_that_the_app_dials_of_itself_is_not_published(gate: Gate) 
 
 
 async def test_a_gate_that_does_not_run_publishes_nothing(inside: Inside) -> None:
-    gate = Gate(
-        "w", inside.open_sockets, Names("world"), lambda kind, fields: None, gate_sockets=inside.gate_sockets
-    )
+    gate = inside.gate(lambda kind, fields: None)
     with pytest.raises(BrokenPipeError):
         gate.publish(Publication(8000))

@@ -13,7 +13,6 @@ from libos.net.address import Address
 from libos.net.gate import Gate
 from libos.net.granting.rule import Rule
 from libos.net.granting.target import parse_target
-from libos.net.naming.names import Names
 from libos.net.outbound import outside
 
 pytest_plugins = ["gates"]
@@ -105,7 +104,7 @@ async def test_ranges_of_the_start_are_there_when_it_has_started(
     inside: Inside, events: Events, nursery: trio.Nursery
 ) -> None:
     port = await serve(nursery, echo)
-    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate = inside.gate(events)
     async with nothing_left_open(), trio.open_nursery() as running:
         await running.start(gate.run, [ranged("tcp!10.0.0.0/8!80", port)])
         assert await reached(inside, "10.0.0.1", 80)

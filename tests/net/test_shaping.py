@@ -18,7 +18,6 @@ from test_ranges import ranged, reached
 
 from libos.errors import HostError
 from libos.net.gate import Gate
-from libos.net.naming.names import Names
 from libos.net.routed import netlink
 from libos.net.routed.delayline import Way
 from libos.net.routed.shape import FRAME, Shape
@@ -82,7 +81,7 @@ def test_a_shape_says_how_long_a_packet_may_take() -> None:
 
 @asynccontextmanager
 async def shaped(routed: Inside, shape: Shape, events: Events) -> AsyncIterator[Gate]:
-    gate = Gate("w", routed.open_sockets, Names("w"), events, gate_sockets=routed.gate_sockets, shape=shape)
+    gate = routed.gate(events, shape=shape)
     async with nothing_left_open(), trio.open_nursery() as nursery:
         await nursery.start(gate.run)
         yield gate
@@ -207,9 +206,7 @@ def has_netem(routed: Inside) -> bool:
 async def test_loss_is_refused_where_the_kernel_cannot_lose(fresh: Inside, events: Events) -> None:
     if has_netem(fresh):
         pytest.skip("this kernel has netem")
-    gate = Gate(
-        "w", fresh.open_sockets, Names("w"), events, gate_sockets=fresh.gate_sockets, shape=Shape(loss=0.01)
-    )
+    gate = fresh.gate(events, shape=Shape(loss=0.01))
     async with nothing_left_open():
         with pytest.raises(HostError, match=r"netem.*modprobe"):
             await gate.run([private("tcp!a.example!80")])

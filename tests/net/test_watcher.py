@@ -68,9 +68,8 @@ async def test_attempts_in_a_loop_are_counted(gate: Gate, inside: Inside, events
 
 
 async def test_what_was_refused_last_is_told_when_the_gate_ends(inside: Inside, events: Events) -> None:
-    from libos.net.naming.names import Names
 
-    gate = Gate("w", inside.open_sockets, Names("world"), events, gate_sockets=inside.gate_sockets)
+    gate = inside.gate(events)
     async with trio.open_nursery() as nursery:
         await nursery.start(gate.run)
         (client,) = inside.sockets([(socket.AF_INET, socket.SOCK_STREAM, 0)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import dns.message
 import dns.name
@@ -258,34 +260,15 @@ async def test_while_names_wait_for_their_listeners_others_are_answered(
         nursery.cancel_scope.cancel()
 
 
-@flat_only
-async def test_the_end_while_a_name_is_being_opened_leaves_nothing(inside: Inside, events: Events) -> None:
+@asynccontextmanager
+async def opening_a_name(
+    inside: Inside, events: Events, let: trio.Event
+) -> AsyncIterator[tuple[Gate, trio.socket.SocketType]]:
+    """A gate that has been asked for a name and gets the socket for it when it is let; gives it, and who
+    asked."""
     opening = trio.Event()
 
-    async def open_sockets(specs: list[tuple[int, int, int]]) -> list[socket.socket]:
-        if len(specs) == 1:
-            opening.set()
-            await trio.sleep_forever()
-        return await inside.open_sockets(specs)
-
-    gate = Gate("w", open_sockets, Names("world"), events)
-    async with nothing_left_open(), trio.open_nursery() as nursery:
-        await nursery.start(gate.run, [pattern("tcp!*.example!443")])
-        with inside.udp() as client:
-            await client.connect(SERVER)
-            await client.send(dns.message.make_query("a.example.", "A").to_wire())
-            await opening.wait()
-            nursery.cancel_scope.cancel()
-    assert gate.names.given == []
-
-
-@flat_only
-async def test_a_grant_that_goes_while_its_name_is_being_opened_leaves_no_listener(
-    inside: Inside, events: Events
-) -> None:
-    opening, let = trio.Event(), trio.Event()
-
-    async def open_sockets(specs: list[tuple[int, int, int]]) -> list[socket.socket]:
+    async def open_sockets(specs: Sequence[tuple[int, int, int]]) -> list[socket.socket]:
         if len(specs) == 1:
             opening.set()
             await let.wait()
@@ -298,11 +281,27 @@ async def test_a_grant_that_goes_while_its_name_is_being_opened_leaves_no_listen
             await client.connect(SERVER)
             await client.send(dns.message.make_query("a.example.", "A").to_wire())
             await opening.wait()
-            gate.grants[0].close()
-            let.set()
-            assert dns.message.from_wire(await client.recv(4096)).rcode() == dns.rcode.NXDOMAIN
-        assert await refused(inside, "198.18.0.2", 443)
+            yield gate, client
         nursery.cancel_scope.cancel()
+
+
+@flat_only
+async def test_the_end_while_a_name_is_being_opened_leaves_nothing(inside: Inside, events: Events) -> None:
+    async with opening_a_name(inside, events, trio.Event()) as (gate, _):
+        pass
+    assert gate.names.given == []
+
+
+@flat_only
+async def test_a_grant_that_goes_while_its_name_is_being_opened_leaves_no_listener(
+    inside: Inside, events: Events
+) -> None:
+    let = trio.Event()
+    async with opening_a_name(inside, events, let) as (gate, client):
+        gate.grants[0].close()
+        let.set()
+        assert dns.message.from_wire(await client.recv(4096)).rcode() == dns.rcode.NXDOMAIN
+        assert await refused(inside, "198.18.0.2", 443)
 
 
 @pytest.mark.usefixtures("many_descriptors")
