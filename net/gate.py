@@ -51,6 +51,7 @@ from libos.net.inbound.publication import Publication, conflict
 from libos.net.inbound.published import Sweeper
 from libos.net.naming import dns
 from libos.net.naming.names import Names
+from libos.net.outbound.lookup import WORLD_LOOKUPS
 from libos.net.outbound.service import Service
 from libos.net.routed.link import Link
 from libos.net.routed.shape import Shape
@@ -110,6 +111,7 @@ class Gate:
         self._sides = sides = Sides(open_sockets, gate_sockets)
         self._observe = partial(self._tell, observe)
         self._web = web or Web(world, self._observe)
+        self._lookups = trio.CapacityLimiter(WORLD_LOOKUPS)
         self._link = Link(sides, shape, capture, self._observe)
         self._running: _Running | None = None
 
@@ -279,7 +281,7 @@ class Gate:
         return self._granted.live
 
     def _new_grant(self, number: int, rule: Rule, release: Callable[[Dialed], None]) -> Dialed:
-        return Dialed(number, rule, release, self._observe, self.consult, self._web)
+        return Dialed(number, rule, release, self._observe, self.consult, self._web, self._lookups)
 
     def _tell(self, observe: Observe, kind: str, fields: dict[str, object]) -> None:
         observe(*told(self.grants, kind, fields))

@@ -79,6 +79,7 @@ class Dialed:
         observe: Observe,
         consult: Consult | None = None,
         web: Web | None = None,
+        threads: trio.CapacityLimiter | None = None,
     ) -> None:
         self.number = number
         self.rule = rule
@@ -90,6 +91,7 @@ class Dialed:
         self._observe = observe
         self._consult = consult
         self._web = web
+        self._threads = threads  # in which its names are looked up
         self._open: list[_Admitted] = []
 
     @property
@@ -207,7 +209,8 @@ class Dialed:
         if via is not None:
             return await via(address)
         resolved = partial(self._resolved, address)
-        return await outside.connect(address, private=self.rule.private, resolved=resolved)
+        private = self.rule.private
+        return await outside.connect(address, private=private, resolved=resolved, threads=self._threads)
 
     def _resolved(self, address: Address, found: list[str], left_out: list[str]) -> None:
         fields: dict[str, object] = {"name": address.host, "address": str(address), "grant": self.id}

@@ -21,6 +21,7 @@ import trio
 
 from libos.net.address import Address
 from libos.net.naming.names import is_localhost
+from libos.net.outbound.lookup import look_up
 from libos.net.outbound.public import is_public
 from libos.net.outbound.racing import race
 from libos.net.sockets import family_of, ipv6_works, tune
@@ -33,10 +34,14 @@ _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 async def connect(
-    address: Address, *, private: bool = False, resolved: Resolved | None = None
+    address: Address,
+    *,
+    private: bool = False,
+    resolved: Resolved | None = None,
+    threads: trio.CapacityLimiter | None = None,
 ) -> socket.socket:
     """A connected, non-blocking socket to `address`, a stream for tcp and datagrams for udp. Names are looked
-    up now, of which `resolved` is told; with `private` they may lead anywhere.
+    up now, in `threads`, of which `resolved` is told; with `private` they may lead anywhere.
 
     Raises OSError: connect(2)'s errno, ETIMEDOUT after 30 s, ENOENT with the resolver's text for an
     unknown name, EACCES for a name that leads to private addresses only. Cancellation leaves no descriptor.
@@ -45,25 +50,26 @@ async def connect(
         return await _connect_literal(address.network, address.port, address.host)
     try:
         with trio.fail_after(DIAL_SECONDS):
-            hosts = await addresses(address, private=private, resolved=resolved)
+            hosts = await addresses(address, private=private, resolved=resolved, threads=threads)
             return await race(hosts, partial(_connect_literal, address.network, address.port))
     except trio.TooSlowError:
         raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
 
 
-async def addresses(address: Address, *, private: bool, resolved: Resolved | None = None) -> list[str]:
+async def addresses(
+    address: Address,
+    *,
+    private: bool,
+    resolved: Resolved | None = None,
+    threads: trio.CapacityLimiter | None = None,
+) -> list[str]:
     """The addresses outside to which a name may lead, in the resolver's order; at least one.
 
     Raises OSError: ENOENT, EACCES as `connect` does.
     """
     if is_localhost(address.host):
         return ["::1", "127.0.0.1"] if ipv6_works() else ["127.0.0.1"]
-    try:
-        found = await trio.socket.getaddrinfo(address.host, address.port, type=_KINDS[address.network])
-    except (socket.gaierror, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) else str(error)
-        raise OSError(errno.ENOENT, f"the name {address.host} is not known outside ({reason})") from None
-    hosts = list(dict.fromkeys(str(where[0]) for *_, where in found if where))
+    hosts = await look_up(address.host, address.port, _KINDS[address.network], threads)
     allowed = [host for host in hosts if private or _is_public(host)]
     if resolved is not None:
         resolved(allowed, [host for host in hosts if host not in allowed])

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
 
 import pytest
 import trio
+import trio.testing
 from network import Events, Inside, Resolver, closed_port, echo, nothing_left_open, serve
 
 from libos.net.address import Address, parse
 from libos.net.gate import Gate
 from libos.net.outbound import outside, racing
+from libos.net.outbound.lookup import WORLD_LOOKUPS
 from libos.net.sockets import family_of
 
 pytest_plugins = ["gates"]
@@ -191,3 +194,33 @@ async def test_two_that_answer_at_once_give_one_connection_and_close_the_other()
 
     async with nothing_left_open():
         (await racing.race(["1.1.1.1", "1.1.1.2"], connect)).close()
+
+
+async def test_lookups_that_do_not_end_hold_up_their_world_alone(
+    gate: Gate, inside: Inside, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trio.socket.set_custom_hostname_resolver(None)
+    waiting, answer = threading.Semaphore(0), threading.Event()
+
+    def slow(host: str, *rest: object, **hints: object) -> list[object]:
+        waiting.release()
+        answer.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    await gate.dial(parse("tcp!slow.example!443"))
+    (given,) = gate.names.lookup("slow.example") or ()
+    others, mine = trio.to_thread.current_default_thread_limiter(), trio.CapacityLimiter(1)
+    apps = [inside.tcp() for _ in range(int(others.total_tokens) + 5)]
+    try:
+        for app in apps:
+            await app.connect((str(given), 443))
+        for _ in range(WORLD_LOOKUPS):
+            await trio.to_thread.run_sync(waiting.acquire, limiter=mine)
+        await trio.testing.wait_all_tasks_blocked()
+        assert others.borrowed_tokens == 0
+        assert not waiting.acquire(blocking=False), "more of them than a world may have"
+    finally:
+        answer.set()
+        for app in apps:
+            app.close()
