@@ -47,6 +47,9 @@ async def read(sides: Sides) -> Counters | None:
 
 def parse(answer: bytes) -> Counters:
     """The counters in the kernel's answer. Raises OSError: what it says in their place, or EBADMSG."""
+    bad = OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
+    if len(answer) < _HEADER.size + 4:
+        raise bad
     _, kind, _, _, _ = _HEADER.unpack_from(answer)
     if kind == netlink.ERROR:
         number = -struct.unpack_from("=i", answer, _HEADER.size)[0]
@@ -54,10 +57,10 @@ def parse(answer: bytes) -> Counters:
     at = _HEADER.size + _LINK.size
     while at + 4 <= len(answer):
         length, attribute = struct.unpack_from("=HH", answer, at)
-        if attribute == _STATS64 and length >= 4 + _STATS.size:
+        if attribute == _STATS64 and min(length, len(answer) - at) >= 4 + _STATS.size:
             got, put, got_bytes, put_bytes, _, _, *dropped = _STATS.unpack_from(answer, at + 4)
             return Counters(got_bytes, got, put_bytes, put, sum(dropped))
         if length < 4:
             break
         at += (length + 3) & ~3
-    raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
+    raise bad

@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -103,17 +104,27 @@ def _send(netlink: socket.socket, batch: Sequence[tuple[str, bytes, bool]]) -> N
     answers: list[int] = []
     while len(answers) < len(batch):
         answers += _errors(netlink.recv(65_536))
+    if len(answers) != len(batch):
+        raise _bad()
     for (purpose, _, required), number in zip(batch, answers, strict=True):
         if number and required:
             raise OSError(number, f"{purpose}: {os.strerror(number)}")
 
 
 def _errors(data: bytes) -> list[int]:
-    """The errno of each acknowledgement in a buffer; 0 is success."""
+    """The errno of each acknowledgement in a buffer; 0 is success. Raises OSError (EBADMSG)."""
+    if len(data) < _HEADER.size:
+        raise _bad()
     found = []
     while len(data) >= _HEADER.size:
         length, kind, _, _, _ = _HEADER.unpack_from(data)
+        if length < _HEADER.size + (4 if kind == ERROR else 0) or length > len(data):
+            raise _bad()
         if kind == ERROR:
             found.append(-struct.unpack_from("=i", data, _HEADER.size)[0])
         data = data[(length + 3) & ~3 :]
     return found
+
+
+def _bad() -> OSError:
+    return OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import socket
 import struct
 import subprocess
 from pathlib import Path
@@ -179,3 +181,40 @@ def test_an_answer_that_is_an_error_or_says_nothing_is_raised() -> None:
         counters.parse(refused)
     with pytest.raises(OSError, match="Bad message"):
         counters.parse(struct.pack("=IHHII", 32, 16, 0, 1, 0) + bytes(16) + struct.pack("=HH", 0, 23))
+
+
+ATTRIBUTES = st.tuples(st.integers(0, 80), st.integers(0, 30), st.binary(max_size=80)).map(
+    lambda each: struct.pack("=HH", *each[:2]) + each[2]
+)
+HEADERS = st.tuples(st.integers(0, 60), st.sampled_from([2, 16]), st.just(0), st.just(1), st.just(0)).map(
+    lambda each: struct.pack("=IHHII", *each)
+)
+
+
+@given(
+    st.binary(max_size=80)
+    | st.builds(lambda *parts: b"".join(parts), HEADERS, st.binary(max_size=16), ATTRIBUTES)
+)
+def test_any_answer_of_counters_is_counters_or_an_error(answer: bytes) -> None:
+    try:
+        counted = counters.parse(answer)
+    except OSError as error:
+        assert error.errno is not None
+    else:
+        assert counted.sent_bytes >= 0
+
+
+@given(
+    st.lists(st.builds(lambda *parts: b"".join(parts), HEADERS, st.binary(max_size=24)), max_size=3).map(
+        b"".join
+    )
+)
+def test_any_acknowledgements_are_numbers_or_an_error(answer: bytes) -> None:
+    asking, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with asking, kernel:
+        kernel.send(answer + struct.pack("=IHHIIi", 20, netlink.ERROR, 0, 1, 0, -errno.ENODEV))
+        kernel.close()  # a second answer is an end
+        try:
+            netlink.send(asking, [("asked for", b"?", True)])
+        except OSError as error:
+            assert error.errno is not None
