@@ -5,6 +5,8 @@ Rules:
 - The answer may come before the request has ended (RFC 9112, section 9.3): then neither connection is used
   again, since what follows in it could be taken for a request.
 - Nothing is sent of a block in which a placeholder ends.
+- An app that has gone ends it, also while the outside says nothing: else an outside that never answers would
+  take one connection of the world after another.
 """
 
 from __future__ import annotations
@@ -51,10 +53,16 @@ class Exchange:
         failures: list[Exception] = []
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._body_out, failures, nursery.cancel_scope)
+            nursery.start_soon(self._gone, failures, nursery.cancel_scope)
             await self._answer(failures)
             nursery.cancel_scope.cancel()
         if failures:
             raise failures[0]
+
+    async def _gone(self, failures: list[Exception], scope: trio.CancelScope) -> None:
+        await self.app.reset()
+        failures.append(trio.BrokenResourceError("the app has reset the connection"))
+        scope.cancel()
 
     async def _body_out(self, failures: list[Exception], scope: trio.CancelScope) -> None:
         try:

@@ -87,6 +87,13 @@ class Peer:
             return True
         return False
 
+    async def reset(self) -> None:
+        """Return when the connection has been reset. Whoever ends his side after a request may wait for the
+        answer, so an end of file alone does not count; one who has closed is found out by tcp(7)'s probes."""
+        with select.epoll() as waiting:
+            waiting.register(self._socket.fileno(), 0)  # EPOLLHUP and EPOLLERR are always told
+            await trio.lowlevel.wait_readable(waiting.fileno())
+
     def quiet(self) -> bool:
         """Whether nothing has come since: an end, or what nobody asked for."""
         poll = select.poll()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+
 import pytest
 import trio
 from hypothesis import given, settings
@@ -220,6 +223,33 @@ async def test_an_answer_that_breaks_off_is_a_reset() -> None:
                 while await app.receive_some(65536):
                     pass
         assert "broke off" in str((await there.events.take("broken"))["error"])
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun"])
+async def test_an_app_that_has_gone_is_not_held_up_by_an_outside_that_never_answers(answer: bytes) -> None:
+    asked, ended = trio.Event(), trio.Event()
+
+    async def say_no_more(stream: trio.abc.Stream) -> None:
+        await stream.receive_some()
+        await stream.send_all(answer)
+        asked.set()
+        try:
+            while await stream.receive_some():
+                pass
+        finally:
+            ended.set()
+
+    async with scene() as there:
+        there.outside.handler = say_no_more
+        app = await there.connect()
+        await app.send_all(GET)
+        await asked.wait()
+        if answer:
+            await app.receive_some()
+        app.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        app.socket.close()
+        with trio.fail_after(10):
+            await ended.wait()
 
 
 async def test_an_outside_that_is_not_there_is_told() -> None:
