@@ -92,6 +92,8 @@ def _build(
     ahead = program.Ahead(wanted)
     last = ahead.wait_for_walls
     placed = world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd, last)
+    # The app has this process's id: without this, /proc/1 would list descriptors and take an oom_score_adj.
+    process.prctl("become undumpable", process.PR_SET_DUMPABLE, 0)
     if heard is not None:
         heard.start()
         heard_fds = [heard.hints_fd, heard.refused_fd]

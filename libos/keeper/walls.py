@@ -36,6 +36,8 @@ def raise_walls(walls: Walls, proc: str) -> Walls:
 
     Raises OSError.
     """
+    # What init forked later is as undumpable as init, and /proc/self/uid_map then is root's.
+    process.prctl("become dumpable", process.PR_SET_DUMPABLE, 1)
     namespaces.unshare(namespaces.CLONE_NEWUSER)
     namespaces.write_id_maps(f"{proc}/self", APP_ID, APP_ID, APP_ID)
     for number in _CHANGED_SIGNALS:

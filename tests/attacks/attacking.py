@@ -16,7 +16,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ from worlds import Worlds
 INSIDE = Path(__file__).with_name("inside")
 Outcomes = dict[str, str]
 # Programs whose attacks touch nothing but what their test made.
-CHANGES_NOTHING = {"hostsockets", "paths", "writes", "settings", "processes"}
+CHANGES_NOTHING = {"hostsockets", "paths", "writes", "openings", "processes"}
 # Everything that a container has of its own, and /proc of its own processes. unshare(1)
 OWN_NAMESPACES = (
     "unshare",
@@ -102,10 +102,11 @@ class Field:
             own[1:1] = ["--user", "--map-root-user"]
         return self._outside(f"namespaces {program}", program, setting, own, {"OWN_NAMESPACES": "1"})
 
-    def outside(self, program: str, setting: Mapping[str, Any] | None = None) -> Outcomes:
-        """What they gave the account itself, with no wall at all: for programs that change nothing there."""
+    def outside(self, program: str, setting: Mapping[str, Any] | None = None, *names: str) -> Outcomes:
+        """What they (or those of these names) gave the account itself, with no wall at all: for programs that
+        change nothing there."""
         assert program in CHANGES_NOTHING, "what changes the machine is shown in namespaces alone"
-        return self._outside(f"outside {program}", program, setting, [], {})
+        return self._outside(f"outside {program} {names}", program, setting, [], {}, names)
 
     def _outside(
         self,
@@ -114,10 +115,11 @@ class Field:
         setting: Mapping[str, Any] | None,
         before: list[str],
         more: dict[str, str],
+        names: Iterable[str] = (),
     ) -> Outcomes:
         if key not in self._seen:
             told = {"SETTING": json.dumps(setting or {}), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | more
-            argv = [*before, "python3", f"{self.programs}/{program}.py"]
+            argv = [*before, "python3", f"{self.programs}/{program}.py", *names]
             done = self.account.run(argv, env=self.account.environment | told, cwd="/")
             assert done.returncode == 0, done.stderr
             self._seen[key] = json.loads(done.stdout)

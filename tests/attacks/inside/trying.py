@@ -83,7 +83,8 @@ _NUMBERS = {
     "pidfd_getfd": (438, 438),
     "io_uring_setup": (425, 425),
     "mount_setattr": (442, 442),
-    "pidfd_send_signal": (424, 424),
+    "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138),
 }
 
 
@@ -94,7 +95,9 @@ class Nothing(Exception):  # noqa: N818 - an outcome, no error
 def call(name: str, *arguments: Any) -> int:
     """A raw system call by its name. Raises OSError with its errno."""
     number = _NUMBERS[name][0 if platform.machine() == "x86_64" else 1]
-    return checked(libc.syscall(number, *arguments), name)
+    # As longs: the upper half of an int on the stack is whatever was there.
+    words = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
+    return checked(libc.syscall(ctypes.c_long(number), *words), name)
 
 
 def checked(result: int, name: str) -> int:
