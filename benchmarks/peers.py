@@ -21,6 +21,11 @@ SLIRP_HOST = "10.0.2.2"
 _MTU = 65520
 
 
+def can_run() -> bool:
+    """Whether this user may open what both make their interface with."""
+    return os.access("/dev/net/tun", os.R_OK | os.W_OK)
+
+
 @asynccontextmanager
 async def pasta(ports: Iterable[int]) -> AsyncIterator[Worker]:
     """A worker in a namespace that pasta made; its own 127.0.0.1 leads to these ports of the host's."""
