@@ -126,4 +126,6 @@ class App(AppFiles, AppNetwork):
                 running = await spawn(self._world, next(self._numbers), start, streams)
             except CommandError as error:
                 raise explained(plan, start, error) from None
-            return Process(self._world, running, streams)
+            process = Process(self._world, running, streams)
+            process.ended_by_limit = self.ended_by_limit
+            return process

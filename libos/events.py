@@ -36,6 +36,8 @@ Kind = Literal[
     "listen.open",
     "listen.close",
     "grant",
+    "limit.hit",
+    "missing",
     "audit",
     "ask",
     "answer",

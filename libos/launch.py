@@ -44,6 +44,7 @@ from libos.unwrap import unwrapped
 from libos.worlds.filtering import own_filter, told
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
+from libos.worlds.limiting import Limiting
 from libos.worlds.messages import close_all
 from libos.worlds.persisting import Persisting, kept_changes
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
@@ -94,6 +95,7 @@ class Launch:
         self._introspection = Introspection(self.plan)
         self._questions = Questions(self._observe, parts.on_ask)
         self._consulting = Consulting(self._questions)
+        self._limiting = Limiting(world_id, plan, parts.keeper)
         self._scope = trio.CancelScope()
         self._world: World
         self._view: View
@@ -181,6 +183,7 @@ class Launch:
                     view.close()
                     with trio.move_on_after(_GONE_TIMEOUT, shield=True):
                         await world.gone.wait()
+                        await self._limiting.close()
                     nursery.cancel_scope.cancel()
         finally:
             theirs.close()
@@ -201,9 +204,12 @@ class Launch:
             **await own_filter(self.plan.syscalls, hearing=bool(self.plan.listens)),
         }
         try:
+            entries = self._limiting.open()
+            message |= self._limiting.message()
             trees += await self._mounts.services.trees(self.plan, steps, len(trees))
-            await self._parts.keeper.fork_world(world, message, [init_fd, *trees, *self._kept.fds])
+            await self._parts.keeper.fork_world(world, message, [init_fd, *trees, *self._kept.fds, *entries])
         finally:
+            self._limiting.joined()
             close_all(trees)
 
     def _new_gate(self) -> Gate:
@@ -249,7 +255,10 @@ class Launch:
         app.dials = self._introspection.dials = Dials(name, self._gate, self._parts.hub, self.plan)
         app.counts = self._view.layering.counts
         app.publications = Publications(name, self._gate, self._parts.hub, self.plan)
+        app.ended_by_limit = self._limiting.reason
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
+        for lack in self.plan.limits.missing:
+            self._parts.hub.emit("missing", name, feature=lack.feature, reason=lack.reason)
         apps[name] = self._app = app
         self._begun.set()
         return app
@@ -295,6 +304,10 @@ class Launch:
         assert status is not None
         fields: dict[str, object] = {"status": status.returncode, "reason": status.reason}
         fields["seconds"] = round(seconds, 6)
+        if used := self._limiting.used():
+            fields["used"] = used
+        for limit, times in self._limiting.hits():
+            self._parts.hub.emit("limit.hit", self.name, limit=limit, times=times)
         if counts := self._view.layering.counts():
             fields["counts"] = counts
         self._parts.hub.emit("app.exit", self.name, **fields)

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from libos.worlds.limiting import LimitReason
 from libos.worlds.world import Change, Running, World
 
 if TYPE_CHECKING:
     from libos.worlds.streams import Streams
 
-Reason = Literal["exit", "signal", "time", "killed", "lost"]
+Reason = Literal["exit", "signal", "time", "killed", "lost", LimitReason]
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class ExitStatus:
     """How a program ended.
 
     `returncode` is subprocess's: the exit status, or minus the signal's number. `reason` says who ended it:
-    the program itself ("exit"), a signal ("signal"), its time limit ("time"), `kill` ("killed"), or the loss
-    of its world ("lost": the keeper or init was killed).
+    the program itself ("exit"), a signal ("signal"), its time limit ("time"), `kill` ("killed"), the loss
+    of its world ("lost": the keeper or init was killed), or a limit ("memory", "cpu_time", "file_size").
     """
 
     returncode: int
@@ -39,6 +40,8 @@ class Process:
         self._world = world
         self._running = running
         self._ended_by: Reason | None = None
+        # Tells which limit a return code means, if one.
+        self.ended_by_limit: Callable[[int], LimitReason | None] = lambda code: None
         assert running.pid is not None  # it has started
         self.pid = running.pid
         self.stdin, self.stdout, self.stderr = streams.take()
@@ -52,10 +55,9 @@ class Process:
 
     def _exit_status(self) -> ExitStatus:
         status = self._running.wait_status
-        if status is None:
-            return ExitStatus(-signal.SIGKILL, self._ended_by or "lost")
-        code = os.waitstatus_to_exitcode(status)
-        return ExitStatus(code, self._ended_by or ("signal" if code < 0 else "exit"))
+        code = -signal.SIGKILL if status is None else os.waitstatus_to_exitcode(status)
+        otherwise: Reason = "lost" if status is None else "signal" if code < 0 else "exit"
+        return ExitStatus(code, self._ended_by or self.ended_by_limit(code) or otherwise)
 
     async def wait(self) -> ExitStatus:
         """Wait for the end and give it."""

@@ -140,7 +140,8 @@ def _same_view(one: Plan, other: Plan) -> bool:
 
 def _view(plan: Plan) -> tuple[Any, ...]:
     network = plan.dials, plan.listens, plan.network, plan.routed
-    return plan.steps, plan.served, plan.points, *network, plan.hostname, plan.keep, plan.syscalls
+    walls = plan.syscalls, plan.limits
+    return plan.steps, plan.served, plan.points, *network, *walls, plan.hostname, plan.keep
 
 
 def identities(plan: Plan) -> list[Identity]:

@@ -24,6 +24,7 @@ from libos.app import App
 from libos.errors import HostError, LibosError, ManifestError, SupervisorError
 from libos.events import Event, Hub, Kind
 from libos.keeper.identity import serves_root
+from libos.limits.missing import refuse
 from libos.spares import Spares, can_be_spare
 from libos.unwrap import unwrapped
 from libos.worlds.hosttrees import HostTrees
@@ -188,6 +189,7 @@ class Supervisor:
             plan = plan.keeping(keep)
         if not plan.command:
             raise ManifestError("no command is given: write one after --, or as command in [app]")
+        refuse(plan.limits.missing, plan.allow_missing)
         start = Start(plan.command, plan.environment, plan.directory, terminal_size(terminal))
         with self._named(name or plan.name, plan.command) as known_as:
             launch = await self._spares.take(plan) or await self._prepare(plan)

@@ -11,6 +11,7 @@ import pytest
 
 from libos.errors import ManifestError
 from libos.fs.synthetic import text as text_node
+from libos.limits.model import Cgroups
 from libos.manifest import App, Dial, Limits, Listen, Manifest, from_mapping
 from libos.namespace import (
     BytesSource,
@@ -68,6 +69,12 @@ class Table:
 
     def mounts_below(self, path: str) -> tuple[str, ...]:
         return ("/vol/disk",) if path == "/vol" else ()
+
+    def cgroups(self) -> Cgroups:
+        return Cgroups()
+
+    def kernel(self) -> tuple[int, int]:
+        return (6, 18)
 
 
 TABLE = Table(

@@ -35,6 +35,13 @@ class ViewOptions:
     keep: str | None
     capture: str | None
     timeout: str | None
+    memory: str | None
+    cpus: str | None
+    cpu_shares: str | None
+    cpuset_cpus: str | None
+    pids_limit: str | None
+    ulimits: tuple[str, ...]
+    allow_missing: tuple[str, ...]
     syscalls: str | None
     namespace: str | None
     namespace_mode: str
@@ -43,6 +50,7 @@ class ViewOptions:
     def manifest(self) -> Manifest:
         """Give the manifest of file and options together. Raises ManifestError with every error found."""
         from libos.manifest import from_options
+        from libos.manifest.limiting import LimitOptions
 
         return from_options(
             self.manifest_path,
@@ -58,6 +66,8 @@ class ViewOptions:
             keep=self.keep,
             capture=self.capture,
             time=self.timeout,
+            limits=LimitOptions(**{name: getattr(self, name) for name in LimitOptions._fields}),
+            allow_missing=self.allow_missing,
             syscalls=self.syscalls,
             namespace=self.namespace,
             namespace_mode=self.namespace_mode,
@@ -119,6 +129,18 @@ _OPTIONS: list[Callable[[Any], Any]] = [
                  help="Write what the app's network carries to this file, as pcapng."),
     click.option("--timeout", "timeout", metavar="TIME",
                  help="End the app after this time (10, 10s, 5min); the status is then 124."),
+    click.option("-m", "--memory", "memory", metavar="SIZE",
+                 help="The memory of all its processes together: 512M."),
+    click.option("--cpus", "cpus", metavar="NUMBER", help="How many processors' time it gets: 1.5."),
+    click.option("--cpu-shares", "cpu_shares", metavar="WEIGHT",
+                 help="Its weight against others; 1024 is what everybody has."),
+    click.option("--cpuset-cpus", "cpuset_cpus", metavar="LIST", help="The processors it may use: 0-3,5."),
+    click.option("--pids-limit", "pids_limit", metavar="NUMBER",
+                 help="How many processes and threads it may have; 4096 unless said."),
+    click.option("--ulimit", "ulimits", metavar="NAME=LIMIT", multiple=True,
+                 help="Of each process: nofile=1024 (descriptors), fsize= (bytes), cpu= (seconds)."),
+    click.option("--allow-missing", "allow_missing", metavar="FEATURE", multiple=True,
+                 help="Go on where this host lacks it: limits.memory. The events tell of it."),
 ]  # fmt: skip
 
 

@@ -30,6 +30,13 @@ from libos.supervisor import Supervisor
 from libos.unwrap import unwrapped
 from libos.worlds.world import Change
 
+# What ended the app where a limit did, and how it gets more.
+_LIMITS = {
+    "memory": "the app ran out of memory (limits.memory); give it more with --memory",
+    "cpu_time": "the app used up its processor time (limits.cpu_time); give it more with --ulimit cpu=",
+    "file_size": "the app wrote a file beyond limits.file_size; allow larger ones with --ulimit fsize=",
+}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -64,6 +71,8 @@ def _tell_end(status: ExitStatus, request: Request) -> None:
             if seconds
             else "time ran out"
         )
+    elif status.reason in _LIMITS:
+        complain(_LIMITS[status.reason])
     elif status.reason == "lost":
         complain("the world was lost: its keeper or its init was killed")
 

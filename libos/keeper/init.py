@@ -40,7 +40,7 @@ from libos.keeper.hearing import Hearing
 from libos.keeper.mounted import Mounted
 from libos.keeper.network import APP, GATE, Network
 from libos.keeper.walls import Walls
-from libos.kernel import process
+from libos.kernel import namespaces, process
 
 
 def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
@@ -51,6 +51,7 @@ def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
         supervisor = _keep_only(fds)
         trees = list(range(_FIRST + 1, _FIRST + len(fds)))
         try:
+            _enter_cgroups(trees, spec.get("cgroups", 0))
             network, ahead, placed, wanted = _build(supervisor, spec, trees)
         except OSError as error:
             channel.send(supervisor, {"event": "failed", "errno": error.errno, "message": error.strerror})
@@ -75,6 +76,22 @@ def _keep_only(fds: list[int]) -> socket.socket:
     return socket.socket(fileno=_FIRST)
 
 
+def _enter_cgroups(fds: list[int], count: int) -> None:
+    """Move into the world's cgroups by the last `count` of the descriptors, which are taken away; whatever
+    init starts is born there. The cgroup namespace follows, so that nobody reads the way to it."""
+    entries = fds[len(fds) - count :]
+    del fds[len(fds) - count :]
+    for fd in entries:
+        try:
+            os.write(fd, b"0")
+        except OSError as error:
+            raise OSError(error.errno, f"enter the cgroup of the limits: {error.strerror}") from error
+        finally:
+            os.close(fd)
+    if entries:
+        namespaces.unshare(namespaces.CLONE_NEWCGROUP)
+
+
 def _build(
     supervisor: socket.socket, spec: dict[str, Any], trees: list[int]
 ) -> tuple[Network, program.Ahead, dict[str, int], Walls]:
@@ -88,10 +105,11 @@ def _build(
     answers = spec.get("answers")
     heard = Hearing(answers) if spec.get("hearing") or answers else None
     intake_fd = heard.intake.fileno() if heard is not None else None
-    wanted = Walls(spec["filter"], intake_fd, spec["filter_last"], bool(answers))
+    limits = spec.get("rlimits", ())
+    wanted = Walls(spec["filter"], intake_fd, spec["filter_last"], bool(answers), limits)
     ahead = program.Ahead(wanted)
-    last = ahead.wait_for_walls
-    placed = world.build(spec["world"], spec["hostname"], spec["steps"], trees, proc_fd, last)
+    view = world.View(spec["world"], spec["hostname"], spec["steps"], spec.get("disk"))
+    placed = world.build(view, trees, proc_fd, ahead.wait_for_walls)
     # The app has this process's id: without this, /proc/1 would list descriptors and take an oom_score_adj.
     process.prctl("become undumpable", process.PR_SET_DUMPABLE, 0)
     if heard is not None:

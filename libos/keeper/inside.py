@@ -204,7 +204,7 @@ def _overlay(message: dict[str, Any], fds: list[int]) -> int:
         changes = message.get("changes")
         lower_fd = base.host_tree(message["source"], read_only=True)
         changes_fds = [] if changes is None else [base.host_tree(changes, read_only=False)]
-    return overlay.make(lower_fd, f"{base.STAGE}/keeper", *changes_fds)
+    return overlay.make(lower_fd, f"{base.STAGE}/keeper", *changes_fds, size=message.get("size"))
 
 
 def _id_map_namespace(uid: int, gid: int) -> int:

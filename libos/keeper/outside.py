@@ -1,7 +1,8 @@
 """The keeper's outside half: starts the inside half, maps its ids, and sweeps when the supervisor dies.
 
 It stays in the host's namespaces and has the caller's rights, so it can remove what a supervisor that was
-killed could not: its socket files. It holds nothing else and ends when either neighbour ends:
+killed could not: its socket files, and the cgroups of its worlds once these are gone. It holds nothing else
+and ends when either neighbour ends:
 
 - the supervisor's end of the channel closes: the inside half (and so every world) is ended, files are swept;
 - the inside half ends: the supervisor sees its own channel to it close, and closes this one.
@@ -22,6 +23,8 @@ from libos.kernel import namespaces, process
 
 # Milliseconds that the inside half gets to end by itself when its own channel closes.
 _GRACE = 500
+# How often the removal of a cgroup is tried, and the seconds between.
+_TRIES, _PAUSE = 200, 0.005
 # Signals that cannot be set, and the one that Python needs ignored: a closed channel is an error there.
 _FIXED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}
 
@@ -33,6 +36,7 @@ def main(outside_fd: int, inside_fd: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the supervisor's end ends the keeper
     supervisor = socket.socket(fileno=outside_fd)
+    process.adopt_orphans()  # the worlds' inits, should the inside half end before them
     ours, theirs = channel.pair()
     child = os.fork()
     if child == 0:
@@ -43,11 +47,13 @@ def main(outside_fd: int, inside_fd: int) -> None:
     os.close(inside_fd)
     child_fd = os.pidfd_open(child)
     process.set_name("libos keeper")
+    folders: list[str] = []
     try:
         _map_ids(ours, child)
-        _watch(supervisor)
+        folders = _watch(supervisor)
     finally:
         _end(child, child_fd)
+        _remove(folders)
 
 
 def _run_inside(supervisor: socket.socket, outside: socket.socket) -> None:
@@ -74,16 +80,23 @@ def _map_ids(ours: socket.socket, child: int) -> None:
         channel.send(ours, answer)
 
 
-def _watch(supervisor: socket.socket) -> None:
-    """Keep the list of files to sweep until the supervisor closes its end or dies; then sweep."""
+def _watch(supervisor: socket.socket) -> list[str]:
+    """Keep the list of what to sweep until the supervisor closes its end or dies; then sweep the files, and
+    give the folders: cgroups, which can go only when no world is left."""
     files: set[str] = set()
     while (received := channel.receive(supervisor)) is not None:
         message, _ = received
         files.update(message.get("sweep", ()))
         files.difference_update(message.get("keep", ()))
+    folders = []
     for path in files:
-        with suppress(OSError):
+        try:
             os.unlink(path)
+        except IsADirectoryError:
+            folders.append(path)
+        except OSError:
+            pass
+    return folders
 
 
 def _end(child: int, child_fd: int) -> None:
@@ -93,3 +106,24 @@ def _end(child: int, child_fd: int) -> None:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+
+
+def _remove(folders: list[str]) -> None:
+    """Wait until every world's init is gone, which are our children since theirs ended, and remove the
+    folders."""
+    with suppress(ChildProcessError):
+        while folders:
+            os.waitpid(-1, 0)
+    for folder in folders:
+        _remove_when_empty(folder)
+
+
+def _remove_when_empty(folder: str) -> None:
+    """The last process of a cgroup leaves it a moment after it was waited for."""
+    for _ in range(_TRIES):
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            return
+        except OSError:
+            select.select((), (), (), _PAUSE)

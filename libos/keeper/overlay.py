@@ -10,15 +10,20 @@ import os
 
 from libos.kernel import mounts
 
+# A tmpfs inode is some 700 bytes, and its entry 200: kernel, /proc/slabinfo.
+_BYTES_A_FILE = 1024
+# Of the smallest: a directory in memory of 1K can hold something too.
+_LEAST_FILES = 64
 _SAFE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
 
 
-def make(lower_fd: int, stage: str, changes_fd: int | None = None) -> int:
+def make(lower_fd: int, stage: str, changes_fd: int | None = None, *, size: int | None = None) -> int:
     """Give a detached overlay over the tree `lower_fd`, which is taken over.
 
     `changes_fd` is a tree with the directories `upper` and `work`, taken over too; without one the changes
-    end with the overlay. overlayfs takes paths, so its parts are attached below the new directory `stage`
-    for the moment. Raises OSError, with the remedy where a folder of changes cannot be used.
+    end with the overlay, and may be `size` bytes, by default half of the machine's memory. overlayfs takes
+    paths, so its parts are attached below the new directory `stage` for the moment. Raises OSError, with the
+    remedy where a folder of changes cannot be used.
     """
     lower, changes = f"{stage}/lower", f"{stage}/changes"
     for path in (stage, lower, changes):
@@ -26,7 +31,7 @@ def make(lower_fd: int, stage: str, changes_fd: int | None = None) -> int:
     mode = os.fstat(lower_fd).st_mode & 0o7777
     _attach(lower_fd, lower)
     if changes_fd is None:
-        _attach(_memory(), changes)
+        _attach(_memory(size), changes)
         for name in ("upper", "work"):
             os.mkdir(f"{changes}/{name}")
         os.chmod(f"{changes}/upper", mode)  # the merged root shows the upper directory's mode
@@ -49,8 +54,17 @@ def make(lower_fd: int, stage: str, changes_fd: int | None = None) -> int:
         os.rmdir(stage)
 
 
-def _memory() -> int:
-    return mounts.new_filesystem("tmpfs", {"mode": "700"}, _SAFE)
+def bounded(options: dict[str, str | None], size: int | None) -> dict[str, str | None]:
+    """The options of a tmpfs that holds at most `size` bytes, and as many files as a byte in 1024: what the
+    kernel keeps of an empty file is about that much, and is memory too. None leaves both at their defaults,
+    which are half of the machine's memory and a file a page of it. tmpfs(5)."""
+    if not size:
+        return options
+    return options | {"size": str(size), "nr_inodes": str(max(_LEAST_FILES, size // _BYTES_A_FILE))}
+
+
+def _memory(size: int | None) -> int:
+    return mounts.new_filesystem("tmpfs", bounded({"mode": "700"}, size), _SAFE)
 
 
 def _explained(error: OSError) -> OSError:

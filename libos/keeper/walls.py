@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import resource
 import signal
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from libos.keeper import hearing, refusals
@@ -22,13 +23,14 @@ _CHANGED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGHU
 
 class Walls(NamedTuple):
     """What differs between worlds: the filter, where the listener of the one for listen(2) goes, and whether
-    the filter comes last of all, right before execve(2)."""
+    the filter comes last of all, right before execve(2); resource limits by name, each soft and hard."""
 
     filter: bytes
     intake_fd: int | None = None
     filter_last: bool = False
     # The filter tells of what it refuses (refusals.py): it is the one for listen(2) too, and always last.
     tells: bool = False
+    rlimits: Sequence[tuple[str, int]] = ()
 
 
 def raise_walls(walls: Walls, proc: str) -> Walls:
@@ -44,6 +46,7 @@ def raise_walls(walls: Walls, proc: str) -> Walls:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(walls.rlimits)
     process.drop_capabilities()
     process.set_no_new_privileges()
     if walls.tells:
@@ -54,6 +57,20 @@ def raise_walls(walls: Walls, proc: str) -> Walls:
     if not walls.filter_last:
         process.load_seccomp_filter(walls.filter)
     return walls._replace(intake_fd=None)
+
+
+def _limit(limits: Sequence[tuple[str, int]]) -> None:
+    """Set the resource limits, none above what this process may have. getrlimit(2).
+
+    In the app's own user namespace: the number of processes is then counted there. Set before the namespace
+    is made, it would bound all processes of the user in K, those of other worlds too. user_namespaces(7).
+    """
+    for name, value in limits:
+        kind = getattr(resource, f"RLIMIT_{name.upper()}")
+        hard = resource.getrlimit(kind)[1]
+        most = hard if hard != resource.RLIM_INFINITY else value + 1
+        # SIGXCPU comes at the soft limit and SIGKILL at the hard one: a second lies between.
+        resource.setrlimit(kind, (min(value, most), min(value + (name == "cpu"), most)))
 
 
 def finish(walls: Walls) -> None:

@@ -11,7 +11,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from libos.keeper import base, overlay, points
 from libos.kernel import mounts
@@ -27,27 +27,35 @@ def new_proc() -> int:
     return mounts.new_filesystem("proc", {}, _SAFE | mounts.MOUNT_ATTR_NOEXEC)
 
 
-def build(
-    world: str, hostname: str, steps: list[Step], trees: list[int], proc_fd: int, last: Callable[[], None]
-) -> dict[str, int]:
+class View(NamedTuple):
+    """What is built: the world's name in the FUSE mount, its host name, its steps; the size of /dev/shm in
+    bytes, None for the kernel's default."""
+
+    world: str
+    hostname: str
+    steps: list[Step]
+    shm: int | None = None
+
+
+def build(view: View, trees: list[int], proc_fd: int, last: Callable[[], None]) -> dict[str, int]:
     """Build the root from the world's FUSE directory and the steps, and enter it. Raises OSError.
 
     `last` is called when all is mounted and the root is not yet changed. Gives a descriptor of each step's
     mount by its place, for `Mounted`.
     """
-    socket.sethostname(hostname)
+    socket.sethostname(view.hostname)
     placed: dict[str, int] = {}
-    mounts.mount(f"{base.FUSE}/{world}", base.ROOT, None, mounts.MS_BIND)
+    mounts.mount(f"{base.FUSE}/{view.world}", base.ROOT, None, mounts.MS_BIND)
     root_fd = os.open(base.ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for number, step in enumerate(steps):
+        for number, step in enumerate(view.steps):
             tree_fd = _rebind(root_fd, step) if step["op"] == "rebind" else _make(step, trees, number)
             covered_fd = placed.pop(step["at"], None)
             placed[step["at"]] = place(root_fd, step, tree_fd)
             if covered_fd is not None:
                 os.close(covered_fd)
         _attach(root_fd, "/proc", proc_fd)
-        _attach_devices(root_fd)
+        _attach_devices(root_fd, view.shm)
     finally:
         os.close(root_fd)
     last()
@@ -83,7 +91,7 @@ def place(root_fd: int, step: Step, tree_fd: int) -> int:
     return tree_fd
 
 
-def _attach_devices(root_fd: int) -> None:
+def _attach_devices(root_fd: int, shm: int | None) -> None:
     """Attach the devices of every world, with a pts and a shm of its own."""
     attributes = _SAFE | mounts.MOUNT_ATTR_NOEXEC
     tree_fd = _clone_path(base.DEVICES)
@@ -91,7 +99,8 @@ def _attach_devices(root_fd: int) -> None:
     _attach(root_fd, "/dev", tree_fd)
     terminals = {"newinstance": None, "ptmxmode": "0666", "mode": "0620"}
     _attach(root_fd, "/dev/pts", mounts.new_filesystem("devpts", terminals, mounts.MOUNT_ATTR_NOSUID))
-    _attach(root_fd, "/dev/shm", mounts.new_filesystem("tmpfs", {"mode": "1777"}, attributes))  # noqa: S108 - the world's own
+    shared = overlay.bounded({"mode": "1777"}, shm)
+    _attach(root_fd, "/dev/shm", mounts.new_filesystem("tmpfs", shared, attributes))  # noqa: S108 - the world's own
 
 
 def _attach(root_fd: int, at: str, tree_fd: int) -> None:
@@ -117,7 +126,9 @@ def _make(step: Step, trees: list[int], number: int) -> int:
         case "overlay":
             changes = step.get("changes")  # a folder of the host, where they are kept
             changes_fd = None if changes is None else _host(changes, trees, read_only=False)
-            return overlay.make(_host(step, trees, read_only=True), _stage(number), changes_fd)
+            return overlay.make(
+                _host(step, trees, read_only=True), _stage(number), changes_fd, size=step.get("size")
+            )
         case "served":
             return base.served_tree(step["name"])
     raise OSError(0, f"unknown step {step['op']}")
@@ -125,9 +136,7 @@ def _make(step: Step, trees: list[int], number: int) -> int:
 
 def new_tmpfs(step: Step) -> int:
     """Give an empty directory in memory, attached nowhere yet. tmpfs(5). Raises OSError."""
-    options: dict[str, str | None] = {"mode": format(step["mode"], "o")}
-    if step.get("size"):
-        options["size"] = str(step["size"])
+    options = overlay.bounded({"mode": format(step["mode"], "o")}, step.get("size"))
     return mounts.new_filesystem("tmpfs", options, _SAFE)
 
 

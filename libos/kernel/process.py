@@ -15,6 +15,7 @@ PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -38,6 +39,11 @@ def prctl(doing: str, option: int, *arguments: Argument) -> int:
 def die_with_parent(number: int = signal.SIGKILL) -> None:
     """Get the signal when the thread that made this process ends. PR_SET_PDEATHSIG(2const)."""
     prctl("ask to die with the parent", PR_SET_PDEATHSIG, number)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends. PR_SET_CHILD_SUBREAPER(2const)."""
+    prctl("adopt orphans", PR_SET_CHILD_SUBREAPER, 1)
 
 
 def set_name(name: str) -> None:

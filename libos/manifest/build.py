@@ -14,8 +14,9 @@ from typing import Any
 from libos.manifest import values
 from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
+from libos.manifest.limiting import limits
 from libos.manifest.listening import listen
-from libos.manifest.model import App, Limits, Manifest, Network, Syscalls
+from libos.manifest.model import App, Manifest, Network, Syscalls
 from libos.manifest.web import secret
 from libos.namespace import (
     BoundSource,
@@ -45,12 +46,13 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
         mounts=tuple(_mount(raw_mount, base, origin, i) for i, raw_mount in enumerate(raw.get("mount", ()))),
         dials=tuple(dial(entry, base, origin(("dial", i))) for i, entry in enumerate(raw.get("dial", ()))),
         listens=tuple(listen(entry, origin(("listen", i))) for i, entry in enumerate(raw.get("listen", ()))),
-        limits=_limits(raw.get("limits", {})),
+        limits=limits(raw.get("limits", {}), origin),
         network=_network(raw["network"], base, origin(("network",))) if "network" in raw else Network(),
         syscalls=_syscalls(raw["syscalls"], origin(("syscalls",))) if "syscalls" in raw else Syscalls(),
         secrets=tuple(
             secret(entry, base, origin(("secret", i))) for i, entry in enumerate(raw.get("secret", ()))
         ),
+        allow_missing=tuple(raw.get("allow_missing", ())),
         source=source,
     )
 
@@ -72,10 +74,6 @@ def _app(raw: Mapping[str, Any]) -> App:
         control=raw.get("control"),
         keep=raw.get("keep"),
     )
-
-
-def _limits(raw: Mapping[str, Any]) -> Limits:
-    return Limits(time=values.duration(raw["time"]) if "time" in raw else None)
 
 
 def _syscalls(raw: Mapping[str, Any], origin: str) -> Syscalls:

@@ -18,7 +18,8 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import TypeVar
 
-from libos.manifest.model import App, Limits, Manifest, Network, Syscalls
+from libos.manifest.limiting import merge_limits
+from libos.manifest.model import App, Manifest, Network, Syscalls
 
 T = TypeVar("T")
 _NETWORK_KEYS = tuple(each.name for each in fields(Network) if each.compare)
@@ -32,10 +33,11 @@ def merge(under: Manifest, over: Manifest) -> Manifest:
         mounts=_append(under.mounts, over.mounts, gone, lambda mount: mount.at),
         dials=_append(under.dials, over.dials, gone, lambda dial: dial.to),
         listens=_append(under.listens, over.listens, gone, lambda listen: listen.name),
-        limits=Limits(time=_first(over.limits.time, under.limits.time)),
+        limits=merge_limits(under.limits, over.limits),
         network=_merge_network(under.network, over.network),
         syscalls=_merge_syscalls(under.syscalls, over.syscalls),
         secrets=_append(under.secrets, over.secrets, gone, lambda secret: f"secret:{secret.name}"),
+        allow_missing=tuple(dict.fromkeys(under.allow_missing + over.allow_missing)),
         removals=tuple(dict.fromkeys(under.removals + over.removals)),
         in_order=under.in_order or over.in_order,
         source=over.source or under.source,

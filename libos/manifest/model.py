@@ -123,9 +123,21 @@ class Listen:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the app may use up. `time` is in seconds."""
+    """What the app may use up; None is not said. `time` and `cpu_time` are in seconds, `memory`, `file_size`,
+    `disk` and `output` in bytes; `cpus` is processors' time, `cpuset` which of them ("0-3,5")."""
 
     time: float | None = None
+    memory: int | None = None
+    processes: int | None = None
+    cpus: float | None = None
+    cpu_share: int | None = None
+    cpuset: str | None = None
+    cpu_time: float | None = None
+    open_files: int | None = None
+    file_size: int | None = None
+    disk: int | None = None
+    output: int | None = None
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # who asked, by key
 
 
 @dataclass(frozen=True)
@@ -172,6 +184,7 @@ class Manifest:
     network: Network = Network()
     syscalls: Syscalls = Syscalls()
     secrets: tuple[Secret, ...] = ()
+    allow_missing: tuple[str, ...] = ()  # what the host may lack, as "limits.memory"
     removals: tuple[str, ...] = ()
     in_order: bool = False  # the mounts are applied as they are listed, and not parents first
     source: str = field(default="", compare=False)

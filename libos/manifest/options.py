@@ -19,6 +19,7 @@ from libos.manifest import values
 from libos.manifest.build import absolute
 from libos.manifest.conflicts import absent
 from libos.manifest.dialing import dialed_option
+from libos.manifest.limiting import LimitOptions, feature, given
 from libos.manifest.listening import published_option
 from libos.manifest.load import load_under
 from libos.manifest.model import App, Limits, Manifest, Network, Syscalls
@@ -27,6 +28,8 @@ from libos.namespace import HostSource, Mode, Mount, Order
 
 T = TypeVar("T")
 
+# Of docker's options none.
+NO_LIMITS = LimitOptions()
 _MODES = {"ro": Mode.READ_ONLY, "rw": Mode.READ_WRITE, "cow": Mode.COPY_ON_WRITE}
 # Read-write, and a rename over the file replaces it.
 _REPLACE = "replace"
@@ -47,21 +50,23 @@ def from_options(
     keep: str | None = None,
     capture: str | None = None,
     time: float | str | None = None,
+    limits: LimitOptions = NO_LIMITS,
     syscalls: str | None = None,
+    allow_missing: Iterable[str] = (),
     namespace: str | os.PathLike[str] | None = None,
     namespace_mode: str = "strict",
     environ: Mapping[str, str] | None = None,
     base: str | os.PathLike[str] | None = None,
 ) -> Manifest:
-    """The manifest that a command line asks for.
+    """The manifest that a command line asks for. ManifestError with every error found.
 
-    `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base.
-    `mounts` are SRC:AT[:ro|rw|cow|replace]; `environment` NAME=VALUE, or NAME for the value in `environ`
-    (the caller's unless given); `dials` ADDRESS[,private], in the form of dial(2); `publish` [IP:]PORT:PORT,
-    outside then inside, or PORT for both; `include` as in a manifest file; `capture` the file that is told
-    what the link carries; `time` seconds or "10min"; `syscalls` the name of a profile; `namespace` a file of
-    namespace(6) whose mounts take the place of the manifest's, read as `namespace_mode` says; `base` the
-    folder of relative paths, else the current one. ManifestError with every error found.
+    `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base. `mounts`
+    are SRC:AT[:ro|rw|cow|replace]; `environment` NAME=VALUE, or NAME for the value in `environ` (the caller's
+    unless given); `dials` ADDRESS[,private], in the form of dial(2); `publish` [IP:]PORT:PORT, outside then
+    inside, or PORT for both; `include` and `allow_missing` as in a manifest file; `capture` the file that is
+    told what the link carries; `time` seconds or "10min"; `limits` docker's options; `syscalls` the name of a
+    profile; `namespace` a file of namespace(6) whose mounts take the place of the manifest's, read as
+    `namespace_mode` says; `base` the folder of relative paths.
     """
     options = _Options(os.path.abspath(base if base is not None else os.curdir))
     mounted = options.each("-v", mounts, options.mount)
@@ -70,16 +75,15 @@ def from_options(
             command=tuple(options.each("COMMAND", command, values.argument)) or None,
             directory=options.one("-w", directory, values.path),
             environment=options.variables(environment, os.environ if environ is None else environ),
-            hostname=options.one("--hostname", hostname, values.host_name),
-            name=options.one("--name", name, values.world_name),
-            keep=options.one("--keep", keep, values.keep_name),
+            **options.names(hostname, name, keep),
         ),
         mounts=tuple(mounted),
         dials=tuple(options.each("--dial", dials, dialed_option)),
         listens=tuple(options.each("-p", publish, published_option)),
-        limits=Limits(time=options.one("--timeout", time, values.duration)),
+        limits=options.limits(time, limits),
         network=options.network(capture),
         syscalls=options.syscalls(syscalls),
+        allow_missing=tuple(options.each("--allow-missing", allow_missing, feature)),
         removals=tuple(mount.at for mount in mounted),
         source="options",
     )
@@ -126,6 +130,25 @@ class _Options:
         """What --capture says."""
         file = self.one("--capture", capture, self.file)
         return Network(capture=file, origin="" if capture is None else "--capture")
+
+    def names(self, hostname: str | None, name: str | None, keep: str | None) -> dict[str, Any]:
+        """What --hostname, --name and --keep say."""
+        return {
+            "hostname": self.one("--hostname", hostname, values.host_name),
+            "name": self.one("--name", name, values.world_name),
+            "keep": self.one("--keep", keep, values.keep_name),
+        }
+
+    def limits(self, time: float | str | None, given_limits: LimitOptions) -> Limits:
+        """What --timeout and docker's options say; of two that mean one key the later in docker's order."""
+        said: dict[str, Any] = {}
+        origins = {}
+        if time is not None:
+            said["time"], origins["time"] = self.one("--timeout", time, values.duration), f"--timeout {time}"
+        for option, text, read in given(given_limits):
+            for key, value in self.each(option, (text,), read):
+                said[key], origins[key] = value, f"{option} {text}"
+        return Limits(**said, origins=origins)
 
     def syscalls(self, profile: str | None) -> Syscalls:
         """What --syscalls says."""

@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
+from libos.manifest.schema_limits import Feature, LimitsTable
 from libos.manifest.schema_network import NetworkTable
 from libos.manifest.schema_syscalls import SyscallsTable
 from libos.manifest.schema_web import HttpKeys, PythonHttpKeys, SecretTable
@@ -197,14 +198,6 @@ class ListenTable(Table):
     )
 
 
-class LimitsTable(Table):
-    """What the app may use up."""
-
-    time: Annotated[int | float | str, checked(values.duration)] = Field(
-        default_factory=unwritten, description='How long it may run: seconds, or a text as "10min".'
-    )
-
-
 class ManifestFile(Table):
     """A libos manifest: what one app gets. What is not in it does not exist for the app."""
 
@@ -220,6 +213,10 @@ class ManifestFile(Table):
     dial: list[DialTable] = Field(default_factory=unwritten)
     listen: list[ListenTable] = Field(default_factory=unwritten)
     limits: LimitsTable = Field(default_factory=unwritten)
+    allow_missing: list[Feature] = Field(
+        default_factory=unwritten,
+        description="What this host may lack without an error; the events tell of it: limits.memory.",
+    )
     network: NetworkTable = Field(default_factory=unwritten)
     syscalls: SyscallsTable = Field(default_factory=unwritten)
     secret: list[SecretTable] = Field(default_factory=unwritten)

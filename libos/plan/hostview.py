@@ -10,7 +10,10 @@ import os
 import re
 import stat
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from libos.limits.model import Cgroups
 
 
 class Kind(StrEnum):
@@ -42,6 +45,12 @@ class HostView(Protocol):
 
     def mounts_below(self, path: str) -> tuple[str, ...]:
         """The host's mount points below a real path, without itself; proc_pid_mountinfo(5)."""
+
+    def cgroups(self) -> Cgroups:
+        """Which cgroup controllers can be used, and where; cgroups(7)."""
+
+    def kernel(self) -> tuple[int, int]:
+        """The kernel's version, as (6, 18)."""
 
 
 class Host:
@@ -88,6 +97,15 @@ class Host:
             points = [_unescaped(line.split(" ")[4]) for line in table]
         top = path.rstrip("/") + "/"
         return tuple(dict.fromkeys(point for point in points if point.startswith(top) and point != top))
+
+    def cgroups(self) -> Cgroups:
+        from libos.limits.finding import find
+
+        return find()
+
+    def kernel(self) -> tuple[int, int]:
+        major, minor = re.findall(r"\d+", os.uname().release)[:2]
+        return int(major), int(minor)
 
 
 def _unescaped(field: str) -> str:

@@ -35,6 +35,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "environment": dict(plan.environment),
         "hostname": plan.hostname,
         "time": plan.time,
+        "limits": {**asdict(plan.limits), "allow_missing": list(plan.allow_missing)},
         "resources": [asdict(line) for line in plan.lines],
         "steps": [_step(step) for step in plan.steps],
         "served": [_served(served) for served in plan.served],

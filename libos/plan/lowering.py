@@ -39,6 +39,7 @@ from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
 from libos.plan.joining import Joining, is_union
 from libos.plan.keeping import NOTHING_TO_KEEP, lost_in_union
+from libos.plan.limiting import decided, limit_lines, sized
 from libos.plan.lines import INIT_LINES, network_lines, why_served, why_service
 from libos.plan.lookup import find
 from libos.plan.memory import memory_mode
@@ -266,9 +267,10 @@ class Lowering(Joining):
     def plan(self, manifest: Manifest, directory: str) -> Plan:
         """The plan, once nothing is wrong."""
         app = manifest.app
+        limits = decided(manifest, self.host)
         return Plan(
             namespace=Namespace(tuple(self.mounts)),
-            steps=tuple(self.steps),
+            steps=sized(self.steps, limits.disk),
             served=tuple(self.served),
             points=(*self.points, ("/proc", True), ("/dev", True)),
             dials=rules(manifest),
@@ -283,7 +285,15 @@ class Lowering(Joining):
             name=app.name,
             keep=app.keep,
             time=manifest.limits.time,
+            limits=limits,
+            allow_missing=manifest.allow_missing,
             syscalls=manifest.syscalls.wanted,
             serve_all=self.serve_all,
-            lines=(*self.lines, *INIT_LINES, syscalls_line(manifest), *network_lines(manifest)),
+            lines=(
+                *self.lines,
+                *INIT_LINES,
+                syscalls_line(manifest),
+                *limit_lines(manifest, limits),
+                *network_lines(manifest),
+            ),
         )

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from libos.limits.model import NO_LIMITS, Decision
 from libos.namespace import HostSource, Layer, Namespace, Source
 from libos.syscalls import DEFAULT, Wanted
 
@@ -45,6 +46,7 @@ class Overlay:
     lower: str
     make_point: bool = False
     changes: str | None = None
+    size: int | None = None  # of an upper layer in memory; None for the kernel's default, half of all memory
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ class Plan:
     lines: tuple[Line, ...]
     secrets: tuple[Secret, ...] = ()  # where their values are, never these
     serve_all: bool = False
+    limits: Decision = NO_LIMITS  # how what it may use up is held
+    allow_missing: tuple[str, ...] = ()  # what the host may lack
     keep: str | None = None  # the name under which changes to copy-on-write mounts outlive the run
     syscalls: Wanted = DEFAULT
 

@@ -15,7 +15,8 @@ def step_message(step: Step, world_id: str) -> dict[str, Any]:
             return common | {"op": "bind", "source": step.source, "read_only": step.read_only}
         case Overlay():
             kept = {} if step.changes is None else {"changes": {"source": step.changes, "read_only": False}}
-            return common | {"op": "overlay", "source": step.lower, "read_only": True} | kept
+            overlay = {"op": "overlay", "source": step.lower, "read_only": True, "size": step.size}
+            return common | overlay | kept
         case Tmpfs():
             return common | {"op": "tmpfs", "size": step.size, "mode": step.mode}
         case Rebind():

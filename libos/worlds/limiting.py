@@ -1,0 +1,105 @@
+"""One world's limits while it lives: its cgroup, what its init is told, and what ran into them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import trio
+
+from libos.errors import HostError
+from libos.limits.holding import Held, hold
+from libos.worlds.messages import close_all
+
+if TYPE_CHECKING:
+    from libos.plan import Plan
+    from libos.worlds.keeping import Keeper
+
+LimitReason = Literal["memory", "cpu_time", "file_size"]
+# Seconds between two tries to remove a cgroup whose last process is still leaving, and how often.
+_PAUSE = 0.005
+_TRIES = 400
+
+
+class Limiting:
+    """Use from the trio thread. `open` before init is forked, `close` after its world has gone."""
+
+    def __init__(self, world_id: str, plan: Plan, keeper: Keeper) -> None:
+        self._name = f"libos-{os.getpid()}-{world_id}"
+        self._decision = plan.limits
+        self._keeper = keeper
+        self._held: Held | None = None
+        self._fds: list[int] = []
+        self._last: dict[str, int] = {}
+
+    def open(self) -> list[int]:
+        """Make the cgroup; descriptors by which init moves in, closed by `close`. HostError where it cannot
+        be made."""
+        if self._decision.cgroup is None:
+            return []
+        try:
+            for _, place in self._decision.cgroup.places:
+                self._keeper.sweep(f"{place.parent}/{self._name}")  # before it is there: it cannot be left
+            self._held = hold(self._decision.cgroup, self._name)
+            self._fds = self._held.open_entries()
+        except OSError as error:
+            raise HostError(
+                f"a cgroup for the limits cannot be made: {error.strerror}; `libos explain` shows them"
+            ) from error
+        return self._fds
+
+    def message(self) -> dict[str, Any]:
+        """What init is told: how many of its last descriptors are ways into cgroups, the resource limits, and
+        the size of what is in memory."""
+        decision = self._decision
+        return {"cgroups": len(self._fds), "rlimits": decision.rlimits, "disk": decision.disk}
+
+    def joined(self) -> None:
+        """Init has the descriptors."""
+        close_all(self._fds)
+        self._fds = []
+
+    def counters(self) -> dict[str, int]:
+        """What the kernel has counted of the world; the last word after its end."""
+        if self._held is not None:
+            self._last = self._held.counters() or self._last
+        return self._last
+
+    def used(self) -> dict[str, int]:
+        """The peaks, for the exit event: `memory` in bytes, `processes` with up to three of libos."""
+        counted = self.counters()
+        names = ("memory", "processes")
+        return {name: counted[f"{name}_peak"] for name in names if f"{name}_peak" in counted}
+
+    def reason(self, code: int) -> LimitReason | None:
+        """Which limit ended a program, from its return code as subprocess has it."""
+        limited = dict(self._decision.rlimits)
+        if code == -signal.SIGKILL and self.counters().get("memory_kills"):
+            return "memory"
+        if code == -signal.SIGXCPU and "cpu" in limited:
+            return "cpu_time"
+        if code == -signal.SIGXFSZ and "fsize" in limited:
+            return "file_size"
+        return None
+
+    def hits(self) -> Sequence[tuple[str, int]]:
+        """The limits that the world ran into so far, and how often."""
+        counted = self.counters()
+        told = {"memory": "memory_kills", "processes": "processes_refused", "cpus": "throttled"}
+        return [(limit, counted[name]) for limit, name in told.items() if counted.get(name)]
+
+    async def close(self) -> None:
+        """Remove the cgroup. The world has gone; the kernel may still be taking its last process out."""
+        self.joined()
+        if self._held is None:
+            return
+        self.counters()
+        for _ in range(_TRIES):
+            if self._held.remove():
+                for folder in self._held.folders:
+                    self._keeper.keep(folder)
+                break
+            await trio.sleep(_PAUSE)
+        self._held = None
