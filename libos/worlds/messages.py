@@ -57,7 +57,7 @@ class Messages:
             except BlockingIOError:
                 await trio.lowlevel.wait_readable(self._end)
             except ConnectionResetError:
-                return None
+                continue  # it closed with something of ours unread; what it said before is still to be read
 
     def _settle(self, number: int, message: channel.Message, fds: list[int]) -> None:
         if number not in self._waiting:  # who asked was cancelled
@@ -105,6 +105,11 @@ class Messages:
             answer = self._answers.pop(number, None)
         assert answer is not None
         return answer.unwrap()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the other side has closed, and all that it said is read."""
+        return self._closed
 
     def close(self) -> None:
         """Close our end; the other side sees the end of the channel. Close only after `run` has ended."""

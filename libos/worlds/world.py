@@ -178,10 +178,16 @@ class World:
             running.end(message["status"])
 
     async def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> Running:
-        """Start a program. Gives it once execve(2) has succeeded, or with its `failure` set."""
+        """Start a program. Gives it once execve(2) has succeeded, or with its `failure` set, or without a pid
+        where the world has ended."""
         running = Running(request["id"])
         self._programs[running.number] = running
-        await self._messages.send({"op": "spawn"} | request, fds)
+        try:
+            await self._messages.send({"op": "spawn"} | request, fds)
+        except SupervisorError:
+            if self._messages.closed:
+                self._end_programs()
+            # Else init may have said why before it ended, and `run` ends the program when it has read that.
         await running.started.wait()
         return running
 
