@@ -156,17 +156,7 @@ class Dials:
 
     def tell(self, grant: DialGrant, action: str, note: str = "", **fields: object) -> None:
         """Emit the event of a change."""
-        told: Mapping[str, object] = {"note": note} if note else {}
-        self._hub.emit(
-            "grant",
-            self._name,
-            action=action,
-            id=grant.id,
-            address=grant.to,
-            mechanism="gate",
-            **fields,
-            **told,
-        )
+        self._hub.tell_grant(self._name, action, grant.id, {"address": grant.to}, "gate", note, **fields)
 
     def _handle(self, live: Dialed) -> DialGrant:
         return self._grants.setdefault(live.number, DialGrant(live, self))

@@ -79,6 +79,20 @@ class Hub:
         for reader in self._readers:
             reader.put(event)
 
+    def tell_grant(
+        self,
+        world: str,
+        action: str,
+        grant: str,
+        where: Mapping[str, object],
+        mechanism: str,
+        note: str = "",
+        **fields: object,
+    ) -> None:
+        """Tell what was done with the grant of an id, which stands `where`; `note` is for a person."""
+        said: Mapping[str, object] = {"note": note} if note else {}
+        self.emit("grant", world, action=action, id=grant, **where, mechanism=mechanism, **fields, **said)
+
     @contextmanager
     def read(self) -> Iterator[AsyncIterator[Event]]:
         """Open a reader: from here on every event is kept for it until it reads or the block ends."""

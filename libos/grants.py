@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -229,17 +229,8 @@ class Grants:
         return grant
 
     def _tell(self, grant: Grant, action: str, note: str = "", **fields: object) -> None:
-        told: Mapping[str, object] = {"note": note} if note else {}
-        self._hub.emit(
-            "grant",
-            self._name,
-            action=action,
-            id=grant.id,
-            path=grant.at,
-            mechanism=grant.mechanism,
-            **fields,
-            **told,
-        )
+        where = {"path": grant.at}
+        self._hub.tell_grant(self._name, action, grant.id, where, grant.mechanism, note, **fields)
 
 
 def _served_anew(mount: Mount) -> Mount:

@@ -114,15 +114,8 @@ class Publications:
         """Emit the event of a change."""
         if grant.revoked:
             self._grants.pop(grant.live, None)
-        self._hub.emit(
-            "grant",
-            self._name,
-            action=action,
-            id=grant.id,
-            address=grant.address,
-            port=grant.port,
-            mechanism="gate",
-        )
+        where = {"address": grant.address, "port": grant.port}
+        self._hub.tell_grant(self._name, action, grant.id, where, "gate")
 
 
 def publication(wanted: Listen) -> Publication:

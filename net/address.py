@@ -22,6 +22,9 @@ Literal: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 # What a world's granted names are given addresses from: RFC 2544, section 12, set aside for test beds.
 NAME_NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
 
+# What is written first in a dial string.
+NETWORKS = ("tcp", "udp")
+
 # Characters: RFC 1035, section 2.3.4.
 LONGEST_NAME = 253
 # A label as hosts are named in practice: RFC 1123, section 2.1, and the underscore of service names (RFC
@@ -66,18 +69,25 @@ class Address:
         return f"{self.network}!{self.host}!{self.port}"
 
 
+def split(text: str) -> tuple[str, str, str]:
+    """The network, the host and the port of a dial string, as they are written but for a network that is
+    known. Raises ValueError."""
+    parts = text.split("!")
+    if len(parts) != 3:
+        raise ValueError(f'"{text}" is not a dial string: write tcp!HOST!PORT, as in tcp!api.example.com!443')
+    network, host, port = parts
+    if network not in NETWORKS:
+        raise ValueError(f'"{text}": the network "{network}" is not known: write {" or ".join(NETWORKS)}')
+    return network, host, port
+
+
 def parse(text: str) -> Address:
     """Read a dial string, `tcp!HOST!PORT` or `udp!HOST!PORT`; PORT is a number from 1 to 65535 or the
     name of a service.
 
     Raises ValueError with one sentence that says what is wrong and what to write instead.
     """
-    parts = text.split("!")
-    if len(parts) != 3:
-        raise ValueError(f'"{text}" is not a dial string: write tcp!HOST!PORT, as in tcp!api.example.com!443')
-    network, host, port = parts
-    if network not in ("tcp", "udp"):
-        raise ValueError(f'"{text}": the network "{network}" is not known: write tcp or udp')
+    network, host, port = split(text)
     try:
         return Address(network, check_host(host), named_port(port, network))
     except ValueError as error:

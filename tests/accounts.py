@@ -63,6 +63,11 @@ class Account:
         settings |= {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL}
         return subprocess.run(self.command(*argv), **(settings | options))  # type: ignore[call-overload,no-any-return]  # subprocess.run's own
 
+    def start(self, argv: Sequence[str], **options: object) -> subprocess.Popen[str]:
+        """Start `argv` as this account, in its folder and environment, its streams as text."""
+        settings: dict[str, object] = {"env": self.environment, "cwd": self.folder, "text": True}
+        return subprocess.Popen(self.command(*argv), **(settings | options))  # type: ignore[call-overload,no-any-return]  # subprocess.Popen's own
+
 
 def names() -> list[str]:
     """The accounts that this suite can act as."""

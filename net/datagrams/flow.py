@@ -142,9 +142,8 @@ class Flow:
             self._fail(error)
             return
         self._carried.sent += len(data)
-        for _ in range(
-            2
-        ):  # a refusal of an earlier datagram is told by the next call, which then sends nothing
+        # A refusal of an earlier datagram is told by the next call, which then sends nothing.
+        for _ in range(2):
             try:
                 self._outside.send(data)
                 return

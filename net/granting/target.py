@@ -16,11 +16,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from libos.net.address import NAME_NETWORK, Address, Literal, check_host, check_name, check_port, named_port
+from libos.net.address import (
+    NAME_NETWORK,
+    Address,
+    Literal,
+    check_host,
+    check_name,
+    check_port,
+    named_port,
+    split,
+)
 
 Range: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-NETWORKS = ("tcp", "udp")
 # Each port of a grant is a listener inside: some 2 KiB of the kernel's memory and a descriptor.
 MOST_PORTS = 1024
 _ONE, _MANY = "*", "**"
@@ -97,12 +105,7 @@ def parse_target(text: str) -> Target:
 
     Raises ValueError with one sentence that says what is wrong and what to write instead.
     """
-    parts = text.split("!")
-    if len(parts) != 3:
-        raise ValueError(f'"{text}" is not a dial string: write tcp!HOST!PORT, as in tcp!api.example.com!443')
-    network, host, ports = parts
-    if network not in NETWORKS:
-        raise ValueError(f'"{text}": the network "{network}" is not known: write {" or ".join(NETWORKS)}')
+    network, host, ports = split(text)
     try:
         return Target(network, _host(host), _ports(ports, network))
     except ValueError as error:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, replace
 
-from libos.net.address import Address, Literal, check_port
+from libos.net.address import NETWORKS, Address, Literal, check_port
 from libos.net.naming.names import is_localhost
 
 LOOPBACK = ("127.0.0.1", "::1")
-NETWORKS = ("tcp", "udp")
 _UNIX = "unix:"
 # sun_path holds 108 bytes with the NUL that ends it: unix(7).
 LONGEST_PATH = 107

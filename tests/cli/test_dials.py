@@ -91,14 +91,11 @@ class World:
 def world(as_user: Account) -> Iterator[World]:
     command = ["run", "--name", "w", "--include", "python", "--dial", "tcp!first.example!443"]
     command += ["--", "python3", "-c", AGENT, "127.0.0.1"]
-    with subprocess.Popen(
-        as_user.command(*as_user.libos(*command)),
-        env=as_user.environment,
-        cwd=as_user.folder,
+    with as_user.start(
+        as_user.libos(*command),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
     ) as process:
         made = World(as_user, process)
         made.connect(1)

@@ -44,13 +44,10 @@ def world(as_user: Account) -> Iterator[World]:
     (as_user.folder / "extra").mkdir(mode=0o755)
     (as_user.folder / "extra" / "word").write_text("granted\n")
     (as_user.folder / "extra" / "key.pem").write_text("key\n")
-    with subprocess.Popen(
-        as_user.command(*as_user.libos("run", "--name", "w", "--", "sh", "-c", LOOK)),
-        env=as_user.environment,
-        cwd=as_user.folder,
+    with as_user.start(
+        as_user.libos("run", "--name", "w", "--", "sh", "-c", LOOK),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
     ) as process:
         made = World(as_user, process)
         made.look()

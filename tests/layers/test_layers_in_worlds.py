@@ -347,14 +347,11 @@ def test_another_terminal_lists_and_answers(as_user: Account) -> None:
         'mount = [{ at = "/d", host = "./tree", ask = true }]\n'
     )
     read_fd, write_fd = os.pipe()
-    running = subprocess.Popen(
-        as_user.command(*as_user.libos("run", "--events", str(write_fd), str(manifest))),
+    running = as_user.start(
+        as_user.libos("run", "--events", str(write_fd), str(manifest)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         pass_fds=[write_fd],
-        env=as_user.environment,
-        cwd=as_user.folder,
-        text=True,
     )
     os.close(write_fd)
     with running, open(read_fd) as events:
@@ -406,14 +403,11 @@ def test_at_a_terminal_each_question_is_asked_as_it_comes(as_user: Account) -> N
         'app.command = ["sh", "-c", "read go; cat /d/key /d/other /d/.env"]\n'
         'mount = [{ at = "/d", host = "./tree", ask = true }]\n'
     )
-    running = subprocess.Popen(
-        as_user.command(*as_user.libos("run", str(manifest))),
+    running = as_user.start(
+        as_user.libos("run", str(manifest)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=as_user.environment,
-        cwd=as_user.folder,
-        text=True,
     )
     assert running.stdin is not None
     with running:

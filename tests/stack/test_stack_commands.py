@@ -55,12 +55,8 @@ def write(as_user: Account, stay: int = 100, text: str = STACK) -> None:
 @contextmanager
 def up(as_user: Account) -> Iterator[subprocess.Popen[str]]:
     """The stack in the foreground, once its worlds are ready."""
-    command = as_user.command(*as_user.libos("up"))
-    with subprocess.Popen(
-        command,
-        env=as_user.environment,
-        cwd=as_user.folder,
-        text=True,
+    with as_user.start(
+        as_user.libos("up"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -146,13 +146,10 @@ class Ran:
 
     def __init__(self, account: Account, *options: str, program: str = SERVER) -> None:
         command = account.libos("run", "--name", "pub", "--include", "python", *options)
-        self.process = subprocess.Popen(
-            account.command(*command, "--", "python3", "-c", program),
-            env=account.environment,
-            cwd=account.folder,
+        self.process = account.start(
+            [*command, "--", "python3", "-c", program],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n", self.process.stderr and self.process.stderr.read()

@@ -247,13 +247,10 @@ def test_as_every_user(as_user: Account) -> None:
     """The helper may take a descriptor of the app's whoever started libos."""
     command = as_user.libos("run", "--include", "python", "-p", "0:8000", "--events", "1")
     program = PLAIN.format(family="AF_INET", host="127.0.0.1")
-    with subprocess.Popen(
-        as_user.command(*command, "--", "python3", "-c", program),
-        env=as_user.environment,
-        cwd=as_user.folder,
+    with as_user.start(
+        [*command, "--", "python3", "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
     ) as run:
         assert run.stdin is not None
         assert run.stdout is not None
