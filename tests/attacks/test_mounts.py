@@ -68,7 +68,7 @@ ATTACKS = {
         (
             "test_an_overlays_own_attributes_cannot_be_planted",
             "user.overlay.redirect and .opaque, left in a tree that is copied later",
-            "an overlay that follows redirects",
+            "root, by an overlay that follows redirects",
             "the overlay is mounted with userxattr, which follows no redirect",
         ),
     )
@@ -294,7 +294,17 @@ def test_a_link_that_waits_at_a_mount_point_stops_the_start(
         worlds.run("true", manifest={"include": ["base"], "app": {}, "mount": racing(made)})
 
 
-def test_an_overlays_own_attributes_cannot_be_planted(worlds: Worlds, made: Scene) -> None:
+FOLLOWING = """
+mkdir -p "$0/first/sub" "$0/second" "$0/seen" && cp -r "$0/secret" "$0/second/"
+python3 -c 'import os, sys; os.setxattr(sys.argv[1], "trusted.overlay.redirect", b"/secret")' "$0/first/sub"
+mount -t overlay -o "redirect_dir=follow,lowerdir=$0/first:$0/second" x "$0/seen" && cat "$0/seen/sub/key"
+"""
+
+
+def test_an_overlays_own_attributes_cannot_be_planted(worlds: Worlds, made: Scene, as_user: Account) -> None:
+    if as_user.uid == 0:
+        live = as_user.run(["unshare", "--mount", "sh", "-c", FOLLOWING, str(made.folder)])
+        assert live.stdout == WORD, live.stderr
     copied = made.folder / "copied"
     (copied / "sub").mkdir()
     for name, value in (("redirect", b"/../../secret"), ("redirect", b"/secret"), ("opaque", b"y")):
