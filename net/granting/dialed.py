@@ -204,6 +204,12 @@ class Dialed:
         except LimitError as error:
             self._limited(address, error)
             raise RefusedError(error.errno, error.strerror) from None
+        if self._web is not None:  # a pattern lets the app choose the name, and its server hears of it
+            try:
+                self._web.check_name(address.host, {"address": str(address), "grant": self.id})
+            except OSError as error:
+                self.refused += 1
+                raise RefusedError(error.errno, error.strerror) from None
         if self.rule.ask and self._consult is not None:
             await self._ask(admitted)
         if via is not None:

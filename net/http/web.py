@@ -78,6 +78,14 @@ class Web:
             self.tell_placeholder(error, fields)
             raise
 
+    def check_name(self, host: str, fields: dict[str, object]) -> None:
+        """Judge a name before it is asked for outside. Raises PlaceholderError, which has been told."""
+        try:
+            self.secrets.check(host.encode(), "a name")
+        except PlaceholderError as error:
+            self.tell_placeholder(error, fields)
+            raise
+
     def tell_placeholder(self, error: PlaceholderError, fields: dict[str, object]) -> None:
         """Report a placeholder where it may not be."""
         self.observe("secret.refused", {**fields, "secret": error.secret, "where": error.where})

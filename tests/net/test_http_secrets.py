@@ -6,18 +6,24 @@ import base64
 import socket
 from urllib.parse import quote
 
+import dns.message
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from network import Events, everything
+from network import Events, Inside, Resolver, everything, flat_only, nothing_left_open
 from webs import HOST, VALUE, Scene, scene, secret
 
+from libos.net.gate import Gate
+from libos.net.granting.rule import Rule
 from libos.net.granting.target import parse_target
 from libos.net.http.rules import Http, HttpRule
 from libos.net.http.secrets import Cover, PlaceholderError, Scanner, Secret, Secrets
 from libos.net.http.web import Web
+from libos.net.naming.names import Names
 from libos.net.relay import Carried, relay
+
+pytest_plugins = ["gates"]
 
 HERE = parse_target(f"tcp!{HOST}!80")
 PLAIN = Http(tls=False)
@@ -241,6 +247,32 @@ async def test_the_bytes_of_other_grants_are_looked_at_too(nursery: trio.Nursery
         assert TOKEN.placeholder not in got and b"after" not in got
     assert (await events.take("secret.refused"))["where"] == "the bytes of a connection"
     assert "EACCES" not in str(failures) and "placeholder of TOKEN" in str(failures[0])
+
+
+@flat_only
+async def test_a_placeholder_in_a_name_is_asked_nobody(inside: Inside, events: Events) -> None:
+    asked = Resolver()
+    trio.socket.set_custom_hostname_resolver(asked)
+    web = Web("w", events, Secrets([TOKEN]))
+    gate = Gate("w", inside.open_sockets, Names("world"), events, web=web)
+    pattern = Rule(parse_target("tcp!*.example!443"), private=True)
+    async with nothing_left_open(), trio.open_nursery() as nursery:
+        await nursery.start(gate.run, [pattern])
+        given = {}
+        for label in (TOKEN.placeholder.decode(), "other"):
+            with inside.udp() as client:
+                await client.connect(("198.18.0.1", 53))
+                await client.send(dns.message.make_query(f"{label}.example.", "A").to_wire())
+                given[label] = str(dns.message.from_wire(await client.recv(4096)).answer[0][0])
+        for address in given.values():
+            with inside.tcp() as client:
+                await client.connect((address, 443))
+                with pytest.raises(ConnectionResetError):
+                    await client.recv(1)
+        refused = await events.take("secret.refused")
+        assert (refused["secret"], refused["where"], refused["grant"]) == ("TOKEN", "a name", "d1")
+        assert asked.asked == ["other.example"]
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("value", [b"short", b"with\nline break", b" spaces around it ", b"nul\0inside", b""])
