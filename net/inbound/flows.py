@@ -15,14 +15,15 @@ from __future__ import annotations
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import trio
 
+from libos.net.carrier import Carrier, Connection
 from libos.net.inbound.app_port import AppPort
 from libos.net.inbound.datagrams import LARGEST, Datagrams, Peer
+from libos.net.relay import Carried
 from libos.net.sockets import Observe, describe
 from libos.net.watcher import Watcher
 
@@ -41,17 +42,19 @@ class Flow:
     peer: Peer
     inside: socket.socket
     fields: dict[str, object]
-    began: float
+    connection: Connection
     last: float
-    # Seen from the world, as everywhere.
-    sent: int = 0
-    received: int = 0
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     error: str | None = None
 
+    @property
+    def carried(self) -> Carried:
+        """What has passed."""
+        return self.connection.carried
+
 
 class Flows:
-    """The flows of one UDP publication. `number` gives the connections of the world their numbers."""
+    """The flows of one UDP publication; they stand among the connections of `carrier`."""
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class Flows:
         app: AppPort,
         watcher: Watcher,
         observe: Observe,
-        number: Callable[[], int],
+        carrier: Carrier,
         fields: dict[str, object],
         *,
         idle_seconds: float = IDLE_SECONDS,
@@ -69,7 +72,7 @@ class Flows:
         self._app = app
         self._watcher = watcher
         self._observe = observe
-        self._number = number
+        self._carrier = carrier
         self._fields = fields
         self._idle = idle_seconds
         self._most = most
@@ -115,7 +118,7 @@ class Flows:
             self._watcher.own_ports.add(("udp", flow.inside.getsockname()[1]))
             self._end(flow, OSError(number, os.strerror(number)))
             return
-        flow.received += len(data)
+        flow.carried.received += len(data)
 
     def _touch(self, flow: Flow) -> None:
         flow.last = trio.current_time()
@@ -134,7 +137,7 @@ class Flows:
 
     async def _open(self, peer: Peer, data: bytes, nursery: trio.Nursery) -> None:
         if len(self._flows) >= self._most:
-            unanswered = next((flow for flow in self._flows.values() if not flow.sent), None)
+            unanswered = next((flow for flow in self._flows.values() if not flow.carried.sent), None)
             if unanswered is None:
                 return
             self._end(unanswered, None)
@@ -152,14 +155,18 @@ class Flows:
                 self._observe("error", fields)
             return
         self._told = False
-        now = trio.current_time()
-        fields = {**self._fields, "peer": peer.address[0], "connection": self._number()}
-        flow = Flow(peer, inside, fields, now, now, received=len(data))
+        number = self._carrier.number()
+        fields = {**self._fields, "peer": peer.address[0], "connection": number}
+        carried = Carried(received=len(data))
+        connection = Connection(number, "listen", fields, inside.getsockname()[:2], carried)
+        flow = Flow(peer, inside, fields, connection, connection.began)
         self._flows[peer] = flow
         nursery.start_soon(self._answer, flow)
 
     async def _answer(self, flow: Flow) -> None:
         """Carry what the app sends to its peer, until the flow ends."""
+        connection = flow.connection
+        self._carrier.connections[connection.number] = connection
         self._observe("listen.open", flow.fields)
         try:
             with flow.scope:
@@ -172,9 +179,10 @@ class Flows:
         finally:
             self._forget(flow)
             flow.inside.close()
-            seconds = round(trio.current_time() - flow.began, 6)
-            totals = {"sent": flow.sent, "received": flow.received, "seconds": seconds, "error": flow.error}
-            self._observe("listen.close", {**flow.fields, **totals})
+            del self._carrier.connections[connection.number]
+            totals = {"sent": flow.carried.sent, "received": flow.carried.received}
+            ended = {"seconds": round(trio.current_time() - connection.began, 6), "error": flow.error}
+            self._observe("listen.close", {**flow.fields, **totals, **ended})
 
     async def _carry_answers(self, flow: Flow) -> None:
         turn = 0
@@ -189,7 +197,7 @@ class Flows:
                 continue
             self._touch(flow)
             # Counted before it leaves: a peer that answers at once finds its flow served.
-            flow.sent += size
+            flow.carried.sent += size
             with suppress(OSError):  # EAGAIN, ENETUNREACH, EPERM of a firewall: dropped, as UDP does
                 self._outside.send(self._buffer[:size], flow.peer)
 

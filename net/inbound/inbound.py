@@ -109,7 +109,7 @@ class Publications:
         with contextlib.closing(app), inbound.serving() as outside:
             if publication.network == "udp":
                 outer = Datagrams(outside)
-                await Flows(outer, app, watching, self._observe, self._carrier.number, fields).run()
+                await Flows(outer, app, watching, self._observe, self._carrier, fields).run()
                 return
             async with trio.open_nursery() as nursery:
                 await self._accept(inbound, outside, app, fields, nursery)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import pytest
 import trio
 from network import Events, Inside, nothing_left_open
 
 from libos.net import watcher
+from libos.net.carrier import Carrier
 from libos.net.gate import Gate
 from libos.net.inbound.app_port import AppPort
 from libos.net.inbound.datagrams import Datagrams, bind
@@ -57,6 +57,9 @@ async def test_datagrams_and_their_answers_pass(
                 for client, data in ((one, b"first"), (other, b"second"), (one, b""), (one, b"x" * 9000)):
                     await client.send(data)
                     assert await client.recv(65535) == data
+                first, second = gate.carrier.connections.values()
+                assert (first.kind, first.fields["peer"]) == ("listen", "127.0.0.1")
+                assert (first.carried.sent, second.carried.sent) == (9005, 6)
             nursery.cancel_scope.cancel()
     opened = [await events.take("listen.open") for _ in range(2)]
     assert [each["connection"] for each in opened] == [1, 2]
@@ -64,6 +67,7 @@ async def test_datagrams_and_their_answers_pass(
     published.close()
     closed = sorted([(await events.take("listen.close"))["sent"] for _ in range(2)], key=str)
     assert closed == [6, 9005]
+    assert gate.carrier.connections == {}
     assert events.kinds() == []
 
 
@@ -119,14 +123,13 @@ class Bench:
         watched = inside.sockets(watcher.specs(watcher.FLAT))
         self.watching = watcher.Watcher(watched, Names("world"), events)
         app = AppPort(5353, inside.open_sockets, self.watching)
-        numbers = iter(range(1, 10_000))
         fields: dict[str, object] = {"address": "udp!here", "port": 5353}
         self.flows = Flows(
             Datagrams(self.outside),
             app,
             self.watching,
             events,
-            partial(next, numbers),
+            Carrier(events),
             fields,
             idle_seconds=idle,
             most=most,
