@@ -95,8 +95,8 @@ class App(AppFiles, AppNetwork):
         return by_id or by_place or self.grants.get(name)
 
     async def stats(self) -> dict[str, object]:
-        """What it has used until now: `programs`, `dials`, `mounts`; see `libos.seeing.stats`."""
-        return await stats(self._world.init_pid, self.dials, self.counts())
+        """What it has used until now: `programs`, `dials`, `mounts`, `link`; see `libos.seeing.stats`."""
+        return await stats(self._world.init_pid, self.dials, self.counts(), self.gate)
 
     async def exec(
         self,

@@ -40,14 +40,24 @@ def _connection(connection: Connection) -> Row:
     }
 
 
-async def stats(init: int, dials: Dials, counts: Iterable[Mapping[str, object]]) -> Row:
-    """What a world has used: its programs, what each dial grant has carried, what counted mounts have."""
+async def stats(init: int, dials: Dials, counts: Iterable[Mapping[str, object]], gate: Gate) -> Row:
+    """What a world has used: its programs, what each dial grant has carried, what counted mounts have, and
+    what has passed the link of a routed world."""
     found = await trio.to_thread.run_sync(programs, init)
     return {
         "programs": [{"pid": each.pid, "program": each.name, "resident": each.resident} for each in found],
         "dials": [_dial(grant.live) for grant in dials],
         "mounts": [dict(each) for each in counts],
+        "link": await _link(gate),
     }
+
+
+async def _link(gate: Gate) -> Row | None:
+    try:
+        counters = await gate.counters()
+    except OSError:  # the world has just ended
+        return None
+    return None if counters is None else dict(vars(counters))
 
 
 def _dial(live: Dialed) -> Row:

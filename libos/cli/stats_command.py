@@ -18,17 +18,22 @@ _MIB = 1 << 20
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def command(name: str, as_json: bool) -> None:
     """Show what the running world APP has used: its programs and their memory, what each dial grant has
-    carried and refused, what has passed each mount that counts."""
+    carried and refused, what has passed each mount that counts and the link of a routed world."""
     from libos.control.client import ask
     from libos.control.folder import open_folder
 
     with open_folder() as folder:
         found = ask(folder, name, {"request": "stats"})
-    said = {key: found[key] for key in ("programs", "dials", "mounts")}
+    said = {key: found[key] for key in ("programs", "dials", "mounts", "link")}
     if as_json:
         click.echo(json.dumps({"version": _VERSION, **said}, indent=2))
         return
-    tables = (_programs(said["programs"]), _dials(said["dials"]), _mounts(said["mounts"]))
+    tables = (
+        _programs(said["programs"]),
+        _dials(said["dials"]),
+        _mounts(said["mounts"]),
+        _link(said["link"]),
+    )
     click.echo("\n\n".join(table for table in tables if table))
 
 
@@ -53,3 +58,14 @@ def _mounts(mounts: list[dict[str, Any]]) -> str:
     keys = ("at", "reads", "bytes_read", "writes", "bytes_written")
     rows = [tuple(harmless(str(each[key])) for key in keys) for each in mounts]
     return columns(rows, ("AT", "READS", "READ", "WRITES", "WRITTEN")) if rows else ""
+
+
+def _link(link: dict[str, int] | None) -> str:
+    if link is None:
+        return ""
+    rows = [
+        ("sent", str(link["sent_packets"]), str(link["sent_bytes"])),
+        ("received", str(link["received_packets"]), str(link["received_bytes"])),
+        ("dropped", str(link["dropped"]), "-"),
+    ]
+    return columns(rows, ("LINK", "PACKETS", "BYTES"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import socket
@@ -181,3 +182,21 @@ async def test_a_range_that_is_dialed_later_needs_a_routed_world(supervisor: lib
             assert app.stdout is not None
             said = b"".join([part async for part in app.stdout])
             assert said == (b"echo:hello 10.1.2.3\n" if routed else b"")
+
+
+async def test_stats_show_what_the_link_has_carried(supervisor: libos.Supervisor) -> None:
+    knock = "import socket; print(socket.socket().connect_ex(('192.0.2.1', 9)), flush=True); input()"
+    command = {"command": ["python3", "-c", knock]}
+    for routed in (False, True):
+        manifest = {"include": ["python"], "app": command, "network": {"routed": routed}}
+        app = await supervisor.start(manifest, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert app.stdout is not None
+        assert await app.stdout.receive_some() == b"%d\n" % errno.ECONNREFUSED
+        link: Any = (await app.stats())["link"]
+        if routed:
+            assert link["sent_packets"] >= 1 <= link["received_packets"]
+            assert link["sent_bytes"] >= 54 <= link["received_bytes"]
+        else:
+            assert link is None
+        await app.kill()
+        await app.wait()
