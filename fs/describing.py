@@ -7,8 +7,8 @@ import stat
 from typing import Any
 
 from libos.fs.checks import checked_attributes, checked_bytes, checked_target
-from libos.fs.dispatch import AnyInode, Dispatch, on_inode
-from libos.fs.node import Change, Symlink, refusal
+from libos.fs.dispatch import AnyInode, Dispatch, on_inode, owner_at
+from libos.fs.node import APP, Change, Symlink, refusal
 
 
 class Describing(Dispatch):
@@ -20,10 +20,11 @@ class Describing(Dispatch):
 
     @on_inode
     async def setattr(self, inode: AnyInode, attr: Any, fields: Any, fh: Any, ctx: Any) -> Any:
+        uid, gid = owner_at(inode)
         change = Change(
             stat.S_IMODE(attr.st_mode) if fields.update_mode else None,
-            attr.st_uid if fields.update_uid else None,
-            attr.st_gid if fields.update_gid else None,
+            (APP[0] if attr.st_uid == uid else attr.st_uid) if fields.update_uid else None,
+            (APP[1] if attr.st_gid == gid else attr.st_gid) if fields.update_gid else None,
             attr.st_size if fields.update_size else None,
             attr.st_atime_ns if fields.update_atime else None,
             attr.st_mtime_ns if fields.update_mtime else None,

@@ -19,7 +19,7 @@ import trio
 
 from libos.fs.boundary import Boundary
 from libos.fs.inodes import ROOT, Inode, Inodes
-from libos.fs.node import NAME_MAX, Attributes, Caller, Directory, Handle, Node, refusal
+from libos.fs.node import APP, NAME_MAX, Attributes, Caller, Directory, Handle, Node, refusal
 from libos.fs.worlds import Attachment, MountRoot, Notifier, OnFault, Open, Opens
 
 AnyInode = Inode[Attachment | None]
@@ -128,6 +128,12 @@ def handle_of(opened: Open) -> Handle:
     return opened.handle
 
 
-def caller_of(ctx: Any) -> Caller:
-    """Who asks."""
-    return Caller(ctx.pid, ctx.uid, ctx.gid)
+def owner_at(inode: AnyInode) -> tuple[int, int]:
+    """Who the app of an inode's world is in the mount's numbering; nodes say APP."""
+    return APP if inode.world is None else inode.world.owner
+
+
+def caller_of(ctx: Any, inode: AnyInode) -> Caller:
+    """Who asks, in the world's numbering."""
+    uid, gid = owner_at(inode)
+    return Caller(ctx.pid, APP[0] if ctx.uid == uid else ctx.uid, APP[1] if ctx.gid == gid else ctx.gid)

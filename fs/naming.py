@@ -24,18 +24,20 @@ class Naming(Dispatch):
     @on_inode
     async def mknod(self, parent: AnyInode, name: bytes, mode: int, rdev: int, ctx: Any) -> Any:
         return self._made(
-            parent, name, await directory_of(parent, name).mknod(name, mode, rdev, caller_of(ctx))
+            parent, name, await directory_of(parent, name).mknod(name, mode, rdev, caller_of(ctx, parent))
         )
 
     @on_inode
     async def mkdir(self, parent: AnyInode, name: bytes, mode: int, ctx: Any) -> Any:
         mode = stat.S_IMODE(mode)
-        return self._made(parent, name, await directory_of(parent, name).mkdir(name, mode, caller_of(ctx)))
+        return self._made(
+            parent, name, await directory_of(parent, name).mkdir(name, mode, caller_of(ctx, parent))
+        )
 
     @on_inode
     async def symlink(self, parent: AnyInode, name: bytes, target: bytes, ctx: Any) -> Any:
         return self._made(
-            parent, name, await directory_of(parent, name).symlink(name, target, caller_of(ctx))
+            parent, name, await directory_of(parent, name).symlink(name, target, caller_of(ctx, parent))
         )
 
     @on_inode

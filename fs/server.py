@@ -12,7 +12,7 @@ from functools import partial
 import trio
 
 from libos.fs.inodes import Inode
-from libos.fs.node import Handle, Node, ReportedError
+from libos.fs.node import APP, Handle, Node, ReportedError
 from libos.fs.notifications import Notifications
 from libos.fs.revoking import RevokedHandle, below, revoked
 from libos.fs.session import Operations, Session
@@ -74,16 +74,17 @@ class Server:
         with trio.move_on_after(PATIENCE, shield=True):
             await requests.none_left()
 
-    def attach(self, world: str, root: Node) -> Attachment:
+    def attach(self, world: str, root: Node, owner: tuple[int, int] = APP) -> Attachment:
         """Serves `root` as the directory `world` of the mount's root; ValueError for a name that is taken
-        or cannot be one. May come before or while `serve` runs."""
+        or cannot be one. `owner` is the world's app in the mount's numbering: uid and gid. May come before or
+        while `serve` runs."""
         name = world.encode()
         attachments = self._operations.root.attachments
         if not 0 < len(name) <= 255 or b"/" in name or name in (b".", b".."):
             raise ValueError(f"not a name for a world: {world!r}")
         if name in attachments and not attachments[name].closed:
             raise ValueError(f"a world of this name is attached: {world}")
-        attachment = Attachment(world, root, self._operations.inodes, self)
+        attachment = Attachment(world, root, self._operations.inodes, self, owner)
         attachments[name] = attachment
         watch = getattr(root, "watch", None)
         if watch is not None:

@@ -22,12 +22,12 @@ from libos.errors import SupervisorError
 from libos.fs import directory_flags, kept_listing, listing
 from libos.fs.checks import DOTS, checked_handle, checked_names
 from libos.fs.describing import Describing
-from libos.fs.dispatch import AnyInode, caller_of, directory_of, handle_of, on_inode, on_open
+from libos.fs.dispatch import AnyInode, caller_of, directory_of, handle_of, on_inode, on_open, owner_at
 from libos.fs.eager import eager_trio
 from libos.fs.inodes import ROOT
 from libos.fs.kept_listing import PLACES
 from libos.fs.naming import Naming
-from libos.fs.node import APP, NAME_MAX, Attributes, Directory, File, Handle, Node, refusal
+from libos.fs.node import APP, NAME_MAX, Attributes, Caller, Directory, File, Handle, Node, refusal
 from libos.fs.worlds import Open
 
 # Waiting requests at once; the kernel queues what is beyond, and then no world is served. So it is more than
@@ -60,7 +60,7 @@ class Operations(Naming, Describing, pyfuse3.Operations):
             entry.attr_timeout = 0
             entry.st_mode = node.kind
             # An owner outside the world's numbering would be EACCES before the kernel asks: inode_permission.
-            entry.st_uid, entry.st_gid = APP
+            entry.st_uid, entry.st_gid = owner_at(inode)
             return entry
         if stat.S_IFMT(attributes.mode) != node.kind or not 0 <= attributes.size < 1 << 63:
             shown = f"mode {attributes.mode:#o} and size {attributes.size}"
@@ -68,8 +68,9 @@ class Operations(Naming, Describing, pyfuse3.Operations):
         entry.attr_timeout = cache.attributes
         entry.st_mode = attributes.mode
         entry.st_nlink = attributes.links
-        entry.st_uid = attributes.uid
-        entry.st_gid = attributes.gid
+        uid, gid = owner_at(inode)
+        entry.st_uid = uid if attributes.uid == APP[0] else attributes.uid
+        entry.st_gid = gid if attributes.gid == APP[1] else attributes.gid
         entry.st_rdev = attributes.device
         entry.st_size = attributes.size
         entry.st_blocks = attributes.blocks
@@ -85,30 +86,32 @@ class Operations(Naming, Describing, pyfuse3.Operations):
 
     @on_inode
     async def open(self, inode: AnyInode, flags: int, ctx: Any) -> pyfuse3.FileInfo:
-        handle = checked_handle(await _file(inode.node).open(flags, caller_of(ctx)))
+        handle = checked_handle(await _file(inode.node).open(flags, caller_of(ctx, inode)))
         if flags & os.O_TRUNC:
             self.tell_others(inode)
         return self._opened(inode, handle, ctx)
 
     @on_inode
     async def create(self, parent: AnyInode, name: bytes, mode: int, flags: int, ctx: Any) -> Any:
-        node, handle = await self._make_or_open(directory_of(parent, name), name, mode, flags, ctx)
+        node, handle = await self._make_or_open(
+            directory_of(parent, name), name, mode, flags, caller_of(ctx, parent)
+        )
         checked = checked_handle(handle)
         entry = self.enter(parent, name, node)
         self.tell_others(parent)
         return self._opened(self.other(entry.st_ino), checked, ctx), entry
 
     async def _make_or_open(
-        self, directory: Directory, name: bytes, mode: int, flags: int, ctx: Any
+        self, directory: Directory, name: bytes, mode: int, flags: int, caller: Caller
     ) -> tuple[Node, Handle]:
         """open(2) with O_CREAT: opens what another world or the host made after the kernel had looked."""
         try:
-            return await directory.create(name, stat.S_IMODE(mode), flags, caller_of(ctx))
+            return await directory.create(name, stat.S_IMODE(mode), flags, caller)
         except FileExistsError:
             if flags & os.O_EXCL:
                 raise
             node = await directory.walk(name)
-            return node, await _file(node).open(flags, caller_of(ctx))
+            return node, await _file(node).open(flags, caller)
 
     def _opened(self, inode: AnyInode, handle: Handle, ctx: Any) -> pyfuse3.FileInfo:
         cache = inode.node.cache

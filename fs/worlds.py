@@ -58,11 +58,20 @@ class Notifier(Protocol):
 
 
 class Attachment:
-    """One world's tree while it is served. `name` is its directory in the mount's root."""
+    """One world's tree while it is served. `name` is its directory in the mount's root; `owner` is who the
+    world's app is in the mount's numbering: nodes say APP."""
 
-    def __init__(self, name: str, root: Node, inodes: Inodes[Attachment | None], server: Notifier) -> None:
+    def __init__(
+        self,
+        name: str,
+        root: Node,
+        inodes: Inodes[Attachment | None],
+        server: Notifier,
+        owner: tuple[int, int] = APP,
+    ) -> None:
         self.name = name
         self.root = root
+        self.owner = owner
         self.closed = False
         self._inodes = inodes
         self._server = server

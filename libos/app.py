@@ -121,7 +121,9 @@ class App(AppFiles, AppNetwork):
             plan.directory if directory is None else directory,
             terminal_size(terminal),
         )
-        with open_streams(stdin, stdout, stderr, terminal=start.terminal is not None) as streams:
+        with open_streams(
+            stdin, stdout, stderr, self._world.identity, terminal=start.terminal is not None
+        ) as streams:
             try:
                 running = await spawn(self._world, next(self._numbers), start, streams)
             except CommandError as error:

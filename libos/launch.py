@@ -44,6 +44,7 @@ from libos.unwrap import unwrapped
 from libos.worlds.filtering import own_filter, told
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
+from libos.worlds.identities import Identities
 from libos.worlds.limiting import Limiting
 from libos.worlds.messages import close_all
 from libos.worlds.persisting import Persisting, kept_changes
@@ -76,6 +77,7 @@ class Parts:
     server: Server
     hub: Hub
     trees: HostTrees | None
+    identities: Identities
     on_ask: OnAsk | None = None
 
 
@@ -89,7 +91,8 @@ class Launch:
         self.ended = trio.Event()
         self._id = world_id
         self._parts = parts
-        self._mounts = HostMounts(parts.keeper, parts.trees)
+        self._identity = parts.identities.take()
+        self._mounts = HostMounts(parts.keeper, parts.trees, self._identity)
         # /etc/hosts is made before the gate runs, so its names are granted here.
         self._names = Names(plan.hostname, host_names(plan.dials))
         self._introspection = Introspection(self.plan)
@@ -98,6 +101,7 @@ class Launch:
         self._limiting = Limiting(world_id, plan, parts.keeper)
         self._scope = trio.CancelScope()
         self._world: World
+        self._left = False  # something of it lives on: the kernel is stuck
         self._view: View
         self._gate: Gate
         self._web: Web
@@ -116,7 +120,16 @@ class Launch:
                 await self._live(task_status)
         finally:
             self._mounts.services.close()
+            self._give_back_identity()
             self.ended.set()
+
+    def _give_back_identity(self) -> None:
+        """Let another world be who this one was, once nothing of it is left."""
+        parts = self._parts
+        if self._left:
+            return
+        if not parts.identities.give_back(self._identity) and parts.trees is not None:
+            parts.trees.forget(self._identity.id)
 
     async def _live(self, task_status: trio.TaskStatus[Launch]) -> None:
         async with kept_changes(self.plan) as self._kept:
@@ -129,8 +142,10 @@ class Launch:
         own = {**self._introspection.nodes(), **web_nodes(self._web, self.plan)}
         self.plan = replace(self.plan, environment=with_placeholders(self._web, self.plan.environment))
         questions = self._questions
-        with View(parts.server, self._id, self.plan, self._observe, own, questions) as view:
-            await view.serve(self._names, self._mounts.overlay)
+        with View(
+            parts.server, self._id, self.plan, self._observe, own, questions, self._identity.id
+        ) as view:
+            await view.serve(self._names, self._mounts)
             self._view = view
             async with self._forked(view) as nursery:
                 gate = self._gate = self._new_gate()
@@ -167,7 +182,7 @@ class Launch:
     async def _forked(self, view: View) -> AsyncIterator[trio.Nursery]:
         """Fork the world and read from it; after the block nothing of it is left."""
         ours, theirs = channel.pair()
-        world = self._world = World(self._id, ours)
+        world = self._world = World(self._id, ours, self._identity)
         world.expect_sockets(*self._first_sockets())
         try:
             async with unwrapped(), trio.open_nursery() as nursery:
@@ -184,17 +199,20 @@ class Launch:
                     with trio.move_on_after(_GONE_TIMEOUT, shield=True):
                         await world.gone.wait()
                         await self._limiting.close()
+                    self._left = not world.gone.is_set()
                     nursery.cancel_scope.cancel()
         finally:
             theirs.close()
             world.close()
 
     async def _fork(self, world: World, init_fd: int) -> None:
+        app = self._identity.id
         steps = [step_message(step, self._id) for step in self.plan.steps]
         wanted = steps + [step["changes"] for step in steps if "changes" in step]
-        trees = await self._parts.trees.open_for(wanted) if self._parts.trees else []
+        trees = await self._parts.trees.open_for(wanted, app) if self._parts.trees else []
         app_sockets, gate_sockets = self._first_sockets()
         message = {
+            "app": app,
             "hostname": self.plan.hostname,
             "steps": steps,
             "routed": self.plan.routed,
@@ -242,7 +260,7 @@ class Launch:
         self.name = name
         start = replace(start, environment=with_placeholders(self._web, start.environment))
         try:
-            with open_streams(*streams, terminal=start.terminal is not None) as opened:
+            with open_streams(*streams, self._identity, terminal=start.terminal is not None) as opened:
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
                 granting = self._introspection.granting = partial(self._grants, name)
                 app = App(name, self.plan, self._world, running, opened, self.ended, granting, self._gate)

@@ -28,6 +28,7 @@ from libos.limits.missing import refuse
 from libos.spares import Spares, can_be_spare
 from libos.unwrap import unwrapped
 from libos.worlds.hosttrees import HostTrees
+from libos.worlds.identities import identities
 from libos.worlds.keeping import Keeper, start_keeper
 from libos.worlds.spawn import Start, Terminal, terminal_size
 from libos.worlds.streams import Stream
@@ -88,7 +89,7 @@ class Supervisor:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
-        with _one_at_a_time(), start_keeper() as self._keeper:
+        with _one_at_a_time(), identities() as own, start_keeper(own.locks_fd) as self._keeper:
             # Imported while the keeper starts on another processor: this takes some 100 ms.
             from libos.fs.server import Server
             from libos.launch import Parts
@@ -108,7 +109,7 @@ class Supervisor:
                 server = Server(self._keeper.fuse_fd, on_fault=self._on_fault)
                 await self._nursery.start(self._watch_server, server)
                 trees = HostTrees(self._keeper.id_map) if serves_root() else None
-                self._parts = Parts(self._keeper, server, self._hub, trees, self._on_ask)
+                self._parts = Parts(self._keeper, server, self._hub, trees, own, self._on_ask)
                 self._spares = Spares(self._prepare)
                 self._broken = None
                 try:

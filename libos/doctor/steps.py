@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from libos.keeper import network
-from libos.keeper.identity import APP_ID, UNPRIVILEGED_ID, host_ids, serves_root
+from libos.keeper.identity import APP_ID, FIRST_ID, keeper_maps, serves_root
 from libos.kernel import mounts, namespaces, process
 from libos.net.link_messages import MESSAGES
 
@@ -106,7 +106,7 @@ def _id_mapped_mount() -> None:
         signal.pause()
         os._exit(0)
     try:
-        namespaces.write_id_maps(f"/proc/{pid}", 0, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        namespaces.write_id_maps(f"/proc/{pid}", 0, FIRST_ID, FIRST_ID)
         namespace_fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         tree_fd = mounts.clone_tree(os.open("/", os.O_PATH | os.O_CLOEXEC), recursive=False)
         mounts.set_tree(tree_fd, user_namespace_fd=namespace_fd, recursive=False)
@@ -151,7 +151,7 @@ def _inside() -> None:
 
 
 def _write_maps(pid: int, mapped_fd: int) -> None:
-    _try("id maps", lambda: namespaces.write_id_maps(f"/proc/{pid}", APP_ID, *host_ids()))
+    _try("id maps", lambda: namespaces.write_id_ranges(f"/proc/{pid}", *keeper_maps()))
     os.write(mapped_fd, b"1")
 
 

@@ -88,13 +88,14 @@ def served_tree(name: str) -> int:
 def service() -> tuple[int, int]:
     """Give the listener of a new unix socket, and a detached read-only mount of its file, the one way to it.
 
-    The file's owner is the app, so it may connect; its directory, a tmpfs of its own, is out of every world's
-    reach and goes with the mount. unix(7). Raises OSError.
+    Whoever reaches the file may connect; its directory, a tmpfs of its own, is out of every world's reach and
+    goes with the mount. unix(7). Raises OSError.
     """
     mounts.mount("service", SERVICE, "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=700,size=4k")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(f"{SERVICE}/socket")
+            os.chmod(f"{SERVICE}/socket", 0o666)  # noqa: S103 - as above
             listener.listen(_BACKLOG)
             tree_fd = mounts.clone_tree(mounts.AT_FDCWD, f"{SERVICE}/socket")
             try:

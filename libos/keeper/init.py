@@ -37,6 +37,7 @@ from typing import Any, NoReturn
 
 from libos.keeper import channel, program, terminal, world
 from libos.keeper.hearing import Hearing
+from libos.keeper.identity import APP_ID
 from libos.keeper.mounted import Mounted
 from libos.keeper.network import APP, GATE, Network
 from libos.keeper.walls import Walls
@@ -46,6 +47,7 @@ from libos.kernel import namespaces, process
 def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
     """Become the init that `spec` describes; `fds` are its channel and the host trees. Never returns."""
     try:
+        _become(spec["app"])
         process.die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         supervisor = _keep_only(fds)
@@ -61,6 +63,15 @@ def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
         os._exit(0)  # the supervisor is gone
     finally:
         os._exit(1)
+
+
+def _become(app: int) -> None:
+    """Become the id of K that the app has, so that all that is made for the world is the app's. The
+    capabilities stay: none of these ids is 0. Before all else, since it clears what dies with a parent."""
+    if app != APP_ID:
+        os.setresgid(app, app, app)
+        os.setresuid(app, app, app)
+        process.prctl("stay dumpable", process.PR_SET_DUMPABLE, 1)  # see inside.py
 
 
 # The channel stands at the first descriptor after the standard three, the host trees behind it.
@@ -106,7 +117,7 @@ def _build(
     heard = Hearing(answers) if spec.get("hearing") or answers else None
     intake_fd = heard.intake.fileno() if heard is not None else None
     limits = spec.get("rlimits", ())
-    wanted = Walls(spec["filter"], intake_fd, spec["filter_last"], bool(answers), limits)
+    wanted = Walls(spec["filter"], spec["app"], intake_fd, spec["filter_last"], bool(answers), limits)
     ahead = program.Ahead(wanted)
     view = world.View(spec["world"], spec["hostname"], spec["steps"], spec.get("disk"))
     placed = world.build(view, trees, proc_fd, ahead.wait_for_walls)

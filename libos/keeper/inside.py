@@ -13,12 +13,15 @@ which never wait for a node. Requests from the supervisor:
     {"op": "tree", "source": path, …}          answer: {"event": "tree"} with a detached mount
     {"op": "served", "name": name, …}          answer: {"event": "served"} with a detached mount of what the
                                                file server shows under that name
-    {"op": "overlay", "source": path, "changes": path | null}
-                                               answer: {"event": "overlay"} with a detached overlay over it
+    {"op": "overlay", "source": path, "changes": path | null, "app": k}
+                                               answer: {"event": "overlay"} with a detached overlay over it,
+                                               which belongs to the id `k` of K
                                                fds: [a host tree, the changes'], where paths are out of reach
     {"op": "service"}                          answer: {"event": "service"} with the listener of a new unix
                                                socket, and a detached mount of its file
-    {"op": "idmap", "uid": n, "gid": n}        answer: {"event": "idmap"} with a user namespace
+    {"op": "idmap", "uid": n, "gid": n, "id": k}
+                                               answer: {"event": "idmap"} with a user namespace in which those
+                                               ids are the id `k` of K
 
 When a world is gone (its init reaped, so every process of it) it says {"event": "gone", "world": id}.
 """
@@ -31,11 +34,13 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from libos.keeper import base, channel, init, network, overlay
 from libos.keeper.identity import APP_ID, serves_root
-from libos.kernel import namespaces, process
+from libos.kernel import files, namespaces, process
 
 _WORLD = (
     namespaces.CLONE_NEWNS
@@ -147,7 +152,8 @@ class Keeper:
                 self._say({"event": "served", "request": message["request"]}, [tree_fd])
                 os.close(tree_fd)
             case "overlay":
-                tree_fd = _overlay(message, fds)
+                with _acting_as(message["app"]):
+                    tree_fd = _overlay(message, fds)
                 self._say({"event": "overlay", "request": message["request"]}, [tree_fd])
                 os.close(tree_fd)
             case "service":
@@ -156,7 +162,7 @@ class Keeper:
                 os.close(listener_fd)
                 os.close(tree_fd)
             case "idmap":
-                namespace_fd = _id_map_namespace(message["uid"], message["gid"])
+                namespace_fd = _id_map_namespace(message["uid"], message["gid"], message["id"])
                 self._say({"event": "idmap", "request": message["request"]}, [namespace_fd])
                 os.close(namespace_fd)
 
@@ -196,27 +202,44 @@ def _own_filter(message: dict[str, Any]) -> dict[str, Any]:
     return {"filter": binascii.a2b_base64(message["filter"])} if "filter" in message else {}
 
 
+@contextmanager
+def _acting_as(app: int) -> Iterator[None]:
+    """Make files and file systems as the id `app` of K: an overlay makes its own as who made it. setfsuid(2)
+    takes no capability here, but it does take what an id change takes."""
+    if app == APP_ID:
+        yield
+        return
+    files.set_file_owner(app, app)
+    try:
+        yield
+    finally:
+        files.set_file_owner(APP_ID, APP_ID)
+        process.prctl("stay dumpable", process.PR_SET_DUMPABLE, 1)
+        process.die_with_parent()
+
+
 def _overlay(message: dict[str, Any], fds: list[int]) -> int:
     """Give a detached overlay; its changes are in memory, or in a folder of the host."""
     if fds:
-        lower_fd, *changes_fds = [os.dup(fd) for fd in fds]
+        lower_fd, changes_fd = os.dup(fds[0]), os.dup(fds[1]) if fds[1:] else None
     else:
         changes = message.get("changes")
         lower_fd = base.host_tree(message["source"], read_only=True)
-        changes_fds = [] if changes is None else [base.host_tree(changes, read_only=False)]
-    return overlay.make(lower_fd, f"{base.STAGE}/keeper", *changes_fds, size=message.get("size"))
+        changes_fd = None if changes is None else base.host_tree(changes, read_only=False)
+    return overlay.make(lower_fd, f"{base.STAGE}/keeper", changes_fd, size=message.get("size"))
 
 
-def _id_map_namespace(uid: int, gid: int) -> int:
-    """Give a user namespace in which files of the host's `uid` and `gid` are the app's. mount_setattr(2)."""
+def _id_map_namespace(uid: int, gid: int, inside: int) -> int:
+    """Give a user namespace in which files of the host's `uid` and `gid` are those of an id of K.
+    mount_setattr(2)."""
     pid, pidfd = namespaces.clone_process(namespaces.CLONE_NEWUSER)
     if pid == 0:
         signal.pause()
         os._exit(0)
     try:
-        for name, inside in (("uid_map", uid), ("gid_map", gid)):
+        for name, outside in (("uid_map", uid), ("gid_map", gid)):
             with open(f"{base.HOST_PROC}/{pid}/{name}", "w") as file:
-                file.write(f"{inside} {APP_ID} 1")
+                file.write(f"{outside} {inside} 1")
         return os.open(f"{base.HOST_PROC}/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.kill(pid, signal.SIGKILL)

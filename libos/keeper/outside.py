@@ -6,6 +6,10 @@ and ends when either neighbour ends:
 
 - the supervisor's end of the channel closes: the inside half (and so every world) is ended, files are swept;
 - the inside half ends: the supervisor sees its own channel to it close, and closes this one.
+
+Worlds die with the inside half, their parent; they become children of this one then (it is their
+subreaper), which waits until they have gone. So the locks on their identities, which it holds with the
+supervisor, last as long as any process that has one.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import sys
 from contextlib import suppress
 
 from libos.keeper import channel, inside
-from libos.keeper.identity import APP_ID, host_ids
+from libos.keeper.identity import keeper_maps, serves_root
 from libos.kernel import namespaces, process
 
 # Milliseconds that the inside half gets to end by itself when its own channel closes.
@@ -29,8 +33,8 @@ _TRIES, _PAUSE = 200, 0.005
 _FIXED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}
 
 
-def main(outside_fd: int, inside_fd: int) -> None:
-    """Run the keeper with its two channels to the supervisor; never returns."""
+def main(outside_fd: int, inside_fd: int, locks_fd: int | None = None) -> None:
+    """Run the keeper with its two channels to the supervisor, and the locks on identities; never returns."""
     for number in signal.valid_signals() - _FIXED:
         signal.signal(number, signal.SIG_DFL)  # what the caller ignored, as under nohup, is not for apps
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -42,6 +46,8 @@ def main(outside_fd: int, inside_fd: int) -> None:
     if child == 0:
         supervisor.close()
         ours.close()
+        if locks_fd is not None:
+            os.close(locks_fd)
         _run_inside(socket.socket(fileno=inside_fd), theirs)
     theirs.close()
     os.close(inside_fd)
@@ -73,7 +79,7 @@ def _map_ids(ours: socket.socket, child: int) -> None:
         return  # it failed before, and has told the supervisor why
     answer = {}
     try:
-        namespaces.write_id_maps(f"/proc/{child}", APP_ID, *host_ids())
+        namespaces.write_id_ranges(f"/proc/{child}", *keeper_maps(), groups=serves_root())
     except OSError as error:
         answer = {"errno": error.errno, "message": error.strerror}
     with suppress(OSError):
@@ -110,10 +116,10 @@ def _end(child: int, child_fd: int) -> None:
 
 def _remove(folders: list[str]) -> None:
     """Wait until every world's init is gone, which are our children since theirs ended, and remove the
-    folders."""
+    folders. The locks are held until then."""
     with suppress(ChildProcessError):
-        while folders:
-            os.waitpid(-1, 0)
+        while True:
+            os.wait()
     for folder in folders:
         _remove_when_empty(folder)
 

@@ -22,10 +22,12 @@ _CHANGED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGHU
 
 
 class Walls(NamedTuple):
-    """What differs between worlds: the filter, where the listener of the one for listen(2) goes, and whether
-    the filter comes last of all, right before execve(2); resource limits by name, each soft and hard."""
+    """What differs between worlds: the filter, the app's id in K, where the listener of the filter for
+    listen(2) goes, and whether the filter comes last of all, right before execve(2); resource limits by name,
+    each soft and hard."""
 
     filter: bytes
+    app: int = APP_ID
     intake_fd: int | None = None
     filter_last: bool = False
     # The filter tells of what it refuses (refusals.py): it is the one for listen(2) too, and always last.
@@ -41,7 +43,7 @@ def raise_walls(walls: Walls, proc: str) -> Walls:
     # What init forked later is as undumpable as init, and /proc/self/uid_map then is root's.
     process.prctl("become dumpable", process.PR_SET_DUMPABLE, 1)
     namespaces.unshare(namespaces.CLONE_NEWUSER)
-    namespaces.write_id_maps(f"{proc}/self", APP_ID, APP_ID, APP_ID)
+    namespaces.write_id_maps(f"{proc}/self", APP_ID, walls.app, walls.app)
     for number in _CHANGED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -9,6 +9,8 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from libos.kernel.syscalls import call, call_holding_gil
 
@@ -42,17 +44,34 @@ def clone_process(flags: int) -> tuple[int, int]:
     return (pid, int.from_bytes(pidfd.raw, sys.byteorder)) if pid else (0, -1)
 
 
+class IdRange(NamedTuple):
+    """`length` ids of a user namespace, from `inside` on, and those of its parent that stand behind them."""
+
+    inside: int
+    outside: int
+    length: int
+
+
 def write_id_maps(process: str, inside: int, uid: int, gid: int) -> None:
     """Map the one id `inside` of a process's user namespace to `uid` and `gid` of the caller's.
 
     `process` is its folder in a /proc, such as "/proc/self". Supplementary groups are frozen first, which the
     kernel asks of unprivileged writers. user_namespaces(7). Raises OSError (EPERM where the host forbids it).
     """
-    for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{inside} {uid} 1"),
-        ("gid_map", f"{inside} {gid} 1"),
-    ):
+    write_id_ranges(process, [IdRange(inside, uid, 1)], [IdRange(inside, gid, 1)])
+
+
+def write_id_ranges(
+    process: str, uids: Sequence[IdRange], gids: Sequence[IdRange], *, groups: bool = False
+) -> None:
+    """Map ranges of ids, as `write_id_maps` maps one; with `groups` the namespace may set supplementary
+    groups. More than the caller's own id takes CAP_SETUID and CAP_SETGID in the parent namespace."""
+    texts = {
+        "setgroups": "allow" if groups else "deny",
+        "uid_map": "\n".join(" ".join(map(str, each)) for each in uids),
+        "gid_map": "\n".join(" ".join(map(str, each)) for each in gids),
+    }
+    for name, text in texts.items():
         path = f"{process}/{name}"
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

@@ -1,7 +1,8 @@
 """Host trees for worlds that root starts.
 
-A world's processes are never the host's root, so a tree of root's is mounted id-mapped: what belongs to the
-owner of the tree's top belongs to the app inside, and a file made inside is stored as that owner's. Only the
+A world's processes are never the host's root, and no two worlds are the same user, so a tree of root's is
+mounted id-mapped: what belongs to the owner of the tree's top belongs to the app inside, and a file made
+inside is stored as that owner's. Only the
 host's root may make such a mount, so the supervisor does it here and sends the descriptor down; for any other
 caller the keeper has the same rights and makes the mount itself. mount_setattr(2), MOUNT_ATTR_IDMAP.
 """
@@ -23,36 +24,54 @@ _SAFE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
 
 
 class HostTrees:
-    """Makes trees; keeps one user namespace an owner. `id_map(uid, gid)` makes one."""
+    """Makes trees; keeps one user namespace for each owner and each id of K that has been the app.
+    `id_map(uid, gid, inside)` makes one."""
 
-    def __init__(self, id_map: Callable[[int, int], Awaitable[int]]) -> None:
+    def __init__(self, id_map: Callable[[int, int, int], Awaitable[int]]) -> None:
         self._id_map = id_map
-        self._maps: dict[Owner, int] = {}
+        self._maps: dict[tuple[Owner, int], int] = {}
         self._making = trio.Lock()  # worlds that start at once ask for the same owner
 
-    async def open_for(self, steps: list[dict[str, Any]]) -> list[int]:
+    async def open_for(self, steps: list[dict[str, Any]], app: int) -> list[int]:
         """Give the trees that steps (see `worlds.steps`) ask for and note in each step which one is its own.
+        `app` is the id of K to whom they belong.
 
         The caller owns the descriptors. Raises OSError, and then gives none.
         """
         wanting = [step for step in steps if "source" in step]
         owners = await trio.to_thread.run_sync(lambda: [owner_of(step["source"]) for step in wanting])
         async with self._making:
-            for owner in set(owners) - self._maps.keys():
-                self._maps[owner] = await self._id_map(*owner)
+            for owner in set(owners):
+                if (owner, app) not in self._maps:
+                    self._maps[owner, app] = await self._id_map(*owner, app)
         wanted = [
-            (step["source"], step["read_only"], self._maps[owner])
+            (step["source"], step["read_only"], self._maps[owner, app])
             for step, owner in zip(wanting, owners, strict=True)
         ]
         for index, step in enumerate(wanting):
             step["tree"] = index
         return await trio.to_thread.run_sync(_clone_all, wanted)
 
-    def open_known(self, source: str, *, read_only: bool) -> int | None:
+    def open_known(self, source: str, app: int, *, read_only: bool) -> int | None:
         """Give one tree, for a worker thread; None where its owner has no user namespace yet. Raises
         OSError."""
-        map_fd = self._maps.get(owner_of(source))
+        map_fd = self._maps.get((owner_of(source), app))
         return None if map_fd is None else _clone(source, read_only, map_fd)
+
+    async def move(self, tree_fd: int, former: int, app: int) -> None:
+        """Give a detached mount of a tmpfs, of which all belongs to one id of K, to another. Raises OSError:
+        EINVAL where its file system cannot be id-mapped, EPERM where it is already."""
+        map_fd = await self._id_map(former, former, app)
+        try:
+            mounts.set_tree(tree_fd, user_namespace_fd=map_fd, recursive=False)
+        finally:
+            os.close(map_fd)
+
+    def forget(self, app: int) -> None:
+        """Let the user namespaces of an id go that is another supervisor's now."""
+        for owner, inside in list(self._maps):
+            if inside == app:
+                os.close(self._maps.pop((owner, inside)))
 
     def close(self) -> None:
         """Let the user namespaces go; mounts that use one keep it."""

@@ -100,15 +100,17 @@ class Keeper:
             world.gone.set()
             raise
 
-    async def id_map(self, uid: int, gid: int) -> int:
-        """Give a user namespace in which the host's uid and gid are the app's. Raises OSError."""
-        _, (namespace_fd,) = await self._messages.request({"op": "idmap", "uid": uid, "gid": gid})
+    async def id_map(self, uid: int, gid: int, inside: int) -> int:
+        """Give a user namespace in which a uid and a gid are those of an id of K. Raises OSError."""
+        request = {"op": "idmap", "uid": uid, "gid": gid, "id": inside}
+        _, (namespace_fd,) = await self._messages.request(request)
         return namespace_fd
 
-    async def overlay(self, source: str, changes: str | None, tree_fds: Sequence[int]) -> int:
-        """Give a detached overlay over a path of the host, its changes in memory or in the folder `changes`.
-        `tree_fds` are trees made of the paths, where the keeper cannot reach them. Raises OSError."""
-        request = {"op": "overlay", "source": source, "changes": changes}
+    async def overlay(self, source: str, changes: str | None, tree_fds: Sequence[int], app: int) -> int:
+        """Give a detached overlay over a path of the host, which belongs to the id `app` of K. Its changes
+        are in memory or in the folder `changes`; `tree_fds` are trees made of the paths, where the keeper
+        cannot reach them. Raises OSError."""
+        request = {"op": "overlay", "source": source, "changes": changes, "app": app}
         _, (overlay_fd,) = await self._messages.request(request, tree_fds)
         return overlay_fd
 
@@ -158,12 +160,15 @@ class Keeper:
 
 
 @contextmanager
-def start_keeper() -> Iterator[Keeper]:
-    """Start a keeper; the block's end ends it and every world in it. Sync: ending takes some milliseconds."""
+def start_keeper(locks_fd: int | None = None) -> Iterator[Keeper]:
+    """Start a keeper, which holds `locks_fd` as long as any world is left; the block's end ends it and every
+    world in it. Sync: ending takes some milliseconds."""
     outside, their_outside = channel.pair()
     inside, their_inside = channel.pair()
     with their_outside, their_inside:
-        fds = (their_outside.fileno(), their_inside.fileno())
+        fds = [their_outside.fileno(), their_inside.fileno()]
+        if locks_fd is not None:
+            fds.append(locks_fd)
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", _ENTRY, *map(str, fds)],
             stdin=subprocess.DEVNULL,

@@ -19,12 +19,13 @@ import trio
 
 from libos.errors import SupervisorError
 from libos.fs.layers import stack_of
-from libos.namespace import BoundSource, Mount, Namespace, Order, is_at_or_below
+from libos.namespace import BoundSource, Mode, Mount, Namespace, Order, is_at_or_below
 from libos.plan import Plan
 from libos.worlds.joining import LiveUnions
 from libos.worlds.narrowing import Narrowing, Note
 from libos.worlds.placements import Placement, in_turn, placements_of
 from libos.worlds.placing import Placing
+from libos.worlds.sharing import way_to_share
 
 if TYPE_CHECKING:
     from libos.net.naming.names import Names
@@ -49,6 +50,7 @@ class LiveView:
         kept: Persisting,
     ) -> None:
         self._world = world
+        self._mounts = mounts
         self._view = view
         self._turn = trio.Lock()
         self.placements: dict[str, Placement] = {each.mount.at: each for each in placements_of(plan, view)}
@@ -92,10 +94,15 @@ class LiveView:
         changes. Errors as `mount`."""
         async with self._change():
             tree_fd = await other._world.copy_mount(shared.mount.at)
-            try:
-                return await self._placing.add(mount, tree_fd)
-            finally:
-                os.close(tree_fd)
+            with ExitStack() as resources:
+                resources.callback(os.close, tree_fd)
+                writable, owner = mount.mode is not Mode.READ_ONLY, other._world.identity
+                way = await way_to_share(shared, tree_fd, owner, self._mounts, writable, resources)
+                if way.node is None:
+                    return await self._placing.add(mount, None if way.anew else tree_fd)
+                placement = await self._placing.add(replace(mount, revocable=True), None, way.node)
+                placement.resources.push(resources.pop_all())
+                return placement
 
     async def bind(self, source: str, mount: Mount, *, read_only: bool) -> tuple[Placement, list[Placement]]:
         """Mount a second time what the world itself shows at `source`, as an element where it joins a union

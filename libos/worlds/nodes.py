@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from libos.fs import synthetic
-from libos.keeper.identity import APP_ID, host_ids, serves_root
+from libos.keeper.identity import APP_ID, serves_root
 from libos.namespace import (
     BoundSource,
     BytesSource,
@@ -26,22 +25,20 @@ if TYPE_CHECKING:
     from libos.fs.node import Node
     from libos.net.naming.names import Names
     from libos.plan import Served
+    from libos.worlds.hostmounts import HostMounts
     from libos.worlds.layering import Layering
-
-# Over a host directory; with a folder where its changes are kept, else None.
-MakeOverlay = Callable[[str, str | None], Awaitable[int]]
 
 
 async def make_node(
-    served: Served, names: Names, make_overlay: MakeOverlay, stack: ExitStack, layering: Layering
+    served: Served, names: Names, mounts: HostMounts, stack: ExitStack, layering: Layering
 ) -> Node:
     """Give the node of one served source, its layers over it; what it holds of the host goes with `stack`.
     Raises OSError."""
-    node = await _source_node(served, names, make_overlay, stack)
+    node = await _source_node(served, names, mounts, stack)
     return await layering.lay(node, served.layers, served.at, always=served.revocable)
 
 
-async def _source_node(served: Served, names: Names, make_overlay: MakeOverlay, stack: ExitStack) -> Node:
+async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: ExitStack) -> Node:
     match served.source:
         case TextSource(text):
             return synthetic.text(text)
@@ -57,9 +54,9 @@ async def _source_node(served: Served, names: Names, make_overlay: MakeOverlay, 
             return _memory(size, memory_mode(served.at))
         case HostSource(path) if served.copy_on_write:
             # Its files are the app's on the host: what it changes is made in the keeper's user namespace.
-            tree_fd = await make_overlay(path, served.changes)
+            tree_fd = await mounts.overlay(path, served.changes)
             stack.callback(os.close, tree_fd)
-            return await mounted_node(tree_fd, stack, writable=True)
+            return await mounted_node(tree_fd, stack, mounts.identity.owner, writable=True)
         case HostSource(path):
             return await _host(path, stack, writable=served.writable, owner=_owner(path))
         case BoundSource() | ServiceSource():
@@ -77,10 +74,10 @@ def _world_file(name: str, names: Names) -> Node:
     return synthetic.function(hosts)  # a name may be granted at any moment
 
 
-async def mounted_node(tree_fd: int, stack: ExitStack, *, writable: bool) -> Node:
-    """Serve what is in a mount that belongs to worlds, by its descriptor: a tmpfs, an overlay. Raises
-    OSError."""
-    return await _host(f"/proc/self/fd/{tree_fd}", stack, writable=writable, owner=host_ids())
+async def mounted_node(tree_fd: int, stack: ExitStack, owner: tuple[int, int], *, writable: bool) -> Node:
+    """Serve what is in a mount that belongs to worlds, by its descriptor: a tmpfs, an overlay. `owner` is who
+    has its files on the host. Raises OSError."""
+    return await _host(f"/proc/self/fd/{tree_fd}", stack, writable=writable, owner=owner)
 
 
 def _memory(size: int, mode: int) -> Node:

@@ -72,7 +72,7 @@ class Placing:
         """The node of what is served; what it holds is closed with `resources`. Raises OSError."""
         if served.copy_on_write and isinstance(served.source, HostSource):
             served = replace(served, changes=await self._kept.folder(served.at, served.source.path))
-        return await make_node(served, self._names, self._mounts.overlay, resources, self._view.layering)
+        return await make_node(served, self._names, self._mounts, resources, self._view.layering)
 
     async def add(self, mount: Mount, tree_fd: int | None = None, node: Node | None = None) -> Placement:
         """Put a mount in place: of a tree that is there, or served by a node that is there, where they are

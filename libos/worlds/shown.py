@@ -23,6 +23,7 @@ from libos.namespace import BoundSource, HostSource, Mode, Mount, is_at_or_below
 from libos.plan.live import served_alone
 from libos.worlds.nodes import mounted_node
 from libos.worlds.placements import LiveUnion, Placement
+from libos.worlds.sharing import is_same
 from libos.worlds.unions import read_only
 
 if TYPE_CHECKING:
@@ -132,9 +133,10 @@ class Shown:
         tree_fd = await self._world.copy_mount(at)
         resources.callback(os.close, tree_fd)
         if isinstance(mount.source, HostSource) and mount.mode is not Mode.COPY_ON_WRITE:
-            _require_same(mount.source.path, tree_fd, at)
+            _require_same(mount.source, tree_fd, at)
             return await self._make(served_alone(mount), resources)
-        return await mounted_node(tree_fd, resources, writable=mount.mode is not Mode.READ_ONLY)
+        owner = self._world.identity.owner
+        return await mounted_node(tree_fd, resources, owner, writable=mount.mode is not Mode.READ_ONLY)
 
     def top(self, at: str) -> Placement | None:
         """The mount in which a place stands."""
@@ -183,14 +185,10 @@ def _upwards(path: str) -> Iterator[str]:
         path = posixpath.dirname(path)
 
 
-def _require_same(path: str, tree_fd: int, at: str) -> None:
+def _require_same(source: HostSource, tree_fd: int, at: str) -> None:
     """The host's directory must still be the one that is mounted."""
-    try:
-        same = os.path.samestat(os.stat(path), os.fstat(tree_fd))
-    except OSError:
-        same = False
-    if not same:
+    if not is_same(source, tree_fd):
         raise ManifestError(
-            f'"{path}" on the host is no longer what is mounted at "{at}", so it cannot be an element: '
-            "unmount it, and mount both anew"
+            f'"{source.path}" on the host is no longer what is mounted at "{at}", '
+            "so it cannot be an element: unmount it, and mount both anew"
         )

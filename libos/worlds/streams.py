@@ -11,7 +11,7 @@ from typing import Protocol
 
 import trio
 
-from libos.keeper.identity import host_ids, serves_root
+from libos.keeper.identity import Identity, serves_root
 
 
 class HasFileno(Protocol):
@@ -42,11 +42,12 @@ class Streams:
 
 @contextmanager
 def open_streams(
-    stdin: Stream, stdout: Stream, stderr: Stream, *, terminal: bool = False
+    stdin: Stream, stdout: Stream, stderr: Stream, identity: Identity, *, terminal: bool = False
 ) -> Iterator[Streams]:
     """Open what the three arguments ask for. All closes with the block, but for our ends that were taken.
 
-    With `terminal` a stream of None is the program's terminal, and is not among the descriptors.
+    Pipes belong to who the app is. With `terminal` a stream of None is the program's terminal, and is not
+    among the descriptors.
     """
     with ExitStack() as theirs, ExitStack() as ours:
         asked = (stdin, stdout, stderr)
@@ -57,15 +58,17 @@ def open_streams(
         if stderr == subprocess.STDOUT and 1 in on_terminal:
             on_terminal.append(2)
         ends = [
-            None if number in on_terminal else _open(fds, stream, number, theirs, ours)
+            None if number in on_terminal else _open(fds, stream, number, identity, theirs, ours)
             for number, stream in enumerate(asked)
         ]
         yield Streams(fds, on_terminal, ends, ours)
 
 
-def _open(fds: list[int], stream: Stream, number: int, theirs: ExitStack, ours: ExitStack) -> int | None:
+def _open(
+    fds: list[int], stream: Stream, number: int, identity: Identity, theirs: ExitStack, ours: ExitStack
+) -> int | None:
     if stream == subprocess.PIPE:
-        return _open_pipe(fds, number, theirs, ours)
+        return _open_pipe(fds, number, identity, theirs, ours)
     if stream == subprocess.DEVNULL:
         fds.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
         theirs.callback(os.close, fds[-1])
@@ -78,12 +81,12 @@ def _open(fds: list[int], stream: Stream, number: int, theirs: ExitStack, ours: 
     return None
 
 
-def _open_pipe(fds: list[int], number: int, theirs: ExitStack, ours: ExitStack) -> int:
+def _open_pipe(fds: list[int], number: int, identity: Identity, theirs: ExitStack, ours: ExitStack) -> int:
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     their_fd, our_fd = (read_fd, write_fd) if number == 0 else (write_fd, read_fd)
     if serves_root():
         # A pipe has an owner and mode 0600: /dev/stdout, opened by its path, must be the app's own. pipe(7)
-        os.fchown(their_fd, *host_ids())
+        os.fchown(their_fd, *identity.owner)
     fds.append(their_fd)
     theirs.callback(os.close, their_fd)
     ours.callback(os.close, our_fd)

@@ -12,7 +12,7 @@ from libos.fs.node import Node
 from libos.fs.skeleton import Skeleton
 from libos.namespace import WorldSource
 from libos.worlds.layering import Layering
-from libos.worlds.nodes import MakeOverlay, make_node
+from libos.worlds.nodes import make_node
 from libos.worlds.replacing import Replacing
 from libos.worlds.steps import slot_name
 from libos.worlds.unions import Unions
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from libos.fs.server import Attachment, Server
     from libos.net.naming.names import Names
     from libos.plan import Plan, Served
+    from libos.worlds.hostmounts import HostMounts
 
 Observe = Callable[[str, Mapping[str, object]], None]
 
@@ -37,8 +38,11 @@ class View:
         observe: Observe,
         own: Mapping[str, Node],
         questions: Questions,
+        app: int,
     ) -> None:
-        """`own` has the nodes of the world's own files, by the names of their sources."""
+        """`own` has the nodes of the world's own files, by the names of their sources; `app` is the app's id
+        in K."""
+        self._owner = (app, app)
         self._own = own
         self._server = server
         self._id = world_id
@@ -53,11 +57,11 @@ class View:
         # What is served of the plan, by its place.
         self.nodes: dict[str, Node] = {}
 
-    async def serve(self, names: Names, make_overlay: MakeOverlay) -> None:
+    async def serve(self, names: Names, mounts: HostMounts) -> None:
         """Make the nodes and serve them. Raises OSError where a host source cannot be opened."""
         skeleton = self.skeleton
         unions = Unions(
-            lambda served: make_node(served, names, make_overlay, self._stack, self.layering),
+            lambda served: make_node(served, names, mounts, self._stack, self.layering),
             self.layering,
             self._plan.served,
         )
@@ -105,7 +109,7 @@ class View:
         at a place of the world."""
         stack = stack or self._stack
         self._tops[name] = at
-        attachment = self._attached[name] = self._server.attach(name, node)
+        attachment = self._attached[name] = self._server.attach(name, node, self._owner)
         stack.callback(self._detach, name, attachment)
         if stack is not self._stack:
             self._stack.callback(attachment.close)

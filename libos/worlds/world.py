@@ -14,6 +14,7 @@ import trio
 
 from libos.errors import SupervisorError
 from libos.keeper import channel
+from libos.keeper.identity import Identity
 from libos.keeper.network import APP, GATE
 from libos.keeper.refusals import RECORD
 from libos.worlds.messages import Messages, close_all
@@ -70,8 +71,9 @@ class Running:
 class World:
     """The link to one init. Its `run` task reads; everything else may be called from any task."""
 
-    def __init__(self, world_id: str, end: socket.socket) -> None:
+    def __init__(self, world_id: str, end: socket.socket, identity: Identity) -> None:
         self.id = world_id
+        self.identity = identity
         self.network = trio.Event()
         self.refusals_told = trio.Event()
         self.gone = trio.Event()
