@@ -72,6 +72,8 @@ class Address:
 def split(text: str) -> tuple[str, str, str]:
     """The network, the host and the port of a dial string, as they are written but for a network that is
     known. Raises ValueError."""
+    if not text.isprintable():
+        raise ValueError(f"{text!r} is not a dial string: it has characters that cannot be printed")
     parts = text.split("!")
     if len(parts) != 3:
         raise ValueError(f'"{text}" is not a dial string: write tcp!HOST!PORT, as in tcp!api.example.com!443')

@@ -47,7 +47,7 @@ def test_a_dial_string_is_read_into_its_one_spelling(text: str, host: str, port:
         ("tcp!a!", "neither a port number"),
         ("tcp!a!٣", "neither a port number"),
         ("tcp!a!no-such-service", "neither a port number"),
-        ("tcp!a!\0", "neither a port number"),
+        ("tcp!a!\0", "cannot be printed"),
         ("tcp!a b!80", "no host name"),
         ("tcp!a..b!80", "no host name"),
         ("tcp!-a!80", "no host name"),

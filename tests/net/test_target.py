@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from libos.net.address import Address, parse
@@ -133,13 +133,13 @@ PIECES = st.sampled_from(
 )
 
 
+@example("tcp!\ntcp!")
 @given(st.lists(PIECES | st.integers(-1, 70000).map(str) | st.text(max_size=3), max_size=9).map("".join))
 def test_any_text_is_a_target_that_reads_back_or_one_sentence(text: str) -> None:
     try:
         target = parse_target(text)
     except ValueError as error:
-        assert str(error)
-        assert "\n" not in str(error).replace(text, "")
+        assert str(error).isprintable()
         return
     assert parse_target(str(target)) == target
     for address in target.addresses():
