@@ -1,0 +1,115 @@
+"""Limits of real worlds beside the bombs: explain, the command line, further programs, and what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from accounts import Account
+
+import libos
+from libos.limits.finding import find
+
+pytestmark = pytest.mark.system
+pytest_plugins = ["running"]
+
+HELD = """
+import os, signal, sys, trio, libos
+
+async def main():
+    async with libos.Supervisor() as supervisor:
+        manifest = {"include": ["base"], "limits": {"memory": "64M", "processes": 9},
+                    "app": {"command": ["sleep", "1000"]}}
+        app = await supervisor.start(manifest)
+        print(app.pid, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+def ours(pid: int) -> list[Path]:
+    """The cgroups that a supervisor has made and that are there."""
+    parents = {place.parent for _, place in find().places}
+    return [path for parent in parents for path in Path(parent).glob(f"libos-{pid}-*")]
+
+
+@pytest.mark.accounts("root")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_no_cgroup_outlives_its_supervisor(as_user: Account, number: signal.Signals) -> None:
+    if find().place("memory") is None:
+        pytest.skip(f"root has no memory cgroup here: {find().why}")
+    supervisor = subprocess.Popen(
+        as_user.command(*as_user.python("-c", HELD)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=as_user.environment,
+        text=True,
+    )
+    assert supervisor.stdout is not None
+    app = int(supervisor.stdout.readline())
+    made = ours(supervisor.pid)
+    # The app's, and those of the spare that is prepared meanwhile.
+    assert len(made) >= 2
+    inside = [path for path in made if str(app) in (path / "cgroup.procs").read_text().split()]
+    assert len(inside) == len({path.parent for path in made})
+    keeper = os.pidfd_open(keeper_of(supervisor.pid))
+    supervisor.send_signal(number)
+    supervisor.wait()
+    supervisor.stdout.close()
+    with os.fdopen(keeper):
+        wait_for_end(keeper)
+    assert ours(supervisor.pid) == []
+
+
+def keeper_of(pid: int) -> int:
+    """The keeper's outside half: the one child of a supervisor."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def wait_for_end(pidfd: int) -> None:
+    """Wait until a process that is no child of ours has ended."""
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    assert poll.poll(30_000)
+
+
+def test_explain_prints_each_limit_with_its_mechanism(as_user: Account) -> None:
+    options = ("--pids-limit", "20", "--ulimit", "nofile=64", "--timeout", "5", "--", "true")
+    printed = as_user.run(as_user.libos("explain", *options), check=True).stdout.splitlines()
+    lines = {line.split()[0]: line for line in printed if line.startswith("limits.")}
+    assert list(lines) == ["limits.time", "limits.processes", "limits.open_files"]
+    assert lines["limits.open_files"].endswith("--ulimit nofile=64")
+    plan = json.loads(as_user.run(as_user.libos("explain", "--json", *options), check=True).stdout)
+    assert ["nofile", 64] in plan["limits"]["rlimits"]
+
+
+async def test_a_program_that_exec_starts_is_limited_too(supervisor: libos.Supervisor) -> None:
+    limits = {"open_files": 64, "cpu_time": 1}
+    app = await supervisor.start(
+        {"include": ["base"], "app": {"command": ["sleep", "1000"]}, "limits": limits}
+    )
+    shell = await app.exec(["sh", "-c", "ulimit -n"], stdout=subprocess.PIPE)
+    assert shell.stdout is not None
+    assert [part async for part in shell.stdout] == [b"64\n"]
+    await shell.aclose()
+    spinning = await app.exec(["sh", "-c", "while :; do :; done"])
+    assert await spinning.wait() == libos.ExitStatus(-signal.SIGXCPU, "cpu_time")
+    await app.kill()
+
+
+def test_the_command_says_what_ended_the_app(as_user: Account) -> None:
+    spin = ("--ulimit", "cpu=1", "--", "sh", "-c", "while :; do :; done")
+    done = as_user.run(as_user.libos("run", *spin))
+    assert done.returncode == 128 + signal.SIGXCPU
+    assert done.stderr.endswith("(limits.cpu_time); give it more with --ulimit cpu=\n")
+    done = as_user.run(
+        as_user.libos("run", "--ulimit", "fsize=100", "--", "sh", "-c", "head -c 200 /usr/bin/env >/tmp/x")
+    )
+    assert done.returncode == 128 + signal.SIGXFSZ
