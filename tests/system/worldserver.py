@@ -41,14 +41,15 @@ async def run(supervisor: libos.Supervisor, manifest: libos.Manifest, data: byte
     """Runs one app to its end."""
     pipe = subprocess.PIPE
     output: dict[str, bytes] = {}
+    seen: list[str] = []
     async with supervisor.events() as events:
         app = await supervisor.start(manifest, stdin=pipe, stdout=pipe, stderr=pipe)
         async with trio.open_nursery() as nursery:
             for name, stream in (("stdout", app.stdout), ("stderr", app.stderr)):
                 nursery.start_soon(collect, output, name, stream)
             nursery.start_soon(feed, app, data)
+            nursery.start_soon(follow, events, app.name, seen)
             status = await app.wait()
-        seen = [event.json() async for event in until_exit(events, app.name)]
     streams = {name: base64.b64encode(text).decode() for name, text in output.items()}
     return {"status": status.returncode, "reason": status.reason, "events": seen, **streams}
 
@@ -69,12 +70,12 @@ async def feed(app: libos.App, data: bytes) -> None:
         pass
 
 
-async def until_exit(events: Any, name: str) -> Any:
-    """The events of one app, up to its exit."""
+async def follow(events: Any, name: str, seen: list[str]) -> None:
+    """Notes the events of one app, up to its exit; at once, since a reader that is far behind loses some."""
     async for event in events:
         assert isinstance(event, Event)
         if event.world == name:
-            yield event
+            seen.append(event.json())
             if event.kind == "app.exit":
                 return
 
