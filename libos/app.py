@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from libos.net.gate import Gate
     from libos.plan import Plan
     from libos.publishing import PublishGrant
+    from libos.worlds.limiting import Limiting
 
 __all__ = ["App", "ExitStatus", "Process", "Reason"]
 
@@ -37,6 +38,8 @@ class App(AppFiles, AppNetwork):
 
     # What its `ask` mounts and dials want to know: `open()` lists it, `answer(id, "once")` answers.
     questions: Questions
+    # What holds what it uses up.
+    limiting: Limiting
 
     def __init__(
         self,
@@ -95,8 +98,10 @@ class App(AppFiles, AppNetwork):
         return by_id or by_place or self.grants.get(name)
 
     async def stats(self) -> dict[str, object]:
-        """What it has used until now: `programs`, `dials`, `mounts`, `link`; see `libos.seeing.stats`."""
-        return await stats(self._world.init_pid, self.dials, self.counts(), self.gate)
+        """What it has used until now: `programs`, `dials`, `mounts`, `link`, see `libos.seeing.stats`, and
+        `limits`, see `Limiting.seen`."""
+        used = await stats(self._world.init_pid, self.dials, self.counts(), self.gate)
+        return used | {"limits": self.limiting.seen()}
 
     async def exec(
         self,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -47,6 +47,7 @@ from libos.worlds.hosttrees import HostTrees
 from libos.worlds.identities import Identities
 from libos.worlds.limiting import Limiting
 from libos.worlds.messages import close_all
+from libos.worlds.output import Output
 from libos.worlds.persisting import Persisting, kept_changes
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
 from libos.worlds.steps import step_message
@@ -99,6 +100,7 @@ class Launch:
         self._questions = Questions(self._observe, parts.on_ask)
         self._consulting = Consulting(self._questions)
         self._limiting = Limiting(world_id, plan, parts.keeper)
+        self._output = None if plan.limits.output is None else Output(plan.limits.output)
         self._scope = trio.CancelScope()
         self._world: World
         self._left = False  # something of it lives on: the kernel is stuck
@@ -170,9 +172,13 @@ class Launch:
                 began = time.monotonic()
                 if self.plan.time is not None:
                     nursery.start_soon(_limit_time, self._app, self.plan.time)
+                if self._output is not None:
+                    nursery.start_soon(self._output.carry)
                 await self._app.ended()
                 view.close()
                 await self._world.gone.wait()
+                if self._output is not None:
+                    await self._output.finish()
                 await gate.finish()
                 if self.plan.syscalls.log:
                     await self._world.refusals_told.wait()
@@ -260,7 +266,10 @@ class Launch:
         self.name = name
         start = replace(start, environment=with_placeholders(self._web, start.environment))
         try:
-            with open_streams(*streams, self._identity, terminal=start.terminal is not None) as opened:
+            with (
+                open_streams(*streams, self._identity, terminal=start.terminal is not None) as opened,
+                self._output.between(opened, self._identity) if self._output else nullcontext(),
+            ):
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
                 granting = self._introspection.granting = partial(self._grants, name)
                 app = App(name, self.plan, self._world, running, opened, self.ended, granting, self._gate)
@@ -273,7 +282,10 @@ class Launch:
         app.dials = self._introspection.dials = Dials(name, self._gate, self._parts.hub, self.plan)
         app.counts = self._view.layering.counts
         app.publications = Publications(name, self._gate, self._parts.hub, self.plan)
+        app.limiting = self._limiting
         app.ended_by_limit = self._limiting.reason
+        if self._output is not None:
+            self._output.over = partial(app.end, "output")
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
         for lack in self.plan.limits.missing:
             self._parts.hub.emit("missing", name, feature=lack.feature, reason=lack.reason)

@@ -26,7 +26,8 @@ class ExitStatus:
 
     `returncode` is subprocess's: the exit status, or minus the signal's number. `reason` says who ended it:
     the program itself ("exit"), a signal ("signal"), its time limit ("time"), `kill` ("killed"), the loss
-    of its world ("lost": the keeper or init was killed), or a limit ("memory", "cpu_time", "file_size").
+    of its world ("lost": the keeper or init was killed), or a limit ("memory", "cpu_time", "file_size",
+    "output").
     """
 
     returncode: int

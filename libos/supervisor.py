@@ -191,6 +191,8 @@ class Supervisor:
         if not plan.command:
             raise ManifestError("no command is given: write one after --, or as command in [app]")
         refuse(plan.limits.missing, plan.allow_missing)
+        if terminal and plan.limits.output is not None:
+            raise ManifestError("limits.output counts files and pipes: run the app without a terminal, by -T")
         start = Start(plan.command, plan.environment, plan.directory, terminal_size(terminal))
         with self._named(name or plan.name, plan.command) as known_as:
             launch = await self._spares.take(plan) or await self._prepare(plan)

@@ -34,6 +34,7 @@ from libos.worlds.world import Change
 _LIMITS = {
     "memory": "the app ran out of memory (limits.memory); give it more with --memory",
     "cpu_time": "the app used up its processor time (limits.cpu_time); give it more with --ulimit cpu=",
+    "output": "the app wrote more than limits.output to standard output and error",
     "file_size": "the app wrote a file beyond limits.file_size; allow larger ones with --ulimit fsize=",
 }
 

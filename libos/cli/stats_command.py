@@ -17,19 +17,20 @@ _MIB = 1 << 20
 @click.argument("name", metavar="APP")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def command(name: str, as_json: bool) -> None:
-    """Show what the running world APP has used: its programs and their memory, what each dial grant has
-    carried and refused, what has passed each mount that counts and the link of a routed world."""
+    """Show what the running world APP has used: its programs and their memory, its limits, what each dial
+    grant has carried and refused, what has passed each mount that counts and the link of a routed world."""
     from libos.control.client import ask
     from libos.control.folder import open_folder
 
     with open_folder() as folder:
         found = ask(folder, name, {"request": "stats"})
-    said = {key: found[key] for key in ("programs", "dials", "mounts", "link")}
+    said = {key: found[key] for key in ("programs", "limits", "dials", "mounts", "link")}
     if as_json:
         click.echo(json.dumps({"version": _VERSION, **said}, indent=2))
         return
     tables = (
         _programs(said["programs"]),
+        _held(said["limits"]),
         _dials(said["dials"]),
         _mounts(said["mounts"]),
         _link(said["link"]),
@@ -42,6 +43,12 @@ def _programs(programs: list[dict[str, Any]]) -> str:
         (str(each["pid"]), f"{each['resident'] / _MIB:.1f}M", harmless(each["program"])) for each in programs
     ]
     return columns(rows, ("PID", "MEMORY", "PROGRAM"))
+
+
+def _held(limits: list[dict[str, Any]]) -> str:
+    keys = ("limit", "asked", "mechanism", "now", "peak", "hits")
+    rows = [tuple("-" if each[key] is None else harmless(str(each[key])) for key in keys) for each in limits]
+    return columns(rows, [key.upper() for key in keys]) if rows else ""
 
 
 def _dials(dials: list[dict[str, Any]]) -> str:

@@ -243,6 +243,7 @@ class Init:
         """Tell how execve(2) went: the report closes without a failure when it went well."""
         failure = started.read_report()
         self._forget(started.report_fd)
+        started.report_fd = -1  # the number may be a later program's report soon
         if failure is not None:
             self._programs.pop(started.pid, None)  # its exit is no news any more
             self._say({"event": "unstarted", "id": started.id} | failure)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from libos.plan import Plan
     from libos.worlds.keeping import Keeper
 
-LimitReason = Literal["memory", "cpu_time", "file_size"]
+LimitReason = Literal["memory", "cpu_time", "file_size", "output"]
 # Seconds between two tries to remove a cgroup whose last process is still leaving, and how often.
 _PAUSE = 0.005
 _TRIES = 400
@@ -72,6 +72,22 @@ class Limiting:
         counted = self.counters()
         names = ("memory", "processes")
         return {name: counted[f"{name}_peak"] for name in names if f"{name}_peak" in counted}
+
+    def seen(self) -> list[dict[str, object]]:
+        """Each limit, for `App.stats`: what was asked, what holds it, and, where a cgroup counts, what is in
+        use now, the peak, and how often the world ran into it."""
+        counted, hits = self.counters(), dict(self.hits())
+        return [
+            {
+                "limit": told.key,
+                "asked": told.asked,
+                "mechanism": told.mechanism,
+                "now": counted.get(f"{told.key}_now"),
+                "peak": counted.get(f"{told.key}_peak"),
+                "hits": hits.get(told.key, 0) if told.mechanism.startswith("cgroup") else None,
+            }
+            for told in self._decision.told
+        ]
 
     def reason(self, code: int) -> LimitReason | None:
         """Which limit ended a program, from its return code as subprocess has it."""

@@ -168,3 +168,9 @@ def test_a_spin_is_throttled_to_its_quota(ground: Range) -> None:
     assert ground.run("spin", 300, cpus=8).of_kind("limit.hit") == []
     done = ground.run("spin", 300, cpus=0.2)
     assert [each["limit"] for each in done.of_kind("limit.hit")] == ["cpus"]
+
+
+def test_an_output_flood_ends_at_its_limit(ground: Range) -> None:
+    assert ground.run("output", 100_000, output="1M").out.count("x" * 1000) == 100
+    done = ground.run("output", 1 << 30, output="100K")
+    assert (done.status, done.reason, len(done.out)) == (-9, "output", 100 * 1024)

@@ -113,3 +113,48 @@ def test_the_command_says_what_ended_the_app(as_user: Account) -> None:
         as_user.libos("run", "--ulimit", "fsize=100", "--", "sh", "-c", "head -c 200 /usr/bin/env >/tmp/x")
     )
     assert done.returncode == 128 + signal.SIGXFSZ
+
+
+async def test_stats_tell_of_each_limit(supervisor: libos.Supervisor) -> None:
+    limits = {"processes": 30, "open_files": 64}
+    app = await supervisor.start(
+        {"include": ["base"], "app": {"command": ["sleep", "1000"]}, "limits": limits}
+    )
+    used = await app.stats()
+    held = {each["limit"]: each for each in used["limits"]}  # type: ignore[attr-defined]  # a list of rows
+    assert (held["open_files"]["asked"], held["open_files"]["mechanism"]) == ("64", "rlimit")
+    if held["processes"]["mechanism"] != "rlimit":
+        assert (held["processes"]["now"], held["processes"]["hits"]) == (2, 0)  # init, and sleep
+    await app.kill()
+
+
+async def test_output_of_both_streams_is_counted_together_and_in_order(supervisor: libos.Supervisor) -> None:
+    said = "for n in 1 2 3; do echo out $n; echo err $n >&2; done"
+    app = await supervisor.start(
+        {"include": ["base"], "app": {"command": ["sh", "-c", said]}, "limits": {"output": 30}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert app.stdout is not None
+    assert b"".join([part async for part in app.stdout]) == b"out 1\nerr 1\nout 2\nerr 2\nout 3\n"
+    assert (await app.wait()).reason in ("output", "exit")  # it may have ended by itself before it was told
+    await app.aclose()
+
+
+async def test_a_terminal_and_a_limit_of_output_do_not_go_together(supervisor: libos.Supervisor) -> None:
+    limited = {"include": ["base"], "app": {"command": ["true"]}, "limits": {"output": 30}}
+    with pytest.raises(libos.ManifestError, match=r"limits\.output counts files and pipes"):
+        await supervisor.start(limited, terminal=True)
+
+
+async def test_programs_that_end_as_others_start_are_each_told_of(supervisor: libos.Supervisor) -> None:
+    """The report of a new program may have the number of one that is closed: one was taken for the other."""
+    app = await supervisor.start({"include": ["base"], "app": {"command": ["sleep", "1000"]}})
+    for number in range(40):
+        program = await app.exec(["sh", "-c", f"exit {number}"], stdout=subprocess.PIPE)
+        assert program.stdout is not None
+        assert [part async for part in program.stdout] == []
+        await program.aclose()
+        last = program
+    assert await last.wait() == libos.ExitStatus(39, "exit")
+    await app.kill()
