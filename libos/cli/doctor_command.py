@@ -50,7 +50,7 @@ def explain_failure() -> None:
     for finding in examine():
         if finding.ok is False and finding.cause not in told:
             told.add(finding.cause)
-            say("\n".join(_lines(finding, sys.stderr)))
+            say("\n".join(_lines(finding, sys.stderr)), painted=True)
 
 
 def _lines(finding: Finding, stream: TextIO) -> list[str]:

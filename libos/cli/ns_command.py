@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
 from libos.cli.options import ViewOptions, WithCommand, take_view, view_options
+from libos.cli.show import harmless
 
 
 @click.command("ns", cls=WithCommand)
@@ -19,7 +21,13 @@ def command(ctx: click.Context, /, world: str | None, **parameters: Any) -> None
     Takes the options of `libos run`; without a manifest it prints the profile base.
     """
     view = take_view(ctx, parameters)
-    click.echo(_of_world(world) if world else _of_manifest(view), nl=False)
+    text = _of_world(world) if world else _of_manifest(view)
+    # A name may hold what a terminal obeys; elsewhere the text is to be read again as it is.
+    click.echo(_shown(text) if sys.stdout.isatty() else text, nl=False)
+
+
+def _shown(text: str) -> str:
+    return "\n".join(map(harmless, text.split("\n")))
 
 
 def _of_manifest(view: ViewOptions) -> str:

@@ -57,16 +57,22 @@ def doubtful(text: str, stream: TextIO) -> str:
     return coloured(text, _YELLOW, stream)
 
 
-def say(text: str) -> None:
-    """Say something to the person, on stderr, each line after "libos: ". Never fails."""
-    _write(_prefixed(line, "libos:") for line in text.splitlines())
+def say(text: str, *, painted: bool = False) -> None:
+    """Say something to the person, on stderr, each line after "libos: ". Never fails. It is made harmless
+    here, but where it is painted: then who wrote it did that."""
+    _write(_prefixed(line, "libos:") for line in (text.split("\n") if painted else _lines(text)))
 
 
 def complain(text: str) -> None:
-    """Say an error, its last line being the important one. Never fails."""
-    *before, last = text.splitlines() or [""]
+    """Say an error, its last line being the important one, made harmless. Never fails."""
+    *before, last = _lines(text)
     mark = coloured("libos:", f"{_BOLD};{_RED}", sys.stderr)
     _write([*(_prefixed(line, "libos:") for line in before), _prefixed(last, mark)])
+
+
+def _lines(text: str) -> list[str]:
+    # Errors name what an app chose. Not splitlines(): that ends a line at characters that a name may have.
+    return [harmless(line) for line in text.removesuffix("\n").split("\n")]
 
 
 def _prefixed(line: str, mark: str) -> str:
