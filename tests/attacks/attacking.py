@@ -30,7 +30,7 @@ from worlds import Worlds
 INSIDE = Path(__file__).with_name("inside")
 Outcomes = dict[str, str]
 # Programs whose attacks touch nothing but what their test made.
-CHANGES_NOTHING = {"hostsockets", "paths", "writes", "openings", "processes", "serving"}
+CHANGES_NOTHING = {"hostsockets", "paths", "writes", "openings", "processes", "storms"}
 # Everything that a container has of its own, and /proc of its own processes. unshare(1)
 OWN_NAMESPACES = (
     "unshare",

@@ -139,7 +139,7 @@ def each(attacks: list[Attack]) -> pytest.MarkDecorator:
 @each(CALLS)
 def test_a_call_on_the_machine(attack: Attack, ground: Field) -> None:
     name, uid = attack.name, ground.account.uid
-    judge(attack, ground.in_namespaces("calls")[name], ground.in_world("calls")[name], uid)
+    judge(attack, ground.in_namespaces("machine")[name], ground.in_world("machine")[name], uid)
 
 
 @each(DOORS)

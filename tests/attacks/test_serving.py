@@ -65,11 +65,11 @@ def outcomes(ground: Field, many: int = 900) -> tuple[Outcomes, Outcomes]:
     """What the served tree and a directory of the host answered."""
     with scene(ground.account) as made:
         told = {"place": "/served", "many": many}
-        held = ground.in_world("serving", told, key=f"serving {many}", manifest=made.manifest())
+        held = ground.in_world("storms", told, key=f"serving {many}", manifest=made.manifest())
         # Another world goes on as if nothing had been.
         assert ground.worlds.run("cat", "/served/other", manifest=made.manifest(app={})).out == "as it was"
     with scene(ground.account) as made:
-        live = ground.outside("serving", told | {"place": str(made.folder / "served")})
+        live = ground.outside("storms", told | {"place": str(made.folder / "served")})
     return held, live
 
 
