@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from libos.worlds.keeping import Keeper
 
 LimitReason = Literal["memory", "cpu_time", "file_size", "output"]
-# Seconds between two tries to remove a cgroup whose last process is still leaving, and how often.
-_PAUSE = 0.005
-_TRIES = 400
+# Seconds from the first to the second try to remove a cgroup whose last process is still leaving; each further
+# pause is twice as long, and this many are made: some 3 seconds in all.
+_PAUSE = 0.0002
+_TRIES = 14
 
 
 class Limiting:
@@ -112,10 +113,10 @@ class Limiting:
         if self._held is None:
             return
         self.counters()
-        for _ in range(_TRIES):
+        for turn in range(_TRIES):
             if self._held.remove():
                 for folder in self._held.folders:
                     self._keeper.keep(folder)
                 break
-            await trio.sleep(_PAUSE)
+            await trio.sleep(_PAUSE * 2**turn)
         self._held = None
