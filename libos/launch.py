@@ -93,7 +93,7 @@ class Launch:
         self._id = world_id
         self._parts = parts
         self._identity = parts.identities.take()
-        self._mounts = HostMounts(parts.keeper, parts.trees, self._identity)
+        self._mounts = HostMounts(parts.keeper, parts.trees, self._identity, plan.limits.disk)
         # /etc/hosts is made before the gate runs, so its names are granted here.
         self._names = Names(plan.hostname, host_names(plan.dials))
         self._introspection = Introspection(self.plan)

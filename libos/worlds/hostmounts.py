@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 class HostMounts:
     """Every method gives a descriptor that the caller owns, or raises OSError."""
 
-    def __init__(self, keeper: Keeper, trees: HostTrees | None, identity: Identity) -> None:
+    def __init__(
+        self, keeper: Keeper, trees: HostTrees | None, identity: Identity, disk: int | None = None
+    ) -> None:
         self.identity = identity
+        self._disk = disk  # bytes that an overlay's changes in memory may be
         self._keeper = keeper
         self._trees = trees
         self.services = Services(keeper)
@@ -53,12 +56,12 @@ class HostMounts:
         """An overlay over a host directory, its changes in memory, or in the folder `changes`."""
         app = self.identity.id
         if self._trees is None:
-            return await self._keeper.overlay(source, changes, [], app)
+            return await self._keeper.overlay(source, changes, [], app, self._disk)
         wanted = [{"source": source, "read_only": True}]
         if changes is not None:
             wanted.append({"source": changes, "read_only": False})
         trees = await self._trees.open_for(wanted, app)
         try:
-            return await self._keeper.overlay(source, changes, trees, app)
+            return await self._keeper.overlay(source, changes, trees, app, self._disk)
         finally:
             close_all(trees)

@@ -106,11 +106,13 @@ class Keeper:
         _, (namespace_fd,) = await self._messages.request(request)
         return namespace_fd
 
-    async def overlay(self, source: str, changes: str | None, tree_fds: Sequence[int], app: int) -> int:
+    async def overlay(
+        self, source: str, changes: str | None, tree_fds: Sequence[int], app: int, size: int | None = None
+    ) -> int:
         """Give a detached overlay over a path of the host, which belongs to the id `app` of K. Its changes
-        are in memory or in the folder `changes`; `tree_fds` are trees made of the paths, where the keeper
-        cannot reach them. Raises OSError."""
-        request = {"op": "overlay", "source": source, "changes": changes, "app": app}
+        are in memory, at most `size` bytes, or in the folder `changes`; `tree_fds` are trees made of the
+        paths, where the keeper cannot reach them. Raises OSError."""
+        request = {"op": "overlay", "source": source, "changes": changes, "app": app, "size": size}
         _, (overlay_fd,) = await self._messages.request(request, tree_fds)
         return overlay_fd
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from libos.worlds.keeping import Keeper
 
 LimitReason = Literal["memory", "cpu_time", "file_size", "output"]
-# Seconds from the first to the second try to remove a cgroup whose last process is still leaving; each further
-# pause is twice as long, and this many are made: some 3 seconds in all.
+# Seconds from the first to the second try to remove a cgroup whose last process is still leaving; each pause
+# after it is twice as long, and this many are made: some 3 seconds in all.
 _PAUSE = 0.0002
 _TRIES = 14
 

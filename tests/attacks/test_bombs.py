@@ -50,6 +50,7 @@ class Range:
                 {"at": "/attacks", "host": str(self._folder)},
                 {"at": "/small", "memory": "1M"},
                 {"at": "/copy", "host": str(self._folder), "mode": "copy-on-write"},
+                {"at": "/served", "host": str(self._folder), "mode": "copy-on-write", "revocable": True},
             ],
             "allow_missing": limits.pop("allow_missing", []),
             "limits": limits,
@@ -129,7 +130,7 @@ def test_a_descriptor_bomb_ends_at_the_number_of_open_files(ground: Range) -> No
     assert ground.got("descriptors", 500, open_files=64) == (61, "EMFILE")  # beside the three streams
 
 
-@pytest.mark.parametrize("place", ["/copy", "/dev/shm"])
+@pytest.mark.parametrize("place", ["/copy", "/served", "/dev/shm"])
 def test_a_disk_bomb_ends_at_the_size_of_what_is_in_memory(ground: Range, place: str) -> None:
     assert ground.got("disk", 4 * MIB, place, disk="8M") == (4 * MIB, "goal")
     got, stopped = ground.got("disk", 4 * MIB, place, disk="1M")

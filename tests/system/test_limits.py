@@ -12,7 +12,7 @@ import pytest
 from accounts import Account
 
 import libos
-from libos.limits.finding import find
+from libos.limits.finding import find, parse_mounts
 
 pytestmark = pytest.mark.system
 pytest_plugins = ["running"]
@@ -158,3 +158,56 @@ async def test_programs_that_end_as_others_start_are_each_told_of(supervisor: li
         last = program
     assert await last.wait() == libos.ExitStatus(39, "exit")
     await app.kill()
+
+
+DELEGATED = """
+import dataclasses, json, os, sys, trio, libos
+from libos.limits.model import Cgroup, Place
+from libos.plan import lower
+
+async def main():
+    async with libos.Supervisor(spare=False) as supervisor:
+        plan = lower(libos.from_mapping({"include": ["base"], "app": {"command": ["sleep", "1000"]}}))
+        place = Cgroup((("memory", Place(2, sys.argv[1])),), ())
+        limits = dataclasses.replace(plan.limits, cgroup=place)
+        app = await supervisor.start(dataclasses.replace(plan, limits=limits))
+        inside = open(f"/proc/{app.pid}/cgroup").read().splitlines()[-1]
+        seen = await app.exec(["cat", "/proc/self/cgroup"], stdout=-1)
+        print(inside, b"".join([part async for part in seen.stdout]).decode().splitlines()[-1], sep="\\n")
+        await seen.aclose()
+        await app.kill()
+
+trio.run(main)
+"""
+
+
+@pytest.mark.accounts("user")
+def test_a_user_enters_a_cgroup_of_version_two_that_was_delegated(as_user: Account) -> None:
+    """What systemd does for a unit with Delegate=yes, by hand; version 2 may control nothing here."""
+    mounts = parse_mounts(Path("/proc/self/mountinfo").read_text().splitlines())
+    top = next((mount.point for mount in mounts if mount.version == 2), None)
+    if top is None or os.geteuid() != 0 or not os.access(top, os.W_OK):
+        pytest.skip("only root can delegate a cgroup of version 2, where one is mounted")
+    given = Path(top, f"libos-test-{os.getpid()}")
+    leaf = given / "leaf"
+    leaf.mkdir(parents=True)
+    try:
+        for path in (given, given / "cgroup.procs", leaf, leaf / "cgroup.procs"):
+            os.chown(path, as_user.uid, -1)
+        enter = f"echo $$ > {leaf}/cgroup.procs; exec"
+        command = [*as_user.command(*as_user.python("-c", DELEGATED)), str(given)]
+        done = subprocess.run(
+            ["sh", "-c", f'{enter} "$@"', "sh", *command],
+            env=as_user.environment,
+            cwd=as_user.folder,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        inside, shown = done.stdout.splitlines()
+        assert inside.startswith(f"0::/{given.name}/libos-")
+        assert shown == "0::/"
+        assert [path.name for path in given.iterdir() if path.is_dir()] == ["leaf"]
+    finally:
+        leaf.rmdir()
+        given.rmdir()
