@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from accounts import Account
@@ -29,6 +29,7 @@ from worlds import Worlds
 
 INSIDE = Path(__file__).with_name("inside")
 Outcomes = dict[str, str]
+_Found = TypeVar("_Found")
 # Programs whose attacks touch nothing but what their test made.
 CHANGES_NOTHING = {"hostsockets", "paths", "writes", "openings", "processes", "storms"}
 # Everything that a container has of its own, and /proc of its own processes. unshare(1)
@@ -71,11 +72,12 @@ class Field:
     _seen: dict[str, Outcomes] = field(default_factory=dict)
     _kept: dict[str, Any] = field(default_factory=dict)
 
-    def once(self, key: str, found: Callable[[], Any]) -> Any:
+    def once(self, key: str, found: Callable[[], _Found]) -> _Found:
         """What `found` gives, called once for this account."""
         if key not in self._kept:
             self._kept[key] = found()
-        return self._kept[key]
+        kept: _Found = self._kept[key]
+        return kept
 
     def in_world(
         self, program: str, setting: Mapping[str, Any] | None = None, key: str = "", **options: Any

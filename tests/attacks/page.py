@@ -15,12 +15,12 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs/reference/attacks.md"
 HEAD = """# The attacks
 
-Programs that try to get out of a world, each run in a default world as root and as an ordinary user. Before it counts
-that an attack is stopped, it is shown to work: at the place that the second column names. `make test` runs them, in
-`tests/attacks/`, whose README says how one is made; `python tests/attacks/page.py` writes this page from there.
+Programs that try to get out of a world, each run in a default world as root and as an ordinary user. Before
+it counts that an attack is stopped, it is shown to work: at the place that the second column names. They are
+in `tests/attacks/`, whose README says how one is made, and part of `make test`.
 
-"Root" as a place means that only root can show it; as a user the attack is run in the world all the same. What a kernel
-does not have cannot be shown to work there, and the suite's closing lines count that.
+"Root" as a place means that only root can show it; as a user the attack is run in the world all the same.
+What a kernel does not have cannot be shown to work there, and the suite's closing lines count that.
 
 """
 # The files in the order of the page, with their headings.
@@ -31,7 +31,7 @@ SECTIONS = {
     "test_serving": "The file server",
     "test_calls": "The kernel: calls, young parts, sockets",
     "test_settings": "The kernel's files, and other processes",
-    "test_outside": "Who looks at a world from outside",
+    "test_onlookers": "Who looks at a world from outside",
 }
 # Files without a table.
 LISTED = {

@@ -29,9 +29,9 @@ SERVED = [
     serving("links_of_any_length", "links of 1 to 5,000 bytes, and one in a circle"),
     serving("attributes_of_any_name", "extended attributes with long names"),
     serving("a_way_of_many_directories", "a path of 150 directories, down and up"),
-    serving("opened_and_closed", "900 opens and closes (100,000 in the soak)"),
+    serving("opened_and_closed", "600 opens and closes (100,000 in the soak)"),
     serving("files_made_and_forgotten", "a forget for each file that is made"),
-    serving("looked_up_and_not_there", "900 names that are not there"),
+    serving("looked_up_and_not_there", "600 names that are not there"),
     serving("requests_interrupted_by_signals", "a signal each half millisecond while it writes"),
     serving("children_killed_amid_requests", "30 writers killed amid their write"),
     serving("as_many_open_as_may_be", "as many open files as may be"),
@@ -61,7 +61,7 @@ ATTACKS = {
 }
 
 
-def outcomes(ground: Field, many: int = 900) -> tuple[Outcomes, Outcomes]:
+def outcomes(ground: Field, many: int = 600) -> tuple[Outcomes, Outcomes]:
     """What the served tree and a directory of the host answered."""
     with scene(ground.account) as made:
         told = {"place": "/served", "many": many}

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import struct
+from collections.abc import Callable
 
 from trying import SETTING, Nothing, call, main, named
 
@@ -26,13 +27,11 @@ def _alive() -> bool:
         return False
 
 
-def _ended_by(send: object) -> str:
-    assert callable(send)
+def _ended_by(send: Callable[[], object]) -> str:
     send()
     for _ in range(2000):
         os.sched_yield()
         if not _alive():
-            os.kill(_VICTIM, signal.SIGCONT) if os.path.exists(f"/proc/{_VICTIM}") else None
             return "it is no more what it was"
     raise Nothing("it goes on")
 

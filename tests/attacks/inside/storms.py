@@ -12,11 +12,12 @@ import resource
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from trying import SETTING, libc, main, named
 
 _PLACE = os.fsencode(str(SETTING.get("place", "/nowhere")))
-_MANY = int(SETTING.get("many", 900))
+_MANY = int(SETTING.get("many", 600))
 _AT_FDCWD = -100
 
 _NAMES = [
@@ -93,10 +94,14 @@ def renames_of_malformed_names() -> object:
     return found
 
 
+def _link(length: int) -> None:
+    os.symlink(b"x" * length, _PLACE + b"/long")
+
+
 def links_of_any_length() -> object:
     found = []
     for length in (1, 4095, 4096, 5000):
-        found.append(_answer(lambda length=length: os.symlink(b"x" * length, _PLACE + b"/long")))
+        found.append(_answer(partial(_link, length)))
         found.append(_answer(lambda: os.stat(_PLACE + b"/long")))
         with suppress(OSError):
             os.unlink(_PLACE + b"/long")
@@ -105,17 +110,10 @@ def links_of_any_length() -> object:
 
 
 def attributes_of_any_name() -> object:
-    os.close(os.open(_PLACE + b"/bare", os.O_CREAT | os.O_WRONLY))
-    names = [
-        b"user." + b"x" * 249,
-        b"user." + b"x" * 251,
-        b"user.",
-        b"user.\xff\x1b",
-        b"none.x",
-        b"trusted.x",
-        b"system.x",
-    ]
-    return [_answer(lambda name=name: os.setxattr(_PLACE + b"/bare", name, b"x" * 100)) for name in names[:2]]
+    path = _PLACE + b"/bare"
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+    names = [b"user." + b"x" * length for length in (1, 249, 250, 251, 255, 4096)]
+    return [_answer(partial(os.setxattr, path, name, b"x" * 100)) for name in names]
 
 
 def a_way_of_many_directories() -> object:

@@ -98,9 +98,14 @@ def test_the_control_socket_does_not_answer_an_app(as_user: Account) -> None:
 def on_a_terminal(account: Account, argv: list[str]) -> bytes:
     """What a command without colours of its own writes to a terminal."""
     master_fd, slave_fd = pty.openpty()
-    settings = {"env": account.environment | {"NO_COLOR": "1"}, "cwd": account.folder}
+    environment = account.environment | {"NO_COLOR": "1"}
     with subprocess.Popen(
-        account.command(*argv), stdout=slave_fd, stderr=slave_fd, stdin=subprocess.DEVNULL, **settings
+        account.command(*argv),
+        stdout=slave_fd,
+        stderr=slave_fd,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        cwd=account.folder,
     ):
         os.close(slave_fd)
         text = b""
