@@ -172,6 +172,7 @@ class Launch:
                 began = time.monotonic()
                 if self.plan.time is not None:
                     nursery.start_soon(_limit_time, self._app, self.plan.time)
+                nursery.start_soon(self._limiting.watch, self._observe)
                 if self._output is not None:
                     nursery.start_soon(self._output.carry)
                 await self._app.ended()
@@ -336,8 +337,7 @@ class Launch:
         fields["seconds"] = round(seconds, 6)
         if used := self._limiting.used():
             fields["used"] = used
-        for limit, times in self._limiting.hits():
-            self._parts.hub.emit("limit.hit", self.name, limit=limit, times=times)
+        self._limiting.tell(self._observe)
         if counts := self._view.layering.counts():
             fields["counts"] = counts
         self._parts.hub.emit("app.exit", self.name, **fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import trio
@@ -22,6 +22,10 @@ LimitReason = Literal["memory", "cpu_time", "file_size", "output"]
 # after it is twice as long, and this many are made: some 3 seconds in all.
 _PAUSE = 0.0002
 _TRIES = 14
+# Seconds between two looks at what the world ran into.
+_WATCH = 1.0
+
+Observe = Callable[[str, Mapping[str, object]], None]
 
 
 class Limiting:
@@ -34,6 +38,7 @@ class Limiting:
         self._held: Held | None = None
         self._fds: list[int] = []
         self._last: dict[str, int] = {}
+        self._told: dict[str, int] = {}
 
     def open(self) -> list[int]:
         """Make the cgroup; descriptors by which init moves in, closed by `close`. HostError where it cannot
@@ -77,7 +82,7 @@ class Limiting:
     def seen(self) -> list[dict[str, object]]:
         """Each limit, for `App.stats`: what was asked, what holds it, and, where a cgroup counts, what is in
         use now, the peak, and how often the world ran into it."""
-        counted, hits = self.counters(), dict(self.hits())
+        counted, hits = self.counters(), self.hits()
         return [
             {
                 "limit": told.key,
@@ -101,11 +106,25 @@ class Limiting:
             return "file_size"
         return None
 
-    def hits(self) -> Sequence[tuple[str, int]]:
+    def hits(self) -> Mapping[str, int]:
         """The limits that the world ran into so far, and how often."""
         counted = self.counters()
         told = {"memory": "memory_kills", "processes": "processes_refused", "cpus": "throttled"}
-        return [(limit, counted[name]) for limit, name in told.items() if counted.get(name)]
+        return {limit: counted[name] for limit, name in told.items() if counted.get(name)}
+
+    def tell(self, observe: Observe) -> None:
+        """Tell of what the world ran into since it was told last."""
+        for limit, times in self.hits().items():
+            if more := times - self._told.get(limit, 0):
+                observe("limit.hit", {"limit": limit, "times": more})
+                self._told[limit] = times
+
+    async def watch(self, observe: Observe) -> None:
+        """Tell of it as long as the world lives. Version 1 has no notice for most of it, so it is looked at;
+        however often a program runs into a limit, that is an event a second."""
+        while self._held is not None:
+            await trio.sleep(_WATCH)
+            self.tell(observe)
 
     async def close(self) -> None:
         """Remove the cgroup. The world has gone; the kernel may still be taking its last process out."""

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,30 @@ def test_a_user_enters_a_cgroup_of_version_two_that_was_delegated(as_user: Accou
     finally:
         leaf.rmdir()
         given.rmdir()
+
+
+@pytest.mark.accounts("root")
+async def test_a_limit_is_told_of_while_the_app_runs(as_user: Account, supervisor: libos.Supervisor) -> None:
+    if find().place("pids") is None:
+        pytest.skip(f"root has no pids cgroup here: {find().why}")
+    bomb = "while :; do sh -c ':' 2>/dev/null; done"
+    async with supervisor.events() as events:
+        app = await supervisor.start(
+            {
+                "include": ["base"],
+                "app": {"command": ["sh", "-c", f"{bomb} & {bomb}"]},
+                "limits": {"processes": 1},
+            }
+        )
+        told = [event async for event in until(events, "limit.hit")]
+        assert told[-1].fields["limit"] == "processes"
+        assert app.status is None
+        await app.kill()
+
+
+async def until(events: AsyncIterator[libos.Event], kind: str) -> AsyncIterator[libos.Event]:
+    """The events up to the first of a kind."""
+    async for event in events:
+        yield event
+        if event.kind == kind:
+            return
