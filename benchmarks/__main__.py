@@ -30,6 +30,7 @@ SUPERVISED: dict[str, Callable[[libos.Supervisor, Path], Awaitable[list[Figure]]
 ALONE: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "first": launch.first,
     "dialing": launch.dialing,
+    "limits": launch.limited,
     "held": held.measure,
     "command": command.measure,
     "memory": memory.measure,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -102,6 +103,42 @@ async def dialing(scratch: Path) -> list[Figure]:
         )
     goal = Goal(subjects[1].median + 1, "at most", "median")
     return [Figure("launch with ten dial grants", "ms", subjects, goal, note="none + 1 ms")]
+
+
+async def _start_limited(supervisor: libos.Supervisor, plan: Plan, spare: bool) -> float:
+    if spare:
+        await start_and_wait(supervisor, plan)
+        await supervisor.spare_ready()
+    return await start_and_wait(supervisor, plan)
+
+
+async def limited(scratch: Path) -> list[Figure]:
+    """What limits add to a launch with a spare ready, and to one where nothing was prepared: as resource
+    limits, and as a cgroup where this machine gives one."""
+    each = {"open_files": 500, "file_size": "1G", "cpu_time": 100}
+    together = {"memory": "512M", "processes": 500, "cpus": 2}
+    plans = {"rlimits": lower(libos.from_mapping({**MANIFEST, "limits": each}))}
+    whole = lower(libos.from_mapping({**MANIFEST, "limits": together}))
+    if not whole.limits.missing:
+        plans["a cgroup"] = whole
+    plans["none"] = lower(libos.from_mapping(MANIFEST))
+    figures = []
+    for spare in (True, False):
+        async with libos.Supervisor(spare=spare) as supervisor:
+            subjects = await interleaved(
+                {name: partial(_start_limited, supervisor, plan, spare) for name, plan in plans.items()},
+                ROUNDS // 3,
+                scale=1000,
+                pause=PAUSE,
+            )
+        what = "again" if spare else "first"
+        *held, none = subjects
+        for subject in held:
+            # The first move into a cgroup waits for every processor, which only the kernel can shorten.
+            goal = Goal(none.median + 0.4, "at most", "median") if spare else None
+            note = "none + 0.4 ms" if spare else ""
+            figures.append(Figure(f"launch with limits, {what}", "ms", [subject, none], goal, note=note))
+    return figures
 
 
 async def first(scratch: Path) -> list[Figure]:

@@ -178,6 +178,7 @@ class Launch:
                 await self._app.ended()
                 view.close()
                 await self._world.gone.wait()
+                self._limiting.settle()
                 if self._output is not None:
                     await self._output.finish()
                 await gate.finish()

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 # Seconds that a world's processes get to be gone after SIGKILL; only a kernel that is stuck needs longer.
 _END_TIMEOUT = 10.0
 
+# Why nothing can be started before the block is entered.
+_NOT_YET = "it is not running"
 _serving = threading.Lock()
 
 
@@ -73,7 +75,7 @@ class Supervisor:
         self._keeper: Keeper
         self._parts: Parts
         self._spares: Spares
-        self._broken: str | None = "it is not running"
+        self._broken: str | None = _NOT_YET
 
     async def __aenter__(self) -> Supervisor:
         await self._stack.enter_async_context(self._run())
@@ -140,6 +142,8 @@ class Supervisor:
             async with unwrapped():
                 await server.serve(task_status=task_status)
         except OSError as error:
+            if self._broken == _NOT_YET:  # the keeper was killed between its mount and our serving it
+                raise SupervisorError(f"the file server ended while it started: {error}") from None
             self._break(f"the file server ended: {error}")
 
     def _break(self, why: str) -> None:

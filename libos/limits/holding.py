@@ -56,10 +56,13 @@ class Held:
             stack.pop_all()
             return fds
 
-    def counters(self) -> dict[str, int]:
-        """What the kernel has counted, by the names of `_COUNTERS`; what it does not count is left out."""
+    def counters(self, *, now: bool = True) -> dict[str, int]:
+        """What the kernel has counted, by the names of `_COUNTERS`, what is in use `now` among it; what it
+        does not count is left out."""
         found = {}
         for (name, version), (controller, file, word) in _COUNTERS.items():
+            if not now and name.endswith("_now"):
+                continue
             if self._versions.get(controller) == version:  # type: ignore[call-overload]  # a controller's name
                 with suppress(OSError, ValueError, IndexError):
                     found[name] = _number(f"{self._folders[controller]}/{file}", word)  # type: ignore[index]  # as above

@@ -38,6 +38,7 @@ class Limiting:
         self._held: Held | None = None
         self._fds: list[int] = []
         self._last: dict[str, int] = {}
+        self._over = False
         self._told: dict[str, int] = {}
 
     def open(self) -> list[int]:
@@ -67,11 +68,16 @@ class Limiting:
         close_all(self._fds)
         self._fds = []
 
-    def counters(self) -> dict[str, int]:
+    def counters(self, *, now: bool = False) -> dict[str, int]:
         """What the kernel has counted of the world; the last word after its end."""
-        if self._held is not None:
-            self._last = self._held.counters() or self._last
+        if self._held is not None and not self._over:
+            self._last = self._held.counters(now=now)
         return self._last
+
+    def settle(self) -> None:
+        """Read the counters for the last time: the world has gone."""
+        self.counters()
+        self._over = True
 
     def used(self) -> dict[str, int]:
         """The peaks, for the exit event: `memory` in bytes, `processes` with up to three of libos."""
@@ -82,7 +88,7 @@ class Limiting:
     def seen(self) -> list[dict[str, object]]:
         """Each limit, for `App.stats`: what was asked, what holds it, and, where a cgroup counts, what is in
         use now, the peak, and how often the world ran into it."""
-        counted, hits = self.counters(), self.hits()
+        hits, counted = self.hits(), self.counters(now=True)
         return [
             {
                 "limit": told.key,
@@ -131,7 +137,8 @@ class Limiting:
         self.joined()
         if self._held is None:
             return
-        self.counters()
+        if not self._over:
+            self.settle()
         for turn in range(_TRIES):
             if self._held.remove():
                 for folder in self._held.folders:
