@@ -8,7 +8,8 @@ Rules:
 - Each direction ends by itself (half-close); a reset on either side resets the other. Cancellation resets
   both, but not an outside that was sent the world's end of file: what is on its way there still arrives.
 - A task waits only when the kernel says EAGAIN, or for its turn by a meter's rate, and gives way to others
-  each few blocks. Between a meter's leave and the bytes that pass there is no checkpoint: limits are exact.
+  each few blocks (`turns`). Between a meter's leave and the bytes that pass there is no checkpoint: limits
+  are exact.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ from typing import Protocol
 import trio
 
 from libos.net.sockets import abort
+from libos.net.turns import turns
 
 # Bytes a block: measured on loopback, 256 KiB cost a quarter more CPU a byte, and 4 MiB brought a tenth.
 _BLOCK = 1024 * 1024
-# Blocks that one direction carries before other tasks run: about 2 ms.
-_TURN = 4
 # Bytes that all relays of this process may keep for peers that do not read.
 _KEPT_AT_MOST = 16 * 1024 * 1024
 _buffer = memoryview(bytearray(_BLOCK))
@@ -113,16 +113,20 @@ async def relay(inside: socket.socket, outside: socket.socket, carried: Carried)
 
 
 async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, count: str) -> None:
-    total = blocks = 0
+    total = 0
     meter = carried.meter
+    turn = turns()
+    left = turn.begin()
     tap = _tap(carried, count)
     while True:
-        most = _BLOCK if meter is None else await _allowed(source, meter, count)
+        block = min(_BLOCK, left)
+        most = block if meter is None else await _allowed(source, meter, count, block)
         peek = _kept >= _KEPT_AT_MOST
         try:
             size = source.recv_into(_buffer, max(1, most), socket.MSG_PEEK if peek else 0)
         except BlockingIOError:
             await trio.lowlevel.wait_readable(source)
+            left = turn.begin()
             continue
         if size == 0:
             sink.shutdown(socket.SHUT_WR)
@@ -134,6 +138,7 @@ async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, c
                 meter.reserve(count, size - most)
         if size == 0:
             await trio.lowlevel.wait_writable(sink)
+            left = turn.begin()
             continue
         if meter is not None:
             meter.take(count, size)
@@ -142,9 +147,11 @@ async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, c
             await _send_all(sink, size)
         total += size
         setattr(carried, count, total)
-        blocks += 1
-        if blocks % _TURN == 0:
+        turn.spend(size)
+        left -= size
+        if left <= 0:
             await trio.lowlevel.checkpoint()
+            left = turn.begin()
 
 
 class _NoTap:
@@ -164,9 +171,9 @@ def _tap(carried: Carried, count: str) -> Tap:
     return carried.tap if carried.tap is not None and count == "sent" else _NO_TAP
 
 
-async def _allowed(source: socket.socket, meter: Meter, count: str) -> int:
-    """How many bytes may be read now, by the totals and, once it is their turn, by the rate."""
-    most = meter.block(_BLOCK, count)
+async def _allowed(source: socket.socket, meter: Meter, count: str, block: int) -> int:
+    """How many bytes of a block may be read now, by the totals and, once it is their turn, by the rate."""
+    most = meter.block(block, count)
     return await _turn(source, meter, count, most) if meter.paced else most
 
 
@@ -180,7 +187,7 @@ async def _turn(source: socket.socket, meter: Meter, count: str, most: int) -> i
     try:
         if pause:
             await trio.sleep(pause)
-        allowed = min(wanted, meter.block(_BLOCK, count))  # others have passed meanwhile
+        allowed = min(wanted, meter.block(wanted, count))  # others have passed meanwhile
     except BaseException:
         meter.reserve(count, -wanted)
         raise

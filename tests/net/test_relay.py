@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
@@ -12,6 +13,7 @@ import trio.testing
 from network import everything
 
 from libos.net import relay as relay_module
+from libos.net import turns
 from libos.net.relay import Carried, relay
 from libos.net.sockets import abort, tune
 
@@ -173,3 +175,28 @@ def resident() -> int:
     """Bytes of memory that this process holds (proc_pid_statm(5))."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
+
+
+async def test_many_busy_relays_hold_up_others_no_longer_than_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    every, least, count = 256 * 1024, 4096, 100
+    monkeypatch.setattr(turns, "_ALL", every)
+    monkeypatch.setattr(turns, "_LEAST", least)
+    carried = [Carried() for _ in range(count)]
+    with contextlib.ExitStack() as stack:
+        async with trio.open_nursery() as nursery:
+            for each in carried:
+                ours, inside = map(stack.enter_context, socket.socketpair())
+                outside, theirs = map(stack.enter_context, socket.socketpair())
+                for made in (ours, inside, outside, theirs):
+                    made.setblocking(False)
+                size = ours.send(bytes(64 * 1024))
+                nursery.start_soon(relay, inside, outside, each)
+            turn, before = [], 0
+            while before < count * size:
+                await trio.lowlevel.checkpoint()
+                now = sum(each.sent for each in carried)
+                turn.append(now - before)
+                before = now
+            nursery.cancel_scope.cancel()
+    # trio runs the tasks of a turn in either order: between two looks there are two turns at most.
+    assert max(turn) <= 2 * (every + size + count * least) < count * size / 4
