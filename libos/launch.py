@@ -36,6 +36,7 @@ from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Spec
 from libos.plan.network import capture_to, link_shape
+from libos.plan.walls import host_walls, lacks
 from libos.programs import Finder
 from libos.publishing import Publications, publication
 from libos.secrets import nodes as web_nodes
@@ -289,6 +290,8 @@ class Launch:
         if self._output is not None:
             self._output.over = partial(app.end, "output")
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
+        for feature, reason in lacks(host_walls()):
+            self._parts.hub.emit("missing", name, feature=feature, reason=reason)
         for lack in self.plan.limits.missing:
             self._parts.hub.emit("missing", name, feature=lack.feature, reason=lack.reason)
         apps[name] = self._app = app

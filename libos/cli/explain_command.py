@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +14,7 @@ from libos.cli.show import columns, harmless
 
 if TYPE_CHECKING:
     from libos.plan import Plan
+    from libos.plan.walls import Wall
 
 
 @click.command("explain", cls=WithCommand)
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
 @click.pass_context
 def command(ctx: click.Context, /, serve_all: bool, as_json: bool, **parameters: Any) -> None:
-    """Print what an app would get: each resource, its mechanism and the reason. Nothing is started.
+    """Print what an app would get: each resource, its mechanism and the reason; and the walls around it.
+    Nothing is started.
 
     Takes the options of `libos run`; without a manifest it explains the profile base.
     """
@@ -44,7 +48,13 @@ def command(ctx: click.Context, /, serve_all: bool, as_json: bool, **parameters:
         rules = resolve(plan.syscalls)
         click.echo(json.dumps(rules_json(rules), indent=2) if as_json else rules_text(rules))
         return
-    click.echo(json.dumps(plan.json(), indent=2) if as_json else _table(plan))
+    from libos.plan.walls import host_walls, walls
+
+    standing = walls(plan, host_walls())
+    if as_json:
+        click.echo(json.dumps(plan.json() | {"walls": [asdict(wall) for wall in standing]}, indent=2))
+    else:
+        click.echo(_table(plan) + "\n\n" + _walls_table(standing))
 
 
 def _profile_or_manifest(parameters: dict[str, Any]) -> dict[str, str | None]:
@@ -63,3 +73,8 @@ def _table(plan: Plan) -> str:
         for line in plan.lines
     ]
     return columns(rows, ("AT", "WHAT", "MECHANISM", "REASON", "ASKED FOR BY"))
+
+
+def _walls_table(standing: Iterable[Wall]) -> str:
+    rows = [(wall.wall, wall.mechanism, wall.keeps) for wall in standing]
+    return columns(rows, ("WALL", "MECHANISM", "WHAT IT KEEPS"))

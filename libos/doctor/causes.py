@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from libos.doctor.facts import Facts
+from libos.kernel import landlock
 
 _REFUSED = (errno.EPERM, errno.EACCES)
 # What a container's filter answers, besides.
@@ -186,6 +187,15 @@ def _id_map(failure: Failure, facts: Facts) -> Diagnosis | None:
     )
 
 
+def _no_landlock(failure: Failure, facts: Facts) -> Diagnosis | None:
+    if failure.step != "Landlock" or facts.landlock >= landlock.ABI_REFER:
+        return None
+    return Diagnosis(
+        "the kernel has no Landlock, or does not start it; worlds run without, and events say so",
+        "use Linux 5.19 or newer, with landlock in the kernel's parameter lsm=",
+    )
+
+
 def _closed_userns(failure: Failure, facts: Facts) -> Diagnosis | None:
     if failure.step not in _USER_STEPS or failure.number not in _REFUSED:
         return None
@@ -197,6 +207,7 @@ def _closed_userns(failure: Failure, facts: Facts) -> Diagnosis | None:
 
 _RULES: tuple[Rule, ...] = (
     _library,
+    _no_landlock,
     _in_a_world,
     _no_fuse_device,
     _closed_fuse_device,

@@ -40,6 +40,7 @@ STEPS: dict[str, tuple[str, bool]] = {
     "/proc": ("shows the world's own processes", True),
     "terminals": ("a terminal of the world's own", True),
     "the app's user namespace": ("takes the app every right over its world", True),
+    "Landlock": ("a second wall: mounts, tracing, devices", False),
     "seccomp filter": ("closes dangerous system calls", True),
 }
 
@@ -95,6 +96,8 @@ def _finding(step: str, failure: Failure | None, facts: Facts) -> Finding:
     if failure is None:
         return Finding(step, purpose, required, ok=None)
     if not failure.message:
+        if step == "Landlock":
+            purpose += f" (ABI {facts.landlock})"
         return Finding(step, purpose, required, ok=True)
     diagnosis = diagnose(failure, facts)
     return Finding(step, purpose, required, False, failure.message, diagnosis.cause, diagnosis.remedy)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libos.keeper.identity import serves_root
+from libos.kernel import landlock
 
 # namespaces(7): the limits on namespaces a user, by the files' names below /proc/sys/user.
 _LIMITS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
@@ -32,6 +33,7 @@ class Facts:
     fuse_known: bool = True  # whether the kernel has the file system now
     seccomp_filtered: bool = False  # whether this process itself runs under a filter
     proc_masked: bool = False  # whether parts of /proc are covered
+    landlock: int = 0  # its version; 0 for none
     in_world: bool = False  # whether this is a world of libos itself
 
     def limit(self, kind: str) -> int | None:
@@ -54,6 +56,7 @@ def read_facts() -> Facts:
         fuse_known="fuse" in _read("/proc/filesystems").split(),
         seccomp_filtered=_status("Seccomp") not in ("", _NO_SECCOMP),
         proc_masked=any(point.startswith("/proc/") for point in _mount_points()),
+        landlock=landlock.abi(),
         in_world=_root_is_served_by_libos(),
     )
 

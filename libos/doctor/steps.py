@@ -21,9 +21,9 @@ import struct
 from collections.abc import Callable
 from typing import NoReturn
 
-from libos.keeper import network
+from libos.keeper import network, second
 from libos.keeper.identity import APP_ID, FIRST_ID, keeper_maps, serves_root
-from libos.kernel import mounts, namespaces, process
+from libos.kernel import landlock, mounts, namespaces, process
 from libos.net.link_messages import MESSAGES
 
 # A directory that every Linux has; it is covered inside a private mount namespace only.
@@ -217,6 +217,7 @@ def _in_world() -> None:
     for name, step in steps.items():
         _branch(lambda name=name, step=step: _try(name, step))  # type: ignore[misc]
     _try("the app's user namespace", _enter_app_namespace)
+    _branch(lambda: _try("Landlock", _go_behind_landlock))
     _try("seccomp filter", _load_filter)
 
 
@@ -227,6 +228,16 @@ def _set_up_network() -> None:
 def _enter_app_namespace() -> None:
     namespaces.unshare(namespaces.CLONE_NEWUSER)
     namespaces.write_id_maps("/proc/self", APP_ID, APP_ID, APP_ID)
+
+
+def _go_behind_landlock() -> None:
+    process.set_no_new_privileges()
+    ruleset_fd = second.ruleset("/", "/dev")
+    if ruleset_fd is None:
+        raise OSError(
+            errno.EOPNOTSUPP, f"its version is {landlock.abi()}, and {landlock.ABI_REFER} is needed"
+        )
+    landlock.restrict_self(ruleset_fd)
 
 
 def _load_filter() -> None:

@@ -6,6 +6,7 @@
     /dev      the devices of every world, read-only; a world puts its own pts and shm over it
     /root     where a world builds its root
     /stage    where a world builds an overlay
+    /mask     an empty file and an empty directory, read-only, for what a world shows of nothing
     /service  for a moment, a tmpfs with the unix socket of a service that is being made
 
 Host paths are resolved with RESOLVE_IN_ROOT below /host, so that an absolute symlink means what it means
@@ -27,12 +28,21 @@ DEVICES = "/dev"
 ROOT = "/root"
 STAGE = "/stage"
 SERVICE = "/service"
+MASK_FILE, MASK_FOLDER = "/mask/file", "/mask/folder"
 
 # Connections that wait to be accepted; the kernel cuts it to net.core.somaxconn.
 _BACKLOG = 4096
 
 # Any directory that every host has: the mount becomes the root, and below /host it is the caller's again.
 _PLACE = "/proc"
+
+_MASK = "/mask"
+# Of /proc, what tells of the machine rather than of the world, or commands it: what Docker covers, what it
+# makes read-only (but for sys), and the keyrings' users. moby, oci/defaults.go; proc(5).
+MASKED = (
+    *("acpi", "asound", "bus", "fs", "interrupts", "irq", "kcore", "key-users", "keys", "latency_stats"),
+    *("sched_debug", "scsi", "sysrq-trigger", "timer_list", "timer_stats"),
+)
 
 _NODES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {
@@ -49,12 +59,13 @@ def build(fuse_fd: int) -> None:
     """Turn this process's private mount namespace into the base. Raises OSError."""
     mounts.make_private()
     mounts.mount("libos", _PLACE, "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=755,size=1m")
-    for name in (HOST, FUSE, DEVICES, ROOT, STAGE, SERVICE):
+    for name in (HOST, FUSE, DEVICES, ROOT, STAGE, SERVICE, _MASK):
         os.mkdir(_PLACE + name)
     mounts.pivot_root(_PLACE, _PLACE + HOST)
     os.chdir("/")
     _mount_fuse(fuse_fd)
     _make_devices()
+    _make_masks()
 
 
 def _mount_fuse(fuse_fd: int) -> None:
@@ -74,6 +85,24 @@ def _make_devices() -> None:
         os.symlink(target, f"{DEVICES}/{name}")
     for name in ("pts", "shm"):
         os.mkdir(f"{DEVICES}/{name}")
+
+
+def _make_masks() -> None:
+    safe = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
+    mounts.mount("mask", _MASK, "tmpfs", safe, "mode=755,size=4k")
+    os.mkdir(MASK_FOLDER, 0o555)
+    os.close(os.open(MASK_FILE, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444))
+    mounts.mount(None, _MASK, None, mounts.MS_REMOUNT | mounts.MS_BIND | mounts.MS_RDONLY | safe)
+
+
+def masks() -> list[tuple[str, str]]:
+    """What a world's /proc shows of nothing: which of `MASKED` this kernel has, and what covers it."""
+    found = []
+    for name in MASKED:
+        path = f"{HOST_PROC}/{name}"
+        if os.path.exists(path):
+            found.append((name, MASK_FOLDER if os.path.isdir(path) else MASK_FILE))
+    return found
 
 
 def served_tree(name: str) -> int:

@@ -35,7 +35,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from libos.keeper import channel, program, terminal, world
+from libos.keeper import base, channel, program, second, terminal, world
 from libos.keeper.hearing import Hearing
 from libos.keeper.identity import APP_ID
 from libos.keeper.mounted import Mounted
@@ -117,9 +117,12 @@ def _build(
     heard = Hearing(answers) if spec.get("hearing") or answers else None
     intake_fd = heard.intake.fileno() if heard is not None else None
     limits = spec.get("rlimits", ())
-    wanted = Walls(spec["filter"], spec["app"], intake_fd, spec["filter_last"], bool(answers), limits)
+    ruleset_fd = second.ruleset(f"{base.FUSE}/{spec['world']}", base.DEVICES)
+    wanted = Walls(
+        spec["filter"], spec["app"], ruleset_fd, intake_fd, spec["filter_last"], bool(answers), limits
+    )
     ahead = program.Ahead(wanted)
-    view = world.View(spec["world"], spec["hostname"], spec["steps"], spec.get("disk"))
+    view = world.View(spec["world"], spec["hostname"], spec["steps"], spec["masks"], spec.get("disk"))
     placed = world.build(view, trees, proc_fd, ahead.wait_for_walls)
     # The app has this process's id: without this, /proc/1 would list descriptors and take an oom_score_adj.
     process.prctl("become undumpable", process.PR_SET_DUMPABLE, 0)

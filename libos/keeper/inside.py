@@ -172,6 +172,7 @@ class Keeper:
         self._setup = {
             "filter": program,
             "filter_last": False,
+            "masks": base.masks(),
             "network": network.decoded(message["network"]),
         }
 

@@ -1,13 +1,15 @@
 """The walls around an app, in the order in which they go up, in the process that becomes it.
 
 A session of its own; a user namespace below K in which it is itself and nobody else; default signals; no core
-dumps; no capabilities; no new privileges; the seccomp filter, and below it the one that tells of listen(2)
-where that is wanted (hearing.py). A filter that does not allow what an exec is prepared with goes up last of
-all, in `finish`. Whoever calls this execs next or ends: nothing runs behind half the walls.
+dumps; no capabilities; no new privileges; Landlock, where the kernel has it (second.py); the seccomp filter,
+and below it the one that tells of listen(2) where that is wanted (hearing.py). A filter that does not allow
+what an exec is prepared with goes up last of all, in `finish`. Whoever calls this execs next or ends: nothing
+runs behind half the walls.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from typing import NamedTuple
 
 from libos.keeper import hearing, refusals
 from libos.keeper.identity import APP_ID
-from libos.kernel import namespaces, process
+from libos.kernel import landlock, namespaces, process
 
 # Python ignores the first two, and exec would keep that; init and the keeper handle or ignore the others.
 _CHANGED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
@@ -28,6 +30,8 @@ class Walls(NamedTuple):
 
     filter: bytes
     app: int = APP_ID
+    # Landlock's layer of the world's programs; None where the kernel has none (second.py).
+    ruleset_fd: int | None = None
     intake_fd: int | None = None
     filter_last: bool = False
     # The filter tells of what it refuses (refusals.py): it is the one for listen(2) too, and always last.
@@ -51,6 +55,9 @@ def raise_walls(walls: Walls, proc: str) -> Walls:
     _limit(walls.rlimits)
     process.drop_capabilities()
     process.set_no_new_privileges()
+    if walls.ruleset_fd is not None:
+        landlock.restrict_self(walls.ruleset_fd)
+        os.close(walls.ruleset_fd)
     if walls.tells:
         assert walls.intake_fd is not None
         return walls._replace(intake_fd=refusals.offer(walls.intake_fd))

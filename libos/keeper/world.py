@@ -28,12 +28,14 @@ def new_proc() -> int:
 
 
 class View(NamedTuple):
-    """What is built: the world's name in the FUSE mount, its host name, its steps; the size of /dev/shm in
+    """What is built: the world's name in the FUSE mount, its host name, its steps, what its
+    /proc hides (`base.masks`); the size of /dev/shm in
     bytes, None for the kernel's default."""
 
     world: str
     hostname: str
     steps: list[Step]
+    masks: list[tuple[str, str]]
     shm: int | None = None
 
 
@@ -54,7 +56,7 @@ def build(view: View, trees: list[int], proc_fd: int, last: Callable[[], None]) 
             placed[step["at"]] = place(root_fd, step, tree_fd)
             if covered_fd is not None:
                 os.close(covered_fd)
-        _attach(root_fd, "/proc", proc_fd)
+        _attach_proc(root_fd, proc_fd, view.masks)
         _attach_devices(root_fd, view.shm)
     finally:
         os.close(root_fd)
@@ -89,6 +91,21 @@ def place(root_fd: int, step: Step, tree_fd: int) -> int:
         os.close(tree_fd)
         raise
     return tree_fd
+
+
+def _attach_proc(root_fd: int, proc_fd: int, masks: list[tuple[str, str]]) -> None:
+    """Attach /proc, cover what it is not to show, and make its settings read-only.
+
+    By paths from inside it: its own mount points, which no app has touched, and one call each.
+    """
+    os.fchdir(proc_fd)
+    _attach(root_fd, "/proc", proc_fd)
+    for name, cover in masks:
+        mounts.mount(cover, name, None, mounts.MS_BIND)
+    safe = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
+    mounts.mount("sys", "sys", None, mounts.MS_BIND)
+    mounts.mount(None, "sys", None, mounts.MS_REMOUNT | mounts.MS_BIND | mounts.MS_RDONLY | safe)
+    os.chdir("/")
 
 
 def _attach_devices(root_fd: int, shm: int | None) -> None:

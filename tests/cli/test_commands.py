@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from libos.kernel.landlock import abi
+
 GOOD = """\
 libos = 1
 include = ["base"]
@@ -74,7 +76,7 @@ def test_check_says_every_error_at_its_place(libos: Libos) -> None:
 def test_explain_gives_a_mechanism_and_a_reason_for_each_resource(libos: Libos) -> None:
     table = libos("explain", "good.toml", "-v", "/usr/share:/share:cow").stdout.splitlines()
     assert table[0].split()[:3] == ["AT", "WHAT", "MECHANISM"]
-    rows = {line.split()[0]: line for line in table[1:]}
+    rows = {line.split()[0]: line for line in table[1 : table.index("")]}
     assert "served" in rows["/note"]
     assert "good.toml:5:" in rows["/note"]
     assert "overlay" in rows["/share"]
@@ -88,6 +90,21 @@ def test_explain_as_json_is_the_plan(libos: Libos) -> None:
     resources = {line["at"]: line for line in plan["resources"]}
     assert (resources["/usr"]["mechanism"], resources["/note"]["mechanism"]) == ("bind", "served")
     assert all(line["reason"] and line["origin"] for line in plan["resources"])
+
+
+def test_explain_names_the_walls_and_what_each_keeps(libos: Libos) -> None:
+    lines = libos("explain", "good.toml").stdout.splitlines()
+    walls = lines[lines.index("") + 1 :]
+    assert walls[0].split() == ["WALL", "MECHANISM", "WHAT", "IT", "KEEPS"]
+    names = "\n".join(walls)
+    version = abi()
+    assert f"Landlock, ABI {version}" in names if version >= 2 else "no Landlock" in names
+    found = json.loads(libos("explain", "--json", "good.toml").stdout)["walls"]
+    assert len(found) == len(walls) - 1
+    assert all(wall["mechanism"] and wall["keeps"] for wall in found)
+    assert {wall["wall"] for wall in found if not wall["holds"]} == (
+        set() if version >= 2 else {"second wall"}
+    )
 
 
 def test_explain_of_serve_all_binds_nothing(libos: Libos) -> None:

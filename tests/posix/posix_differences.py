@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from libos.kernel import landlock
+
 EVERY = frozenset({"host", "memory", "copy-on-write"})
 
 
@@ -39,6 +41,7 @@ NO_WHITEOUT = "RENAME_WHITEOUT is EINVAL"
 NO_BIRTH = "statx(2)'s birth time is not there"
 ALL_DATA = "SEEK_DATA and SEEK_HOLE: the whole file is data"
 NO_FALLOCATE = "fallocate(2) is EOPNOTSUPP; posix_fallocate(3) writes zeros instead"
+NO_DEVICE = "mknod(2) of a device is EACCES where the kernel has Landlock, and never EPERM"
 NO_TMPFILE = "O_TMPFILE is EOPNOTSUPP; a file made with a name and unlinked does the same"
 
 DIFFERENCES = (
@@ -57,6 +60,8 @@ DIFFERENCES = (
     Difference("content", "space 5", "ENOTSUP", NO_FALLOCATE),
     Difference("content", "temporary_files .*", "ENOTSUP|", NO_TMPFILE),
 )
+if landlock.abi() >= landlock.ABI_REFER:
+    DIFFERENCES += (Difference("one_path", "mknod device, .*", "EACCES", NO_DEVICE),)
 
 # A read-only mount of the kernel answers EROFS before it looks at anything else.
 READ_ONLY = "which error comes first: a served read-only tree looks at the name and the rights first"

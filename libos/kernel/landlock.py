@@ -1,0 +1,53 @@
+"""Landlock: what a process takes from itself and from all that it will start. landlock(7).
+
+A ruleset says which rights it handles: these are then denied, but for what its rules allow. Rules lead by
+files, not by paths. A process can go behind several rulesets, one after another; each must allow.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+from libos.kernel.syscalls import call
+
+# landlock_create_ruleset(2), landlock_add_rule(2): linux/landlock.h
+_VERSION = 1
+_RULE_PATH_BENEATH = 1
+ACCESS_FS_MAKE_CHAR = 1 << 6
+ACCESS_FS_MAKE_BLOCK = 1 << 11
+ACCESS_FS_REFER = 1 << 13  # ABI 2: to link and rename from one directory to another
+ACCESS_FS_IOCTL_DEV = 1 << 15  # ABI 5
+# The first ABI with each of these.
+ABI_REFER, ABI_IOCTL_DEV = 2, 5
+# What create_ruleset answers where Landlock is not built in, or not started with the kernel.
+_ABSENT = (errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def abi() -> int:
+    """Give the version of Landlock that the kernel speaks; 0 where it speaks none. Raises OSError."""
+    try:
+        return call("ask for Landlock", "landlock_create_ruleset", None, 0, _VERSION)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return 0
+        raise
+
+
+def create_ruleset(files: int) -> int:
+    """Give the descriptor of a new ruleset that handles rights on files, ACCESS_FS_*. Raises OSError (EINVAL
+    for what the ABI does not have)."""
+    attributes = struct.pack("=Q", files)
+    return call("make a Landlock ruleset", "landlock_create_ruleset", attributes, len(attributes), 0)
+
+
+def allow_beneath(ruleset_fd: int, directory_fd: int, files: int) -> None:
+    """Allow rights on what stands at and beneath a directory, mounts included. Raises OSError."""
+    attributes = struct.pack("=Qi", files, directory_fd)
+    doing = "add a Landlock rule"
+    call(doing, "landlock_add_rule", ruleset_fd, _RULE_PATH_BENEATH, attributes, 0)
+
+
+def restrict_self(ruleset_fd: int) -> None:
+    """Go behind a ruleset. Takes no_new_privs, or CAP_SYS_ADMIN in the own user namespace. Raises OSError."""
+    call("go behind a Landlock ruleset", "landlock_restrict_self", ruleset_fd, 0)

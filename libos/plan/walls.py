@@ -1,0 +1,90 @@
+"""The walls around a world's programs, one under another, and which of them this host can give.
+
+They are the same for every plan but for its profile of system calls. What they do is `libos.keeper`'s part;
+here they are named, for `libos explain`. A host that lacks the second wall is common, and the first holds
+without it: it is no error, and it is never silent (here, in `libos doctor`, and as an event of each world).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from libos.keeper.identity import FIRST_ID, SLOT, SLOTS, serves_root
+from libos.kernel import landlock
+
+if TYPE_CHECKING:
+    from libos.plan.model import Plan
+
+# What `missing` events and `allow_missing` call it.
+LANDLOCK = "landlock"
+_NO_LANDLOCK = "the kernel has no Landlock, or does not start it: the namespaces are the only wall there"
+
+
+@dataclass(frozen=True)
+class Wall:
+    """One wall: by what it stands, and what it keeps. `holds` is False where this host lacks it."""
+
+    wall: str
+    mechanism: str
+    keeps: str
+    holds: bool = True
+
+
+@dataclass(frozen=True)
+class HostWalls:
+    """What the walls depend on: whether root's worlds have ids of their own, the caller's uid, and the
+    version of Landlock, 0 for none."""
+
+    serves_root: bool
+    uid: int
+    landlock: int
+
+
+@cache
+def host_walls() -> HostWalls:
+    """Ask this host. Raises OSError."""
+    return HostWalls(serves_root(), os.geteuid(), landlock.abi())
+
+
+def lacks(host: HostWalls) -> tuple[tuple[str, str], ...]:
+    """What an event has to tell of each world here: the feature, and the reason."""
+    return () if host.landlock >= landlock.ABI_REFER else ((LANDLOCK, _NO_LANDLOCK),)
+
+
+def walls(plan: Plan, host: HostWalls) -> tuple[Wall, ...]:
+    """All walls of a plan on a host, from the program outwards."""
+    return (
+        Wall("system calls", f"seccomp, {plan.syscalls.profile}", "what it does not allow is refused"),
+        _second(host),
+        Wall("capabilities", "none in all five sets", "no right of root's, and none to come"),
+        Wall("privileges", "no_new_privs", "set-user-id programs and file capabilities give nothing"),
+        Wall("user namespace", "its own, one id mapped", "other ids do not exist; init and mounts are K's"),
+        _identity(host),
+        Wall("files", "mount namespace, pivot_root", "a path that is not mounted does not exist"),
+        Wall(
+            "/proc", "pid namespace, covered parts", "other processes; keys, timers; /proc/sys is read-only"
+        ),
+        Wall("devices", "read-only /dev, nodev", "null, zero, full, random, urandom, tty and own terminals"),
+        Wall("network", "network namespace", "an address is reached where a grant listens, else refused"),
+        Wall("ipc, uts, cgroup", "namespaces", "shared memory, host name and control groups of the host"),
+        Wall("session", "setsid, close_range, execve", "no terminal, descriptor or variable of the caller's"),
+        Wall("core dumps", "RLIMIT_CORE is 0", "no program of the host is started for a crash"),
+    )
+
+
+def _second(host: HostWalls) -> Wall:
+    if lacks(host):
+        return Wall("second wall", "none", _NO_LANDLOCK, holds=False)
+    commands = ", commands to devices outside /dev" if host.landlock >= landlock.ABI_IOCTL_DEV else ""
+    keeps = f"mounts, tracing of init, making devices{commands}, should another wall fail"
+    return Wall("second wall", f"Landlock, ABI {host.landlock}", keeps)
+
+
+def _identity(host: HostWalls) -> Wall:
+    if host.serves_root:
+        last = FIRST_ID + SLOT * SLOTS - 1
+        return Wall("identity", f"an id of its own, {FIRST_ID} to {last}", "root's files; other worlds")
+    return Wall("identity", f"uid {host.uid}, who starts it", "what that user may not do either")
