@@ -168,7 +168,7 @@ def test_a_spin_is_throttled_to_its_quota(ground: Range) -> None:
         return
     assert ground.run("spin", 300, cpus=8).of_kind("limit.hit") == []
     done = ground.run("spin", 300, cpus=0.2)
-    assert [each["limit"] for each in done.of_kind("limit.hit")] == ["cpus"]
+    assert {each["limit"] for each in done.of_kind("limit.hit")} == {"cpus"}  # once a second, and at the end
 
 
 def test_an_output_flood_ends_at_its_limit(ground: Range) -> None:
