@@ -67,13 +67,14 @@ def committed(tmp_path: Path) -> tuple[Snapshot, int]:
     return snapshot(scene.host), len(seen)
 
 
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_killed_commit_leaves_each_file_old_or_new_and_the_next_call_makes_it_whole(
-    state: Path, tmp_path: Path
+    state: Path, tmp_path: Path, every: int
 ) -> None:
     after, steps = committed(tmp_path)
     assert 40 < steps < LIMIT
     ends = set()
-    for step in range(1, steps + 1):
+    for step in range(1, steps + 1, every):
         scene = Scene(tmp_path / f"host{step}")
         listed = list(changes(NAME))
         assert killed_after(step, lambda: changes(NAME).commit()), step

@@ -69,6 +69,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.soak_accounts("root")
 def test_the_stack_works_and_goes_on_whichever_world_is_killed(as_user: Account) -> None:
     jobs = Jobs(as_user)
     began = as_user.run(as_user.libos("up", "-d", jobs.file))

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.system
 EXAMPLE = Path(__file__).parent.parent.parent / "examples/slow-link/slow_link.py"
 
 
+@pytest.mark.soak_accounts("root")
 def test_the_example_measures_its_link_and_captures_it(as_user: Account) -> None:
     path = Path(as_user.folder) / "link.pcapng"
     done = as_user.run(as_user.python(str(EXAMPLE), "--capture", str(path)))
