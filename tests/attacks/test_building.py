@@ -271,7 +271,7 @@ def test_a_place_that_becomes_a_link_is_not_followed(worlds: Worlds, made: Scene
     script = "cut -d' ' -f5 /proc/self/mountinfo"
     ended = set()
     with swapping(made.folder / "work/place", made.folder / "work/bait"):
-        for _ in range(25):
+        for _ in range(15):
             try:
                 points = worlds.run("sh", "-c", script, manifest=manifest).out.split()
             except RunError as error:
