@@ -139,7 +139,8 @@ async def test_further_programs_have_the_same_walls(supervisor: libos.Supervisor
         await process.wait()
     assert found[0] == found[1]
     assert b"CapBnd:\t0000000000000000\n" in found[0]
-    assert found[0].split()[-7:] == [b"0", b"1", b"2", b"3", b"1000", b"1000", b"1"]
+    *fds, inside, _, length = found[0].split()[-7:]  # who stands behind it on the host differs
+    assert (fds, inside, length) == ([b"0", b"1", b"2", b"3"], b"1000", b"1")
     await app.kill()
 
 
