@@ -138,12 +138,13 @@ async def _stop_on_signal(running: Running, beside: trio.Nursery) -> None:
 async def _tell_ready(running: Running, told: Callable[[bytes], object] | None) -> None:
     ready = await running.ready()
     if told is None:
-        say("all worlds are ready" if ready else "not all worlds could be started")
+        if ready or not running.stopping:
+            say("all worlds are ready" if ready else "not all worlds could be started")
     elif ready:
         told(_READY)
     else:
-        failed = [each for each in running.services.values() if each.status]
-        told("\n".join(f"{each.name}: {each.reason}" for each in failed).encode())
+        failed = [f"{each.name}: {each.reason}" for each in running.services.values() if each.status]
+        told("\n".join(failed or ["the stack was stopped before all of its worlds were ready"]).encode())
         running.stop()
 
 

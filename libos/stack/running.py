@@ -66,10 +66,11 @@ class Running:
         return 0 if self.failed is None else self.failed.status or 0
 
     async def ready(self) -> bool:
-        """Wait until every world is ready or has ended; give whether none has failed."""
+        """Wait until every world is ready or has ended; give whether none has failed, and nobody has stopped
+        them before that."""
         services = self.services.values()
         await self._until(lambda: all(each.satisfied or each.state in FINAL for each in services))
-        return all(each.satisfied for each in services)
+        return not self.stopping and all(each.satisfied for each in services)
 
     def stop(self) -> None:
         """Stop all worlds, each after those that need it. May be called again."""

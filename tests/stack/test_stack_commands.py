@@ -131,6 +131,17 @@ def test_ctrl_c_stops_a_stack_in_order(as_user: Account) -> None:
     assert err.splitlines()[0] == "libos: stopping; once more kills"
 
 
+def test_a_stack_that_is_stopped_before_it_is_ready_does_not_say_that_it_is(as_user: Account) -> None:
+    write(as_user, text=STACK.replace('line = "listening"', 'line = "never said"'))
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with as_user.start(as_user.libos("up"), **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "server | listening\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "libos: stopping; once more kills\n")
+
+
 def test_a_second_ctrl_c_kills(as_user: Account) -> None:
     deaf = "import signal, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     write(as_user, text=STACK.replace("import socket, sys, time", f"{deaf}import socket, time"))
