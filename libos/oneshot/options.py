@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
     environment: Mapping[str, str] | None
     directory: str | None
     keep: str | None
+    capture: str | None
     stdin: Stream
     stdout: Stream
     stderr: Stream
@@ -51,6 +52,7 @@ class Oneshot:
         environment: Mapping[str, str] | None = None,
         directory: str | None = None,
         keep: str | None = None,
+        capture: str | None = None,
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
@@ -75,6 +77,7 @@ class Oneshot:
             environment=[f"{name}={value}" for name, value in (environment or {}).items()],
             directory=directory,
             keep=keep,
+            capture=capture,
         )
         if capture_output:
             stdout = stderr = subprocess.PIPE

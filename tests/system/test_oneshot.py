@@ -63,6 +63,13 @@ def test_options_shape_the_world(tmp_path: Path) -> None:
     assert done.returncode != 0
 
 
+def test_its_network_is_captured(tmp_path: Path) -> None:
+    knock = "import socket; socket.socket().connect_ex(('192.0.2.1', 9))"
+    manifest = {"include": ["python"]}
+    libos.run(["python3", "-c", knock], manifest=manifest, capture=str(tmp_path / "link.pcapng"))
+    assert bytes([192, 0, 2, 1]) in (tmp_path / "link.pcapng").read_bytes()
+
+
 def test_errors_are_libos_own() -> None:
     with pytest.raises(libos.CommandNotFoundError, match="not in the namespace"):
         libos.run(["no-such-command"])
