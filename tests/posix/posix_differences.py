@@ -44,7 +44,7 @@ NO_FALLOCATE = "fallocate(2) is EOPNOTSUPP; posix_fallocate(3) writes zeros inst
 NO_DEVICE = "mknod(2) of a device is EACCES where the kernel has Landlock, and never EPERM"
 NO_TMPFILE = "O_TMPFILE is EOPNOTSUPP; a file made with a name and unlinked does the same"
 
-DIFFERENCES = (
+DIFFERENCES: tuple[Difference, ...] = (
     Difference("one_path", "chown to another( group)?, .*", "EINVAL", ONE_USER),
     Difference("one_path", "[gs]et ACL, .*", "ENOTSUP", NO_ACL),
     Difference("one_path", "rename WHITEOUT, .*", "EINVAL", NO_WHITEOUT),
