@@ -28,7 +28,7 @@ Method = Callable[..., Awaitable[Any]]
 
 def on_inode(method: Method) -> Any:
     """A request about an inode: its number first, the caller's context last."""
-    operation = method.__name__
+    operation = method.__name__.lstrip("_")
 
     @functools.wraps(method)
     def run(self: Dispatch, number: int, *rest: Any) -> Awaitable[Any]:

@@ -37,21 +37,24 @@ RARE = 16
 TURN = 1e-3
 
 
+def readable(fd: int) -> Callable[[], bool]:
+    """What says whether reading from a descriptor gives something at once. poll(2)."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return lambda: bool(poll.poll(0))
+
+
 class Gate:
     """The lock around pyfuse3's wait, and the wait itself. At most one task sleeps, and it holds the lock."""
 
     def __init__(self, fd: int) -> None:
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN)
+        # Whether reading gives something at once (a request, or the end).
+        self.readable = readable(fd)
         self._lock = trio.Lock()
         self._sleeper: trio.lowlevel.Task | None = None
         self._turn_began = 0.0
         self._in_vain = 0
         self._seen = False
-
-    def readable(self) -> bool:
-        """Whether reading gives something at once (a request, or the end)."""
-        return bool(self._poll.poll(0))
 
     def soon_readable(self) -> bool:
         """As `readable`, but looks for up to SPIN while that has been worth it lately."""

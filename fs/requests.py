@@ -22,6 +22,7 @@ import trio
 
 from libos.fs import signals
 from libos.fs.node import refusal
+from libos.fs.turns import Turns
 
 # Seconds between two looks at the waiting requests: what a person at a terminal does not notice after Ctrl-C.
 TICK = 0.05
@@ -104,6 +105,7 @@ class Requests(Generic[World]):
     """All requests under way."""
 
     def __init__(self) -> None:
+        self.turns: Turns[World] = Turns()
         self._waiting: set[Request[World]] = set()
         self._arrived = trio.Event()
         self._parked = False
@@ -120,6 +122,7 @@ class Requests(Generic[World]):
         if worker is None:
             with WorkerScope():
                 return await self.answer(request, work)
+        must_wait = self.turns.must_wait(request.world, request.since)
         under_way = self._of_world.get(request.world, 0)
         if under_way >= MOST_OF_A_WORLD:
             _close(work)
@@ -130,6 +133,8 @@ class Requests(Generic[World]):
         if self._parked:
             self._arrived.set()
         try:
+            if must_wait:
+                await self._wait_for_turn(request, work)
             answer = await work
         except BaseException as error:
             if request.error and worker.renew(error):
@@ -144,6 +149,13 @@ class Requests(Generic[World]):
             self._leave(request.world)
             if not self._waiting and self._empty is not None:
                 self._empty.set()
+
+    async def _wait_for_turn(self, request: Request[World], work: Awaitable[object]) -> None:
+        try:
+            await self.turns.wait(request.world)
+        except BaseException:
+            _close(work)
+            raise
 
     def _leave(self, world: World) -> None:
         left = self._of_world[world] - 1

@@ -46,6 +46,7 @@ class Server:
                 serving = trio.CancelScope(shield=True)
                 nursery.start_soon(self._run, session, serving, nursery.cancel_scope)
                 nursery.start_soon(self._operations.boundary.requests.look_after)
+                nursery.start_soon(self._operations.boundary.requests.turns.run)
                 nursery.start_soon(self._notifications.send)
                 try:
                     await self._operations.ready.wait()

@@ -23,7 +23,7 @@ from libos.fs import directory_flags, kept_listing, listing
 from libos.fs.checks import DOTS, checked_handle, checked_names
 from libos.fs.describing import Describing
 from libos.fs.dispatch import AnyInode, caller_of, directory_of, handle_of, on_inode, on_open, owner_at
-from libos.fs.eager import eager_trio
+from libos.fs.eager import eager_trio, readable
 from libos.fs.inodes import ROOT
 from libos.fs.kept_listing import PLACES
 from libos.fs.naming import Naming
@@ -154,9 +154,11 @@ class Operations(Naming, Describing, pyfuse3.Operations):
 
     # --- open directories
 
+    def opendir(self, number: int, ctx: Any) -> Any:
+        return self._opendir(number, directory_flags.taken(), ctx)  # taken before anything waits
+
     @on_inode
-    async def opendir(self, inode: AnyInode, ctx: Any) -> int:
-        request = directory_flags.taken()  # before anything waits
+    async def _opendir(self, inode: AnyInode, request: directory_flags.Request | None, ctx: Any) -> int:
         if not isinstance(inode.node, Directory):
             raise refusal(errno.ENOTDIR)
         opened = Open(inode, None, ctx.pid)
@@ -221,6 +223,7 @@ class Operations(Naming, Describing, pyfuse3.Operations):
             kept_listing.ends(opened)
 
     async def statfs(self, ctx: Any) -> pyfuse3.StatvfsData:
+        await self.boundary.requests.turns.take(None)  # the request does not say of which world
         data = pyfuse3.StatvfsData()
         data.f_bsize = data.f_frsize = BLOCK
         data.f_blocks = data.f_bfree = data.f_bavail = BLOCKS
@@ -272,6 +275,7 @@ class Session:
         # The mount is made already: no option of ours would reach it.
         pyfuse3.init(operations, f"/dev/fd/{fuse_fd}", set())
         pyfuse3.trio = eager_trio(fuse_fd)  # type: ignore[attr-defined]
+        operations.boundary.requests.turns.more = readable(fuse_fd)
         directory_flags.stand_before(pyfuse3)
         Session._current = self
 
