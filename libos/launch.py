@@ -157,6 +157,9 @@ class Launch:
                 nursery.start_soon(finder.run)
                 try:
                     await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
+                except BrokenPipeError:
+                    check_built(self._world)
+                    raise SupervisorError("the world ended while it was made") from None
                 except OSError as error:
                     raise HostError(f"the world's network cannot be made: {error.strerror}") from error
                 self._mounts.services.open(gate)

@@ -108,7 +108,7 @@ class Supervisor:
 
                     raise HostError(f"{error}{await trio.to_thread.run_sync(remedy)}") from None
                 await self._keeper.set_up({"network": network_setup()}, program(DEFAULT))
-                server = Server(self._keeper.fuse_fd, on_fault=self._on_fault)
+                server = Server(self._keeper.take_fuse_fd(), on_fault=self._on_fault)
                 await self._nursery.start(self._watch_server, server)
                 trees = HostTrees(self._keeper.id_map) if serves_root() else None
                 self._parts = Parts(self._keeper, server, self._hub, trees, own, self._on_ask)
@@ -134,8 +134,12 @@ class Supervisor:
         self._hub.close()
 
     async def _watch_keeper(self) -> None:
-        await self._keeper.run()
-        self._break(f"the keeper ended: {self._keeper.last_words()}")
+        try:
+            await self._keeper.run()
+        except SupervisorError as error:
+            self._break(str(error))
+        else:
+            self._break(f"the keeper ended: {self._keeper.last_words()}")
 
     async def _watch_server(self, server: Server, task_status: trio.TaskStatus[None]) -> None:
         try:
@@ -212,11 +216,18 @@ class Supervisor:
     async def _prepare(self, plan: Plan) -> Launch:
         from libos.launch import Launch
 
+        self._check()
+        launch = Launch(f"{next(self._numbers)}", plan, self._parts)
+        try:
+            prepared: Launch = await self._nursery.start(self._live, launch)
+        except SupervisorError:
+            self._check()  # which knows why
+            raise
+        return prepared
+
+    def _check(self) -> None:
         if self._broken is not None:
             raise SupervisorError(f"this supervisor cannot start an app: {self._broken}")
-        launch = Launch(f"{next(self._numbers)}", plan, self._parts)
-        prepared: Launch = await self._nursery.start(self._live, launch)
-        return prepared
 
     async def _live(self, launch: Launch, task_status: trio.TaskStatus[Launch]) -> None:
         """A world's task. What fails in a world that was handed out is its own end, and an event."""

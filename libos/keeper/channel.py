@@ -7,6 +7,7 @@ Received descriptors are close-on-exec and belong to the receiver. unix(7), memf
 from __future__ import annotations
 
 import array
+import errno
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ _INLINE_LIMIT = 65_536
 FD_LIMIT = 253
 _ANCILLARY = socket.CMSG_SPACE(FD_LIMIT * array.array("i").itemsize)
 _IN_MEMFD = b"\0"
+_READ_SIZE = 1 << 20
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -40,21 +42,47 @@ def encode(message: Message, fds: Sequence[int]) -> tuple[bytes, list[int], int 
 
 
 def decode(packet: bytes, fds: list[int]) -> tuple[Message, list[int]]:
-    """Give the message and its descriptors back. Raises ValueError for what `encode` did not make."""
+    """Give the message and its descriptors back. Raises OSError and ValueError for what `encode` did not
+    make; then all descriptors are still open."""
     if packet != _IN_MEMFD:
         return _object(packet), fds
     if not fds:
         raise ValueError("a message that announces a memfd came without one")
-    with open(fds[0], "rb") as file:
-        file.seek(0)
-        return _object(file.read()), fds[1:]
+    data = b""
+    while more := os.pread(fds[0], _READ_SIZE, len(data)):
+        data += more
+    message = _object(data)
+    os.close(fds[0])
+    return message, fds[1:]
+
+
+def _packet(channel: socket.socket) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+    return channel.recvmsg(_INLINE_LIMIT + 1, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+
+
+class LostDescriptorsError(OSError):
+    """A message came whose descriptors this process could not take: it may have no more. unix(7)."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(errno.EMFILE, "no more descriptors: raise this process's limit (ulimit -n)")
+        self.message = message
 
 
 def _object(data: bytes) -> Message:
-    message = json.loads(data)
+    try:
+        message = json.loads(data)
+    except RecursionError:
+        raise ValueError("a message nested too deeply") from None
     if not isinstance(message, dict):
         raise ValueError(f"a message is an object, not {type(message).__name__}")
     return message
+
+
+def failure(error: OSError | MemoryError) -> Message:
+    """What is said of an error: its errno and its text."""
+    if isinstance(error, MemoryError):
+        return {"errno": errno.ENOMEM, "message": os.strerror(errno.ENOMEM)}
+    return {"errno": error.errno or errno.EIO, "message": error.strerror or str(error)}
 
 
 def send(channel: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
@@ -68,12 +96,24 @@ def send(channel: socket.socket, message: Message, fds: Sequence[int] = ()) -> N
 
 
 def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
-    """Wait for one message; None when the other side has closed. Raises OSError, ValueError."""
-    packet, ancillary, _flags, _address = channel.recvmsg(
-        _INLINE_LIMIT + 1, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
-    )
-    fds = array.array("i")
+    """Wait for one message; None when the other side has closed.
+
+    Raises LostDescriptorsError, other OSErrors, and ValueError for what is no message.
+    """
+    try:
+        packet, ancillary, flags, _address = _packet(channel)
+    except ConnectionResetError:  # told once: it left something unread. What it said before is there
+        packet, ancillary, flags, _address = _packet(channel)
+    received = array.array("i")
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return decode(packet, fds.tolist()) if packet else None
+            received.frombytes(data[: len(data) - len(data) % received.itemsize])
+    fds = received.tolist()
+    try:
+        if flags & socket.MSG_CTRUNC:
+            raise LostDescriptorsError({} if packet == _IN_MEMFD else _object(packet))
+        return decode(packet, fds) if packet else None
+    except BaseException:
+        for fd in fds:
+            os.close(fd)
+        raise

@@ -55,8 +55,8 @@ def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
         try:
             _enter_cgroups(trees, spec.get("cgroups", 0))
             network, ahead, placed, wanted = _build(supervisor, spec, trees)
-        except OSError as error:
-            channel.send(supervisor, {"event": "failed", "errno": error.errno, "message": error.strerror})
+        except (OSError, MemoryError) as error:
+            channel.send(supervisor, {"event": "failed", **channel.failure(error)})
             os._exit(1)
         Init(supervisor, wanted, ahead, Mounted(placed), network).serve()
     except BrokenPipeError:
@@ -183,11 +183,8 @@ class Init:
         message, fds = received
         try:
             self._obey(message, fds)
-        except OSError as error:
-            text = error.strerror or str(error)
-            self._say(
-                {"event": "error", "request": message.get("request"), "errno": error.errno, "message": text}
-            )
+        except (OSError, MemoryError) as error:
+            self._say({"event": "error", "request": message.get("request"), **channel.failure(error)})
         finally:
             _close(fds)
 
@@ -224,9 +221,8 @@ class Init:
     def _spawn(self, message: dict[str, Any], fds: list[int]) -> None:
         try:
             started = self._start(message, fds)
-        except OSError as error:
-            text = error.strerror or str(error)
-            self._say({"event": "unstarted", "id": message["id"], "errno": error.errno, "message": text})
+        except (OSError, MemoryError) as error:
+            self._say({"event": "unstarted", "id": message["id"], **channel.failure(error)})
             return
         self._programs[started.pid] = started
         self._read(started.report_fd, lambda: self._report_start(started))

@@ -6,6 +6,7 @@ which never wait for a node. Requests from the supervisor:
 
     {"op": "setup", "network": {"messages": {name: [[purpose, hex, required] …] …},
                                 "sysctls": {name: [[path, value, required] …] …}}}
+                                               answer: {"event": "done"}
                                                fds: [a memfd with the seccomp filter of most worlds]
     {"op": "world", "world": id, …, "filter": base64, "filter_last": bool, …}
                                                answer: {"event": "world"}; without a filter the set-up's
@@ -23,12 +24,14 @@ which never wait for a node. Requests from the supervisor:
                                                answer: {"event": "idmap"} with a user namespace in which those
                                                ids are the id `k` of K
 
-When a world is gone (its init reaped, so every process of it) it says {"event": "gone", "world": id}.
+When a world is gone (its init reaped, so every process of it) it says {"event": "gone", "world": id}; one
+that could not be made is {"event": "unmade", "world": id, "errno": n, "message": text}.
 """
 
 from __future__ import annotations
 
 import binascii
+import errno
 import gc
 import os
 import select
@@ -59,8 +62,8 @@ def main(supervisor: socket.socket, outside: socket.socket) -> None:
     process.set_command_line("libos")
     try:
         fuse_fd = _enter(outside)
-    except OSError as error:
-        channel.send(supervisor, {"event": "failed", "errno": error.errno, "message": error.strerror})
+    except (OSError, MemoryError) as error:
+        channel.send(supervisor, {"event": "failed", **channel.failure(error)})
         return
     outside.close()
     channel.send(supervisor, {"event": "ready"}, [fuse_fd])
@@ -74,12 +77,7 @@ def _enter(outside: socket.socket) -> int:
     if as_root:
         os.setgroups([])
     namespaces.unshare(namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
-    channel.send(outside, {})
-    received = channel.receive(outside)
-    if received is None:
-        raise OSError(0, "the keeper's outside half ended")
-    if "errno" in received[0]:
-        raise OSError(received[0]["errno"], received[0]["message"])
+    _have_ids_mapped(outside)
     # Opened in K, as FUSE asks, but before the id changes: as root /dev/fuse may be root's alone.
     fuse_fd = _open_fuse()
     os.setresgid(APP_ID, APP_ID, APP_ID)
@@ -89,6 +87,18 @@ def _enter(outside: socket.socket) -> int:
     process.die_with_parent()
     base.build(fuse_fd)
     return fuse_fd
+
+
+def _have_ids_mapped(outside: socket.socket) -> None:
+    try:
+        channel.send(outside, {})
+        received = channel.receive(outside)
+    except BrokenPipeError:
+        received = None
+    if received is None:
+        raise OSError(errno.EPIPE, "the keeper ended: its outside half was killed")
+    if "errno" in received[0]:
+        raise OSError(received[0]["errno"], received[0]["message"])
 
 
 def _open_fuse() -> int:
@@ -127,20 +137,25 @@ class Keeper:
         message, fds = received
         try:
             self._answer(message, fds)
-        except OSError as error:
-            text = error.strerror or str(error)
-            self._say(
-                {"event": "error", "request": message.get("request"), "errno": error.errno, "message": text}
-            )
+        except (OSError, MemoryError) as error:
+            self._say_failed(message, error)
         finally:
             for fd in fds:
                 os.close(fd)
         return True
 
+    def _say_failed(self, message: dict[str, Any], error: OSError | MemoryError) -> None:
+        failure = channel.failure(error)
+        if message["op"] == "world":
+            self._say({"event": "unmade", "world": message["world"], **failure})
+        else:
+            self._say({"event": "error", "request": message.get("request"), **failure})
+
     def _answer(self, message: dict[str, Any], fds: list[int]) -> None:
         match message["op"]:
             case "setup":
                 self._set_up(message, fds)
+                self._say({"event": "done", "request": message["request"]})
             case "world":
                 self._fork_world(message, fds)
             case "tree":

@@ -77,11 +77,11 @@ def _map_ids(ours: socket.socket, child: int) -> None:
     """Answer the inside half's one request: to write the id maps of the user namespace that it made."""
     if channel.receive(ours) is None:
         return  # it failed before, and has told the supervisor why
-    answer = {}
+    answer: channel.Message = {}
     try:
         namespaces.write_id_ranges(f"/proc/{child}", *keeper_maps(), groups=serves_root())
-    except OSError as error:
-        answer = {"errno": error.errno, "message": error.strerror}
+    except (OSError, MemoryError) as error:
+        answer = channel.failure(error)
     with suppress(OSError):
         channel.send(ours, answer)
 

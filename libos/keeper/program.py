@@ -87,7 +87,7 @@ class Ahead:
         self._channel, theirs = channel.pair()
         with theirs, ExitStack() as stack:
             self._report_fd, write_fd = _pipe(stack)
-            self.pid = _fork(lambda: _wait_behind_walls(theirs, write_fd, wanted))
+            self.pid = _fork(write_fd, lambda: _wait_behind_walls(theirs, write_fd, wanted))
 
     def wait_for_walls(self) -> None:
         """Wait until the walls are up: unshare(2) refuses a user namespace while the root is being changed.
@@ -129,14 +129,16 @@ def start(message: Message, fds: list[int], wanted: Walls) -> Program:
     with ExitStack() as stack:
         report_fd, write_fd = _pipe(stack)
         if message["terminal"] is None:
-            pid = _fork(lambda: _become(message, fds, write_fd, wanted))
+            pid = _fork(write_fd, lambda: _become(message, fds, write_fd, wanted))
             return Program(message["id"], pid, report_fd)
         master_fd, slave_fd = terminal.open_pty(*message["terminal"]["size"])
         stack.callback(os.close, slave_fd)
         state_fd, their_state_fd = _pipe(stack)
         on_terminal, given = message["terminal"]["streams"], iter(fds)
         streams = [slave_fd if n in on_terminal else next(given) for n in range(3)]
-        pid = _fork(lambda: _become_below_monitor(message, streams, write_fd, their_state_fd, wanted))
+        pid = _fork(
+            write_fd, lambda: _become_below_monitor(message, streams, write_fd, their_state_fd, wanted)
+        )
         return Program(message["id"], pid, report_fd, state_fd, [master_fd])
 
 
@@ -163,16 +165,18 @@ def _pipe(stack: ExitStack) -> tuple[int, int]:
     return read_fd, write_fd
 
 
-def _fork(become: Callable[[], None]) -> int:
-    """Fork a child with a session of its own that becomes something else. Raises OSError."""
+def _fork(report_fd: int, become: Callable[[], None]) -> int:
+    """Fork a child with a session of its own that becomes something else, and says where it cannot. Raises
+    OSError."""
     pid = os.fork()
     if pid == 0:
         try:
+            _Report.fd = report_fd
             signal.set_wakeup_fd(-1)
             os.setsid()
             become()
-        except OSError as error:
-            _tell({"errno": error.errno or errno.EIO, "message": error.strerror or str(error)})
+        except (OSError, MemoryError) as error:
+            _tell(channel.failure(error))
         except Exception as error:
             _tell({"errno": errno.EIO, "message": f"{type(error).__name__}: {error}"})
         finally:
@@ -187,7 +191,9 @@ def _keep(report_fd: int, fds: list[int], wanted: Walls) -> tuple[list[int], Wal
     kept = [report_fd, *fds, *own]
     # First above all that will be written to, so that no move overwrites one of them.
     above = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REPORT_FD + len(kept)) for fd in kept]
+    _Report.fd = above[0]
     placed = [os.dup2(fd, _REPORT_FD + n, inheritable=False) for n, fd in enumerate(above)]
+    _Report.fd = _REPORT_FD
     process.close_from(_REPORT_FD + len(kept))
     moved = dict(zip(kept, placed, strict=True))
     wanted = wanted._replace(
@@ -197,8 +203,15 @@ def _keep(report_fd: int, fds: list[int], wanted: Walls) -> tuple[list[int], Wal
     return placed[1 : 1 + len(fds)], wanted
 
 
+class _Report:
+    """Where the report of this child stands now: in its place init has its channel to the supervisor, until
+    `_keep` has moved it there."""
+
+    fd = -1
+
+
 def _tell(report: Message) -> None:
-    os.write(_REPORT_FD, json.dumps(report).encode()[: _REPORT_LIMIT - 1] + b"\n")
+    os.write(_Report.fd, json.dumps(report).encode()[: _REPORT_LIMIT - 1] + b"\n")
 
 
 def _exec(message: Message, fds: list[int], wanted: Walls) -> NoReturn:

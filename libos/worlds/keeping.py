@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,12 +23,14 @@ from libos.worlds.messages import Messages, close_all
 from libos.worlds.world import World, failure_text
 
 _ENTRY = str(Path(libos.keeper.__file__).parent / "__main__.py")
+# The device of /dev/fuse: admin-guide/devices.txt.
+_FUSE = os.makedev(10, 229)
 # Seconds until a keeper that does not end by itself is killed.
 _GRACE = 2.0
 
 
 class Keeper:
-    """A running keeper. `fuse_fd` is the FUSE mount that it made and belongs to who serves it."""
+    """A running keeper."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], outside: socket.socket, inside: socket.socket
@@ -39,7 +41,15 @@ class Keeper:
         self._ready = trio.Event()
         self._failure: channel.Message | None = None
         self._worlds: dict[str, World] = {}
-        self.fuse_fd = -1
+        self._fuse_fd = -1
+        self._handlers: dict[str, Callable[[channel.Message, list[int]], None]] = {
+            "ready": self._on_ready,
+            "failed": self._on_failed,
+            "world": self._on_world,
+            "gone": self._on_gone,
+            "unmade": self._on_gone,
+            "error": self._on_error,
+        }
 
     async def run(self) -> None:
         """Read from the keeper until it ends; then all worlds are gone."""
@@ -56,7 +66,7 @@ class Keeper:
         await self._ready.wait()
         if self._failure is not None:
             raise HostError(f"this host does not give a namespace: {failure_text(self._failure)}")
-        if self.fuse_fd < 0:
+        if self._fuse_fd < 0:
             raise SupervisorError("the keeper ended while it started: " + self.last_words())
 
     def last_words(self) -> str:
@@ -67,27 +77,64 @@ class Keeper:
         return words.splitlines()[-1] if words else "it said nothing"
 
     def _news(self, message: channel.Message, fds: list[int]) -> None:
-        match message["event"]:
-            case "ready":
-                (self.fuse_fd,) = fds
-                self._ready.set()
-            case "failed":
-                self._failure = message
-                self._ready.set()
-            case "world" if message["world"] in self._worlds:
-                self._worlds[message["world"]].born(*fds)
-            case "gone" if world := self._worlds.pop(message["world"], None):
-                world.gone.set()
-            case _:
-                close_all(fds)
+        if not isinstance(message.get("world", ""), str):
+            raise TypeError("a world's id is a text")
+        event = message["event"]
+        if event not in self._handlers:
+            raise ValueError(f"an unknown event {event!r}")
+        self._handlers[event](message, fds)
+
+    def _on_ready(self, _message: channel.Message, fds: list[int]) -> None:
+        (fuse_fd,) = fds
+        if self._ready.is_set() or os.fstat(fuse_fd).st_rdev != _FUSE:
+            raise ValueError("no descriptor of /dev/fuse, or a second one")
+        self._fuse_fd = fuse_fd
+        self._ready.set()
+
+    def _on_failed(self, message: channel.Message, fds: list[int]) -> None:
+        close_all(fds)
+        self._failure = message
+        self._ready.set()
+
+    def _on_world(self, message: channel.Message, fds: list[int]) -> None:
+        (pidfd,) = fds
+        if world := self._worlds.get(message["world"]):
+            world.born(pidfd)
+        else:
+            os.close(pidfd)
+
+    def _on_gone(self, message: channel.Message, fds: list[int]) -> None:
+        world = self._worlds.pop(message["world"], None)
+        close_all(fds)
+        if world is not None:
+            if message["event"] == "unmade":
+                world.fail(message)
+            world.gone.set()
+
+    def _on_error(self, message: channel.Message, fds: list[int]) -> None:
+        """What stands in the place of a message whose descriptors this process could not take."""
+        if world := self._worlds.get(message.get("world", "")):
+            close_all(fds)
+            world.fail(message)
+        elif not self._ready.is_set():
+            self._on_failed(message, fds)
+        else:
+            close_all(fds)
+
+    def take_fuse_fd(self) -> int:
+        """Give the descriptor of the FUSE mount; it is the caller's from here on."""
+        fuse_fd, self._fuse_fd = self._fuse_fd, -1
+        return fuse_fd
 
     async def set_up(self, message: channel.Message, filter_program: bytes) -> None:
-        """Send what every world of this supervisor gets."""
+        """Send what every world of this supervisor gets. Raises HostError where the keeper cannot take it."""
         filter_fd = os.memfd_create("seccomp filter", os.MFD_CLOEXEC)
         try:
             os.write(filter_fd, filter_program)
             os.lseek(filter_fd, 0, os.SEEK_SET)
-            await self._messages.send({"op": "setup"} | message, [filter_fd])
+            await self._messages.request({"op": "setup"} | message, [filter_fd])
+        except OSError as error:
+            raise HostError(f"the keeper cannot be set up: {error.strerror}") from error
         finally:
             os.close(filter_fd)
 
@@ -103,7 +150,7 @@ class Keeper:
     async def id_map(self, uid: int, gid: int, inside: int) -> int:
         """Give a user namespace in which a uid and a gid are those of an id of K. Raises OSError."""
         request = {"op": "idmap", "uid": uid, "gid": gid, "id": inside}
-        _, (namespace_fd,) = await self._messages.request(request)
+        _, (namespace_fd,) = await self._messages.request(request, wanted=1)
         return namespace_fd
 
     async def overlay(
@@ -113,23 +160,23 @@ class Keeper:
         are in memory, at most `size` bytes, or in the folder `changes`; `tree_fds` are trees made of the
         paths, where the keeper cannot reach them. Raises OSError."""
         request = {"op": "overlay", "source": source, "changes": changes, "app": app, "size": size}
-        _, (overlay_fd,) = await self._messages.request(request, tree_fds)
+        _, (overlay_fd,) = await self._messages.request(request, tree_fds, wanted=1)
         return overlay_fd
 
     async def served_tree(self, name: str) -> int:
         """Give a detached mount of what the file server shows under a name of its root. Raises OSError."""
-        _, (tree_fd,) = await self._messages.request({"op": "served", "name": name})
+        _, (tree_fd,) = await self._messages.request({"op": "served", "name": name}, wanted=1)
         return tree_fd
 
     async def service(self) -> tuple[int, int]:
         """Give the listener of a new unix socket, and a detached mount of its file. Raises OSError."""
-        _, (listener_fd, tree_fd) = await self._messages.request({"op": "service"})
+        _, (listener_fd, tree_fd) = await self._messages.request({"op": "service"}, wanted=2)
         return listener_fd, tree_fd
 
     async def host_tree(self, source: str, *, read_only: bool) -> int:
         """Give a detached copy of the mount at a path of the host. Raises OSError."""
         request = {"op": "tree", "source": source, "read_only": read_only}
-        _, (tree_fd,) = await self._messages.request(request)
+        _, (tree_fd,) = await self._messages.request(request, wanted=1)
         return tree_fd
 
     def sweep(self, path: str) -> None:
@@ -148,6 +195,8 @@ class Keeper:
     def end(self) -> None:
         """Close the channel that ends the keeper and all worlds, and wait: this blocks some milliseconds."""
         self._outside.close()
+        if self._fuse_fd >= 0:  # nobody has come to serve it
+            os.close(self._fuse_fd)
         try:
             self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:

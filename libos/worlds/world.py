@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import socket
+import stat
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from libos.keeper import channel
 from libos.keeper.identity import Identity
 from libos.keeper.network import APP, GATE
 from libos.keeper.refusals import RECORD
-from libos.worlds.messages import Messages, close_all
+from libos.worlds.messages import Messages, check_kind, close_all, helper_error
 
 # Records of refused calls read at once.
 _RECORDS = 64
@@ -50,8 +51,7 @@ class Running:
 
     def take_pidfd(self, pidfd: int) -> None:
         """Learn the pid, as the supervisor's pid namespace has it; -1 when the program has been reaped."""
-        with open(f"/proc/self/fdinfo/{pidfd}") as file:
-            self.pid = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+        self.pid = pid_of(pidfd)
         os.close(pidfd)
 
     def note(self, change: str) -> None:
@@ -91,6 +91,7 @@ class World:
             "network": self._on_network,
             "hearing": self._on_hearing,
             "failed": self._on_failed,
+            "error": self._on_failed,
             "spawned": self._on_spawned,
             "unstarted": self._on_unstarted,
             "stopped": self._on_change,
@@ -103,9 +104,13 @@ class World:
         self._spare_kinds = [*((APP, kind) for kind in app), *((GATE, kind) for kind in gate)]
 
     async def run(self) -> None:
-        """Read from init until its channel closes; then no program of this world runs any more."""
+        """Read from init until its channel closes; then no program of this world runs any more. Where it
+        sends garbage it is killed, and the world has failed."""
         try:
             await self._messages.run()
+        except SupervisorError as error:
+            self.fail({"errno": errno.EPROTO, "message": str(error)})
+            self.kill()
         finally:
             self._end_programs()
             self.network.set()
@@ -116,14 +121,22 @@ class World:
             running.end(None)
 
     def _news(self, message: channel.Message, fds: list[int]) -> None:
+        if not isinstance(message.get("id", 0), int):
+            raise TypeError("a program's id is a number")
         self._handlers[message["event"]](message, fds)
 
     def _on_network(self, _message: channel.Message, fds: list[int]) -> None:
+        if len(fds) != len(self._spare_kinds):
+            raise ValueError(f"{len(fds)} sockets came where {len(self._spare_kinds)} were asked for")
+        check_kind(fds, stat.S_IFSOCK)
         for kind, fd in zip(self._spare_kinds, fds, strict=True):
             self._spare[kind].append(socket.socket(fileno=fd))
         self.network.set()
 
     def _on_hearing(self, _message: channel.Message, fds: list[int]) -> None:
+        check_kind(fds, stat.S_IFIFO)
+        if self._hints_fd >= 0:
+            raise ValueError("it tells a second time where it is heard")
         self._hints_fd, self._refused_fd = fds
 
     async def hear(self, hint: Callable[[], None]) -> None:
@@ -149,35 +162,48 @@ class World:
             self.refusals_told.set()
 
     def _on_failed(self, message: channel.Message, fds: list[int]) -> None:
+        helper_error(message)
+        self.fail(message)
         close_all(fds)
+
+    def fail(self, message: channel.Message) -> None:
+        """Take it that the world cannot be: its start raises, its programs are lost."""
         self.failure = message
         self._end_programs()
         self.network.set()
 
     def _on_spawned(self, message: channel.Message, fds: list[int]) -> None:
+        pidfd, *rest = fds
         running = self._programs.get(message["id"])
         if running is None:
             close_all(fds)
             return
-        pidfd, *rest = fds
+        if len(rest) > 1:
+            raise ValueError("more than a program's pidfd and its terminal")
         running.take_pidfd(pidfd)
         running.terminal_fd = rest[0] if rest else None
         running.started.set()
 
     def _on_unstarted(self, message: channel.Message, fds: list[int]) -> None:
-        close_all(fds)
+        helper_error(message)
         running = self._programs.pop(message["id"], None)
+        close_all(fds)
         if running is not None:
             running.failure = message
             running.end(None)
 
-    def _on_change(self, message: channel.Message, _fds: list[int]) -> None:
+    def _on_change(self, message: channel.Message, fds: list[int]) -> None:
         if running := self._programs.get(message["id"]):
             running.note(message["event"])
+        close_all(fds)
 
-    def _on_exit(self, message: channel.Message, _fds: list[int]) -> None:
-        if running := self._programs.pop(message["id"], None):
-            running.end(message["status"])
+    def _on_exit(self, message: channel.Message, fds: list[int]) -> None:
+        status = message["status"]
+        os.waitstatus_to_exitcode(status)  # ValueError, TypeError for what is none
+        running = self._programs.pop(message["id"], None)
+        close_all(fds)
+        if running:
+            running.end(status)
 
     async def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> Running:
         """Start a program. Gives it once execve(2) has succeeded, or with its `failure` set, or without a pid
@@ -206,7 +232,7 @@ class World:
         if missing:
             try:
                 request = {"op": "sockets", "kinds": [kinds[place] for place in missing], "side": side}
-                _, fds = await self._messages.request(request)
+                _, fds = await self._messages.request(request, wanted=len(missing), kind=stat.S_IFSOCK)
             except BaseException as error:
                 for each in opened.values():
                     each.close()
@@ -234,7 +260,7 @@ class World:
 
     async def copy_mount(self, name: str) -> int:
         """Give a detached copy of the mount known by this name; the caller owns it. Raises OSError."""
-        _, (tree_fd,) = await self._messages.request({"op": "copy", "name": name})
+        _, (tree_fd,) = await self._messages.request({"op": "copy", "name": name}, wanted=1)
         return tree_fd
 
     async def unmount(self, name: str) -> None:
@@ -247,21 +273,25 @@ class World:
         await self._messages.request({"op": "restrict", "name": name, "alone": alone})
 
     def born(self, pidfd: int) -> None:
-        """Take the descriptor of init, by which the whole world can be ended."""
+        """Take the descriptor of init, by which the whole world can be ended. Raises ValueError where it is
+        none, or the second one."""
+        if pid_of(pidfd) and self._pidfd >= 0:
+            raise ValueError("a world that is made twice")
         self._pidfd = pidfd
 
     @property
     def init_pid(self) -> int:
         """The number on the host of its process 1; 0 once that has gone."""
-        try:
-            with open(f"/proc/self/fdinfo/{self._pidfd}") as file:
-                return max(0, next(int(line.split()[1]) for line in file if line.startswith("Pid:")))
-        except FileNotFoundError:
-            return 0
+        return max(0, pid_of(self._pidfd)) if self._pidfd >= 0 else 0
 
     def kill(self) -> None:
-        """End every process of the world at once: SIGKILL to its process 1. pid_namespaces(7)."""
-        if self._pidfd >= 0:
+        """End every process of the world at once: SIGKILL to its process 1. pid_namespaces(7).
+
+        Where its descriptor could not be had, process 1 ends by the end of its channel.
+        """
+        if self._pidfd < 0:
+            self._messages.hang_up()
+        else:
             try:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             except ProcessLookupError:
@@ -275,6 +305,16 @@ class World:
         close_all([fd for fd in (self._pidfd, self._hints_fd, self._refused_fd) if fd >= 0])
         self._pidfd = self._hints_fd = self._refused_fd = -1
         self._messages.close()
+
+
+def pid_of(pidfd: int) -> int:
+    """The number of the process that a pidfd stands for, -1 when it has been reaped; pidfd_open(2). Raises
+    ValueError where it is no pidfd, OSError."""
+    with open(f"/proc/self/fdinfo/{pidfd}") as file:
+        numbers = [int(line.split()[1]) for line in file if line.startswith("Pid:")]
+    if not numbers:
+        raise ValueError("a descriptor that is no pidfd")
+    return numbers[0]
 
 
 def failure_text(message: channel.Message) -> str:

@@ -12,31 +12,33 @@ import resource
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accounts import Account
 from leftovers import mount_table, wait_until_gone
 
 VICTIM = Path(__file__).with_name("victim.py")
+Kind = TypeVar("Kind", bound="Victim")
 _marks = count(810_000 - os.getpid() % 5_000)
 
 
 class Victim:
     """A supervisor in a process of its own that is about to lose something."""
 
-    def __init__(self, account: Account, *arguments: str) -> None:
+    def __init__(self, account: Account, *arguments: str, script: Path = VICTIM) -> None:
         soft, _ = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
         self.mark = next(_marks)
         self.folder = account.folder / "victim"
         account.run(["mkdir", "-p", str(self.folder)])
         self.mounts = mount_table()
         limit = f"--msgqueue={min(soft, self.mark)}:{self.mark}"
-        command = account.command(*account.python(str(VICTIM), str(self.folder), *arguments))
+        command = account.command(*account.python(str(script), str(self.folder), *arguments))
         self.process = subprocess.Popen(
             ["prlimit", limit, *command],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=account.environment,
             cwd="/",
@@ -85,12 +87,21 @@ def _pids() -> Iterator[int]:
 @contextmanager
 def victim(account: Account, *arguments: str) -> Iterator[Victim]:
     """A victim whose processes are all ended by the block's end, whatever the test finds."""
-    made = Victim(account, *arguments)
+    with ended(Victim(account, *arguments)) as made:
+        yield made
+
+
+@contextmanager
+def ended(made: Kind) -> Iterator[Kind]:
+    """Ends all processes of a victim."""
+    assert made.process.stdin is not None
     assert made.process.stdout is not None
     try:
         yield made
     finally:
         made.process.kill()
+        with suppress(BrokenPipeError):  # it has not read its last lines
+            made.process.stdin.close()
         made.process.stdout.close()
         made.process.wait()
         for pid in wait_until_gone(list(made.processes())):
