@@ -23,7 +23,7 @@ from leftovers import Before
 # Folders below tests/, in the order in which they run: what answers within seconds comes first.
 ORDER = [
     *("", "manifest", "namespace", "kernel", "fs", "layers", "programs", "net"),
-    *("conformance", "posix", "keeper", "kept", "cli", "system", "attacks"),
+    *("conformance", "posix", "keeper", "kept", "cli", "system", "faults", "attacks"),
 ]
 
 _before = pytest.StashKey[Before]()

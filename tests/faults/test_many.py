@@ -1,0 +1,145 @@
+"""Many worlds: at once, and one after another; and a world that asks for a great many names. Nothing is left
+of them in the supervisor and its keeper: no descriptor, no mount, no process, no memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+import libos
+
+pytestmark = pytest.mark.system
+
+NULL = subprocess.DEVNULL
+each = pytest.mark.parametrize
+soak = pytest.mark.soak
+LAUNCHES = int(os.environ.get("LIBOS_TEST_LAUNCHES", "10000"))
+# Launches after which caches are full: of functions, of names, of the allocators.
+WARM = 40
+# Bytes by which memory may differ: arenas of the allocators come and go.
+SLACK = 6 << 20
+ASKING = """
+import os, sys
+for number in range(int(sys.argv[1])):
+    try:
+        os.stat(f"/absent-{number}")
+    except FileNotFoundError:
+        pass
+"""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the supervisor's process (this one) and the keeper's inside half hold."""
+
+    descriptors: tuple[int, int]
+    mounts: int
+    processes: int
+    memory: int
+
+
+def held(keeper: int) -> Held:
+    inside = int(Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0])
+    return Held(
+        tuple(len(os.listdir(f"/proc/{pid}/fd")) for pid in (os.getpid(), inside)),  # type: ignore[arg-type]  # two
+        len(Path(f"/proc/{inside}/mountinfo").read_text().splitlines()),
+        len(Path(f"/proc/{inside}/task/{inside}/children").read_text().split()),
+        sum(_memory(pid) for pid in (os.getpid(), inside)),
+    )
+
+
+def _memory(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.fixture
+async def supervisor() -> AsyncIterator[libos.Supervisor]:
+    async with libos.Supervisor() as made:
+        yield made
+
+
+def manifest(*command: str) -> dict[str, Any]:
+    return {
+        "libos": 1,
+        "include": ["python"],
+        "app": {"command": list(command)},
+        "mount": [{"at": "/note", "text": "served"}, {"at": "/memory", "memory": "1M"}],
+        "dial": [{"to": "tcp!127.0.0.1!9"}],
+    }
+
+
+async def run(supervisor: libos.Supervisor, *command: str) -> None:
+    """One world, from its start to its end."""
+    app = await supervisor.start(manifest(*command), stdin=NULL, stdout=NULL, stderr=NULL)
+    assert (await app.wait()).returncode == 0
+
+
+def is_flat(before: Held, after: Held) -> bool:
+    """Whether nothing was left; the spare world comes and goes."""
+    return (
+        after.descriptors <= before.descriptors
+        and (after.mounts, after.processes) == (before.mounts, before.processes)
+        and after.memory < before.memory + SLACK
+    )
+
+
+async def settled(supervisor: libos.Supervisor) -> Held:
+    """What is held when the spare world stands."""
+    await supervisor.spare_ready()
+    return held(supervisor._keeper._process.pid)
+
+
+@pytest.mark.timeout(3600)
+@each("count", [100, pytest.param(LAUNCHES, marks=soak)])
+async def test_launches_one_after_another_leave_nothing(supervisor: libos.Supervisor, count: int) -> None:
+    for _ in range(WARM):
+        await run(supervisor, "/bin/true")
+    before = await settled(supervisor)
+    for _ in range(count):
+        await run(supervisor, "/bin/true")
+    after = await settled(supervisor)
+    assert is_flat(before, after), (before, after)
+
+
+@pytest.mark.timeout(600)
+@each("count", [25, pytest.param(200, marks=soak)])
+async def test_many_worlds_at_once_run_and_leave_nothing(supervisor: libos.Supervisor, count: int) -> None:
+    await several(supervisor, WARM)  # root keeps some id-mapped namespaces of worlds for the next ones
+    before = await settled(supervisor)
+    await several(supervisor, count)
+    after = await settled(supervisor)
+    assert after.descriptors <= before.descriptors
+    assert (after.mounts, after.processes) == (before.mounts, before.processes)
+
+
+async def several(supervisor: libos.Supervisor, count: int) -> None:
+    """Worlds at once, each of which answers."""
+    apps = []
+    for _ in range(count):
+        apps.append(await supervisor.start(manifest("cat"), stdin=subprocess.PIPE, stdout=NULL, stderr=NULL))
+    assert len(supervisor.apps) == count
+    probes = [await app.exec(["/bin/cat", "/note"], stdin=NULL, stdout=NULL) for app in apps]
+    for probe in probes:
+        assert (await probe.wait()).returncode == 0
+    async with trio.open_nursery() as nursery:
+        for app in apps:
+            assert app.stdin is not None
+            await app.stdin.aclose()
+            nursery.start_soon(app.wait)
+
+
+@pytest.mark.timeout(3600)
+@each("count", [20_000, pytest.param(1_000_000, marks=soak)])
+async def test_names_that_are_absent_take_no_memory(supervisor: libos.Supervisor, count: int) -> None:
+    await run(supervisor, "python3", "-c", ASKING, "11000")  # what is remembered of refusals is full then
+    before = await settled(supervisor)
+    await run(supervisor, "python3", "-c", ASKING, str(count))
+    after = await settled(supervisor)
+    assert is_flat(before, after), (before, after)
