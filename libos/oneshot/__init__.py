@@ -15,8 +15,9 @@ def run(command: Sequence[str] = (), **options: Unpack[Options]) -> Completed:
     `mounts` ("SRC:AT[:ro|rw|cow]"), `dials` ("tcp!host!port"), `publish` ("[IP:]PORT:PORT"), `environment`
     (a mapping) and `directory` are laid over it. With `keep`, changes to copy-on-write mounts are kept under
     that name, for `libos.changes`; `capture` is a file that is told what its network carries. `stdin`,
-    `stdout`, `stderr`, `input`, `capture_output`, `text`, `timeout` and `check` are subprocess.run's, and so are CalledProcessError with `check` and
-    TimeoutExpired after `timeout` seconds, each with what was captured until then. Raises beside them
+    `stdout`, `stderr`, `input`, `capture_output`, `text`, `timeout` and `check` are subprocess.run's, and so
+    are CalledProcessError with `check` and TimeoutExpired after `timeout` seconds, each with what was
+    captured until then. Raises beside them
     ManifestError, CommandNotFoundError, CommandError, HostError, SupervisorError, ChangesError. May be called
     from any thread, but it blocks: a trio or asyncio program awaits `arun`.
     """
