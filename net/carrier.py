@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import itertools
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import trio
 
-from libos.net.relay import Carried, Meter, Tap, relay
+from libos.net.carried import Carried, Meter, Tap
+from libos.net.relay import relay
 from libos.net.sockets import Observe, abort, describe
 
 
@@ -30,16 +30,26 @@ class RefusedError(OSError):
 @dataclass(eq=False)
 class Connection:
     """One connection that is carried. `kind` is "dial" or "listen", `fields` are those of its open event,
-    `app_end` is the app's address and port inside, `began` is on trio's clock. `who` has what is found out
+    `end` gives the app's address and port inside, `began` is on trio's clock. `who` has what is found out
     about the program: `pid` inside and `program`."""
 
     number: int
     kind: str
     fields: dict[str, object]
-    app_end: tuple[str, int]
+    end: Callable[[], tuple[str, int]]
     carried: Carried
     began: float = field(default_factory=trio.current_time)
     who: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def app_end(self) -> tuple[str, int]:
+        """The app's address and port inside; port 0 where it has none, or the connection has gone. Asked for
+        by who wants it: most connections have ended before."""
+        try:
+            found = self.end()
+        except OSError:
+            return "", 0
+        return found[:2] if isinstance(found, tuple) else ("", 0)  # a unix socket has a path, mostly none
 
 
 class Carrier:
@@ -73,16 +83,14 @@ class Carrier:
         """Carry an app's connection to what `connect` gives; closes both. Gives the error that ended it, or
         None. `ended_by` says why it was cancelled; `tap` gives what looks at the bytes that go out, from the
         fields of its events. Raises Cancelled only."""
-        with self._counted() as carried:
-            carried.meter = meter
+        with self._counted(meter) as carried:
             outside = await self._other_side("dial", fields, inside, connect)
             if isinstance(outside, OSError):
                 return outside
             carried.tap = None if tap is None else tap(fields)
+            told = {**fields, "to": _peer(outside)}
             carry = partial(relay, inside, outside, carried)
-            return await self._carry(
-                "dial", {**fields, "to": _peer(outside)}, inside, carry, carried, ended_by
-            )
+            return await self._carry("dial", told, inside.getpeername, carry, carried, ended_by)
 
     async def mediate(
         self,
@@ -94,13 +102,12 @@ class Carrier:
     ) -> OSError | None:
         """Have an app's connection served by what reaches the outside itself, when it is asked to, and closes
         `inside`; it gets the fields of the connection's events. Otherwise as `dial`."""
-        with self._counted() as carried:
-            carried.meter = meter
+        with self._counted(meter) as carried:
             inside.setblocking(False)
             number = next(self._numbers)
             carry = partial(serve, carried, {**fields, "connection": number})
             told = {**fields, "to": None}
-            return await self._carry("dial", told, inside, carry, carried, ended_by, number)
+            return await self._carry("dial", told, inside.getpeername, carry, carried, ended_by, number)
 
     async def flow(
         self,
@@ -113,8 +120,7 @@ class Carrier:
     ) -> OSError | None:
         """Have datagrams of the app carried by `carry`, with what `connect` gives, which is closed then.
         Otherwise as `dial`."""
-        with self._counted() as carried:
-            carried.meter = meter
+        with self._counted(meter) as carried:
             try:
                 outside = await connect()
             except OSError as error:
@@ -123,7 +129,7 @@ class Carrier:
             with outside:
                 told = {**fields, "to": _peer(outside)}
                 carrying = partial(carry, outside, carried)
-                return await self._carry("dial", told, app_end, carrying, carried, ended_by)
+                return await self._carry("dial", told, lambda: app_end, carrying, carried, ended_by)
 
     async def listen(
         self,
@@ -136,21 +142,14 @@ class Carrier:
             inside = await self._other_side("listen", fields, outside, connect)
             if not isinstance(inside, OSError):
                 carry = partial(relay, inside, outside, carried)
-                await self._carry("listen", fields, inside, carry, carried)
+                await self._carry("listen", dict(fields), inside.getsockname, carry, carried)
 
     def number(self) -> int:
         """The number of the next connection, for what is carried elsewhere: datagrams."""
         return next(self._numbers)
 
-    @contextmanager
-    def _counted(self) -> Iterator[Carried]:
-        carried = Carried()
-        self._open.add(carried)
-        try:
-            yield carried
-        finally:
-            self._open.discard(carried)
-            carried.all_sent.set()
+    def _counted(self, meter: Meter | None = None) -> _Counted:
+        return _Counted(self._open, meter)
 
     async def _other_side(
         self,
@@ -178,18 +177,14 @@ class Carrier:
         self,
         kind: str,
         fields: dict[str, object],
-        inside: socket.socket | tuple[str, int],
+        end: Callable[[], tuple[str, int]],
         carry: Callable[[], Awaitable[None]],
         carried: Carried,
         ended_by: Callable[[], str] = str,
         number: int | None = None,
     ) -> OSError | None:
-        number = next(self._numbers) if number is None else number
-        fields = {**fields, "connection": number}
-        if isinstance(inside, tuple):
-            end = inside
-        else:
-            end = _end(inside.getpeername if kind == "dial" else inside.getsockname)
+        """`fields` are kept, and get the connection's number."""
+        number = fields["connection"] = next(self._numbers) if number is None else number
         connection = self.connections[number] = Connection(number, kind, fields, end, carried)
         error: str | None = None
         self._observe(f"{kind}.open", fields)
@@ -211,18 +206,30 @@ class Carrier:
         return None
 
 
+class _Counted:
+    """While it is entered, `opened` has what it gives. A class: a generator costs four times as much."""
+
+    def __init__(self, opened: set[Carried], meter: Meter | None) -> None:
+        self._opened = opened
+        self._carried = Carried(meter=meter)
+
+    def __enter__(self) -> Carried:
+        self._opened.add(self._carried)
+        return self._carried
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.discard(self._carried)
+        self._carried.all_sent.set()
+
+
 def _peer(outside: socket.socket) -> str | None:
-    """Where a connection leads in the end, as a person writes it; None for what has no address."""
-    if outside.family == socket.AF_UNIX:
-        return None
-    host, port = _end(outside.getpeername)
-    return None if not port else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _end(name: Callable[[], tuple[str, int]]) -> tuple[str, int]:
-    """getpeername(2) or getsockname(2); port 0 where the connection was reset already, or has no port."""
+    """Where a connection leads in the end, as a person writes it; None for what has no address, or was reset
+    already."""
     try:
-        found = name()
+        name = outside.getpeername()
     except OSError:
-        return "", 0
-    return found[:2] if isinstance(found, tuple) else ("", 0)  # a unix socket has a path, mostly none
+        return None
+    if not isinstance(name, tuple) or not name[1]:
+        return None
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

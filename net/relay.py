@@ -1,79 +1,23 @@
 """Carries the bytes of one TCP connection between a socket inside a world and one outside.
 
 Rules:
-- One buffer serves all relays: no checkpoint between filling it and sending from it. What a peer did not take
-  is kept until it does, and nothing more is read from its source meanwhile: back-pressure.
-- What is kept is bounded for the whole process. Beyond that, blocks are only looked at (MSG_PEEK), and what
-  was sent is then taken out of the source's kernel buffer (MSG_TRUNC, tcp(7)): a fifth slower, no memory.
 - Each direction ends by itself (half-close); a reset on either side resets the other. Cancellation resets
   both, but not an outside that was sent the world's end of file: what is on its way there still arrives.
-- A task waits only when the kernel says EAGAIN, or for its turn by a meter's rate, and gives way to others
-  each few blocks (`turns`). Between a meter's leave and the bytes that pass there is no checkpoint: limits
-  are exact.
+- Bytes are carried in the `poller`'s task. The one that called `relay` is woken at the end, and where bytes
+  wait for a rate.
 """
 
 from __future__ import annotations
 
-import fcntl
+import math
 import socket
-import sys
-import termios
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import trio
 
+from libos.net.carried import Carried
+from libos.net.direction import Direction
+from libos.net.poller import HUNG_UP, MOST, READABLE, WRITABLE, poller
 from libos.net.sockets import abort
-from libos.net.turns import turns
-
-# Bytes a block: measured on loopback, 256 KiB cost a quarter more CPU a byte, and 4 MiB brought a tenth.
-_BLOCK = 1024 * 1024
-# Bytes that all relays of this process may keep for peers that do not read.
-_KEPT_AT_MOST = 16 * 1024 * 1024
-_buffer = memoryview(bytearray(_BLOCK))
-_kept = 0
-
-
-class Meter(Protocol):
-    """Counts what is carried, and holds it to limits; see `libos.net.granting.meter`."""
-
-    @property
-    def paced(self) -> bool:
-        """Whether bytes have to wait for their turn."""
-
-    def block(self, most: int, direction: str) -> int:
-        """Bytes that may be read at once, of at most `most`; 0 where none may pass any more."""
-
-    def reserve(self, direction: str, size: int) -> float:
-        """Seconds until so many bytes may pass; a negative size gives back what was reserved."""
-
-    def take(self, direction: str, size: int) -> None:
-        """Count bytes that pass. Raises OSError where they must not."""
-
-
-class Tap(Protocol):
-    """Looks at bytes that are about to go out; see `libos.net.http.secrets`."""
-
-    def look(self, data: memoryview) -> None:
-        """Judge the next bytes. Raises OSError where they must not pass."""
-
-    def passed(self, data: memoryview) -> None:
-        """So many of them have passed."""
-
-
-@dataclass(eq=False)
-class Carried:
-    """Bytes that were carried so far, seen from the world: `sent` went out of it, `received` came in.
-
-    `all_sent` is set when the world has ended its side and all that came before is on its way outside.
-    `meter` counts them for a grant, and may end the relay or slow it down; `tap` looks at what goes out.
-    """
-
-    sent: int = 0
-    received: int = 0
-    meter: Meter | None = None
-    tap: Tap | None = None
-    all_sent: trio.Event = field(default_factory=trio.Event)
 
 
 async def relay(inside: socket.socket, outside: socket.socket, carried: Carried) -> None:
@@ -82,155 +26,124 @@ async def relay(inside: socket.socket, outside: socket.socket, carried: Carried)
     Both must be connected and non-blocking. `carried` is kept up to date. Raises OSError (ECONNRESET, EPIPE,
     ETIMEDOUT, …) where a side failed; both sides have then been reset.
     """
-    failures: list[OSError] = []
-
-    async def direction(source: socket.socket, sink: socket.socket, count: str) -> None:
-        try:
-            await _carry(source, sink, carried, count)
-        except OSError as error:
-            failures.append(error)
-            nursery.cancel_scope.cancel()
-
+    carrying = _Relay(inside, outside, carried)
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(direction, outside, inside, "received")
-            await direction(inside, outside, "sent")
-            carried.all_sent.set()
-        if failures:
-            raise failures[0]
-    except OSError:
-        abort(inside)
-        abort(outside)
-        raise
-    except BaseException:
-        abort(inside)
-        if not carried.all_sent.is_set():
-            abort(outside)
-        raise
+        carrying.watch()
+        while not carrying.over:
+            await carrying.woken()
     finally:
-        inside.close()
-        outside.close()
+        carrying.close()
+    if carrying.failure is not None:
+        raise carrying.failure
 
 
-async def _carry(source: socket.socket, sink: socket.socket, carried: Carried, count: str) -> None:
-    total = 0
-    meter = carried.meter
-    turn = turns()
-    left = turn.begin()
-    tap = _tap(carried, count)
-    while True:
-        block = min(_BLOCK, left)
-        most = block if meter is None else await _allowed(source, meter, count, block)
-        peek = _kept >= _KEPT_AT_MOST
+class _Relay:
+    """Two directions, and the task that waits for their end: it closes the sockets, so that whoever sees that
+    finds it told. `over` once both directions have ended, or one has failed."""
+
+    def __init__(self, inside: socket.socket, outside: socket.socket, carried: Carried) -> None:
+        self._poller = poller()
+        self._carried = carried
+        self._sent = Direction(inside, outside, carried, "sent")
+        self._received = Direction(outside, inside, carried, "received")
+        self._task: trio.lowlevel.Task | None = None
+        self.over = False
+        self.failure: Exception | None = None
+
+    def watch(self) -> None:
+        """Have the poller tell of both sockets, and of what is there already. Raises OSError."""
+        self._poller.watch(self._sent.fd, self)
+        self._poller.watch(self._received.fd, self)
+
+    def ready(self, fd: int, events: int, share: int) -> None:
+        """Called by the poller."""
+        reading, writing = self._sent, self._received
+        if fd != reading.fd:
+            reading, writing = writing, reading
         try:
-            size = source.recv_into(_buffer, max(1, most), socket.MSG_PEEK if peek else 0)
-        except BlockingIOError:
-            await trio.lowlevel.wait_readable(source)
-            left = turn.begin()
-            continue
-        if size == 0:
-            sink.shutdown(socket.SHUT_WR)
+            if writing.full and events & WRITABLE:
+                self._go_on(writing, share)
+            reading.hung = reading.hung or bool(events & HUNG_UP)
+            if events & READABLE and reading.reads and not self.over:
+                self._go_on(reading, share)
+        except Exception as error:
+            self._end(error)
+
+    async def woken(self) -> None:
+        """Wait for the end, or until bytes may pass by the rate, and have them pass."""
+        due = min(self._sent.due, self._received.due)
+        if due == math.inf:
+            await self._park(due)
+        else:
+            with trio.move_on_at(due):
+                await self._park(due)
+        now = trio.current_time()
+        for direction in (self._sent, self._received):
+            if not self.over and direction.due <= now:
+                try:
+                    self._go_on(direction, MOST)
+                except Exception as error:
+                    self._end(error)
+
+    def close(self) -> None:
+        """Close both sockets. Where it is not over all ends at once, but for what the world has sent to its
+        end."""
+        if not self.over:
+            self._leave()
+            abort(self._sent.source)
+            if not self._carried.all_sent.is_set():
+                abort(self._received.source)
+        elif self.failure is not None:
+            abort(self._sent.source)
+            abort(self._received.source)
+        self._sent.source.close()
+        self._received.source.close()
+
+    def _go_on(self, direction: Direction, share: int) -> None:
+        self._carry(direction, share)
+        if self.over:
             return
-        tap.look(_buffer[:size])
-        if peek and size <= most:
-            size = _send_some(source, sink, size)
-            if meter is not None and meter.paced:
-                meter.reserve(count, size - most)
-        if size == 0:
-            await trio.lowlevel.wait_writable(sink)
-            left = turn.begin()
-            continue
-        if meter is not None:
-            meter.take(count, size)
-        tap.passed(_buffer[:size])
-        if not peek:
-            await _send_all(sink, size)
-        total += size
-        setattr(carried, count, total)
-        turn.spend(size)
-        left -= size
-        if left <= 0:
-            await trio.lowlevel.checkpoint()
-            left = turn.begin()
+        back = self._received if direction is self._sent else self._sent
+        if direction.again:
+            self._poller.again(direction.fd, back.full)
+        elif direction.full:
+            self._poller.again(back.fd, True)
+        elif direction.due != math.inf:
+            self._wake()
 
+    def _carry(self, direction: Direction, share: int) -> None:
+        direction.step(share)
+        if not direction.ended:
+            return
+        if self._sent.ended and self._received.ended:
+            self._end(None)  # closing tells the second end of file
+        else:
+            direction.sink.shutdown(socket.SHUT_WR)
+        if direction is self._sent:
+            self._carried.all_sent.set()
 
-class _NoTap:
-    """Lets everything pass."""
+    def _end(self, failure: Exception | None) -> None:
+        self.failure = failure
+        self.over = True
+        self._leave()
+        self._wake()
 
-    def look(self, data: memoryview) -> None:
-        pass
+    def _leave(self) -> None:
+        for direction in (self._sent, self._received):
+            self._poller.forget(direction.fd)
+            direction.give_back()
 
-    def passed(self, data: memoryview) -> None:
-        pass
+    async def _park(self, due: float) -> None:
+        def leave(_: object) -> trio.lowlevel.Abort:
+            self._task = None
+            if trio.current_time() < due:  # cancelled: nothing passes any more, not even an end of file
+                self._leave()
+            return trio.lowlevel.Abort.SUCCEEDED
 
+        self._task = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(leave)
 
-_NO_TAP = _NoTap()
-
-
-def _tap(carried: Carried, count: str) -> Tap:
-    return carried.tap if carried.tap is not None and count == "sent" else _NO_TAP
-
-
-async def _allowed(source: socket.socket, meter: Meter, count: str, block: int) -> int:
-    """How many bytes of a block may be read now, by the totals and, once it is their turn, by the rate."""
-    most = meter.block(block, count)
-    return await _turn(source, meter, count, most) if meter.paced else most
-
-
-async def _turn(source: socket.socket, meter: Meter, count: str, most: int) -> int:
-    """Wait until bytes that are there may pass, and give how many may be read now; they are reserved. Where
-    none are there it is one, since only reading tells an end of file from silence."""
-    wanted = min(most, _pending(source))
-    if not wanted:
-        return min(most, 1)
-    pause = meter.reserve(count, wanted)
-    try:
-        if pause:
-            await trio.sleep(pause)
-        allowed = min(wanted, meter.block(wanted, count))  # others have passed meanwhile
-    except BaseException:
-        meter.reserve(count, -wanted)
-        raise
-    meter.reserve(count, allowed - wanted)
-    return allowed
-
-
-def _pending(source: socket.socket) -> int:
-    """Bytes that can be read now: tcp(7), SIOCINQ."""
-    return int.from_bytes(fcntl.ioctl(source, termios.FIONREAD, bytes(4)), sys.byteorder)
-
-
-def _send_some(source: socket.socket, sink: socket.socket, size: int) -> int:
-    """Send of what was only looked at as much as the sink takes now, and take that out of the source; 0 where
-    it takes nothing. Sync on purpose: what was allowed to pass is still what passes."""
-    try:
-        sent = sink.send(_buffer[:size])
-    except BlockingIOError:
-        return 0
-    return source.recv_into(_buffer, sent, socket.MSG_TRUNC)
-
-
-async def _send_all(sink: socket.socket, size: int) -> None:
-    """Send what stands in the buffer. No checkpoint where the sink takes all of it."""
-    try:
-        sent = sink.send(_buffer[:size])
-    except BlockingIOError:
-        sent = 0
-    if sent < size:
-        await _finish(sink, bytes(_buffer[sent:size]))
-
-
-async def _finish(sink: socket.socket, rest: bytes) -> None:
-    """Send what a peer did not take at once, as it takes it."""
-    global _kept  # noqa: PLW0603 - one count for the process, on the trio thread alone
-    _kept += len(rest)
-    try:
-        waiting = memoryview(rest)
-        while waiting:
-            await trio.lowlevel.wait_writable(sink)
-            try:
-                waiting = waiting[sink.send(waiting) :]
-            except BlockingIOError:
-                pass
-    finally:
-        _kept -= len(rest)
+    def _wake(self) -> None:
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)
+            self._task = None

@@ -51,7 +51,8 @@ def tune(connection: socket.socket) -> None:
 
     A tuned listener's connections need setblocking() alone: tcp(7)'s options are inherited.
     """
-    connection.setblocking(False)
+    if connection.gettimeout() != 0:
+        connection.setblocking(False)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _KEEPALIVE:

@@ -19,9 +19,9 @@ from collections.abc import Callable
 import trio
 
 from libos.net.address import Address
+from libos.net.carried import Carried
 from libos.net.granting.dialed import Check
 from libos.net.inbound.datagrams import LARGEST, Datagrams, Peer
-from libos.net.relay import Carried
 
 # Seconds: RFC 4787, REQ-5, wants two minutes; what was never answered is a question that nobody heard.
 UNANSWERED_SECONDS, ANSWERED_SECONDS = 60.0, 120.0

@@ -14,11 +14,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
@@ -32,13 +31,17 @@ from libos.net.outbound import outside
 from libos.net.outbound.function import ByFunction
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
+    from libos.net.carried import Carried
     from libos.net.carrier import Carrier
     from libos.net.http.web import Web
-    from libos.net.relay import Carried
     from libos.net.sockets import Observe
 
 # Asks whether a grant may be used for an address, seconds for the answer or None; see `Rule.ask`.
 Consult = Callable[[str, Address, float | None], Awaitable[bool]]
+# Connects to the outside; raises OSError.
+Via: TypeAlias = Callable[[Address], Awaitable[socket.socket]]
 # Judges a datagram that is about to go out; raises OSError where it must not.
 Check = Callable[[bytes], None]
 
@@ -53,16 +56,33 @@ _GONE = "the app has gone"
 
 @dataclass(eq=False)
 class _Admitted:
-    """One connection that uses a grant, a waiting one too."""
+    """One connection that uses a grant, a waiting one too: in `among` while it is entered. `fields` are those
+    of its events."""
 
     address: Address
-    scope: trio.CancelScope
+    fields: dict[str, object]
+    among: dict[_Admitted, None]
     inside: socket.socket | None = None  # what the app waits on, where it is a connection
     ended_by: str = ""
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     def end(self, why: str) -> None:
         self.ended_by = self.ended_by or why
         self.scope.cancel()
+
+    def why(self) -> str:
+        return self.ended_by
+
+    def __enter__(self) -> _Admitted:
+        self.scope.__enter__()
+        self.among[self] = None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        del self.among[self]
+        return self.scope.__exit__(kind, error, trace)
 
 
 class Dialed:
@@ -92,7 +112,7 @@ class Dialed:
         self._consult = consult
         self._web = web
         self._threads = threads  # in which its names are looked up
-        self._open: list[_Admitted] = []
+        self._open: dict[_Admitted, None] = {}  # in the order in which they came
 
     @property
     def id(self) -> str:
@@ -132,21 +152,15 @@ class Dialed:
 
     async def carry(self, inside: socket.socket, address: Address, carrier: Carrier) -> None:
         """Carry one connection of the app to an address that this grant covers. Raises Cancelled only."""
-        with self._admitted(address) as admitted:
-            admitted.inside = inside
-            fields: dict[str, object] = {"address": str(address), "grant": self.id}
-
-            async def carried(connect: Callable[[], Awaitable[socket.socket]]) -> None:
-                error = await self._spoken(fields, inside, admitted, connect, carrier)
-                if isinstance(error, LimitError):
-                    self._limited(admitted.address, error)
-
+        with self._admitted(address, inside) as admitted:
             via = self.rule.via
             if isinstance(via, ByFunction):
-                async with via.answering(fields, self._observe, admitted.end) as connected:
-                    await carried(partial(self._connect, admitted, connected))
+                async with via.answering(admitted.fields, self._observe, admitted.end) as connected:
+                    error = await self._spoken(inside, admitted, connected, carrier)
             else:
-                await carried(partial(self._connect, admitted, via))
+                error = await self._spoken(inside, admitted, via, carrier)
+            if isinstance(error, LimitError):
+                self._limited(address, error)
 
     async def flow(
         self,
@@ -159,15 +173,15 @@ class Dialed:
         """Have datagrams of the app to an address that this grant covers carried by `carry`, which gets what
         leads there and what judges each datagram. Gives the error that ended it, or None."""
         with self._admitted(address) as admitted:
-            fields: dict[str, object] = {"address": str(address), "grant": self.id}
-            check = None if self._web is None else partial(self._web.check_datagram, fields=fields)
+            web = self._web
+            check = None if web is None else partial(web.check_datagram, fields=admitted.fields)
             error = await carrier.flow(
-                fields,
+                admitted.fields,
                 app_end,
                 partial(self._connect, admitted, self.rule.via),
                 lambda outside, carried: carry(outside, carried, check),
                 self.meter,
-                lambda: ended_by() or admitted.ended_by,
+                lambda: ended_by() or admitted.why(),
             )
             if isinstance(error, LimitError):
                 self._limited(address, error)
@@ -175,27 +189,20 @@ class Dialed:
         return None
 
     async def _spoken(
-        self,
-        fields: dict[str, object],
-        inside: socket.socket,
-        admitted: _Admitted,
-        connect: Callable[[], Awaitable[socket.socket]],
-        carrier: Carrier,
+        self, inside: socket.socket, admitted: _Admitted, via: Via | None, carrier: Carrier
     ) -> OSError | None:
-        web = self._web
+        web, fields, connect = self._web, admitted.fields, partial(self._connect, admitted, via)
         if self.rule.http is None:
             tap = None if web is None else web.tap
-            return await carrier.dial(fields, inside, connect, self.meter, lambda: admitted.ended_by, tap)
+            return await carrier.dial(fields, inside, connect, self.meter, admitted.why, tap)
         assert web is not None  # the gate has one
 
         async def serve(carried: Carried, told: dict[str, object]) -> None:
             await web.serve(inside, admitted.address, self.rule, connect, carried, told)
 
-        return await carrier.mediate(fields, inside, serve, self.meter, lambda: admitted.ended_by)
+        return await carrier.mediate(fields, inside, serve, self.meter, admitted.why)
 
-    async def _connect(
-        self, admitted: _Admitted, via: Callable[[Address], Awaitable[socket.socket]] | None
-    ) -> socket.socket:
+    async def _connect(self, admitted: _Admitted, via: Via | None) -> socket.socket:
         """Raises OSError; RefusedError for what the grant itself refuses."""
         address = admitted.address
         try:
@@ -206,7 +213,7 @@ class Dialed:
             raise RefusedError(error.errno, error.strerror) from None
         if self._web is not None:  # a pattern lets the app choose the name, and its server hears of it
             try:
-                self._web.check_name(address.host, {"address": str(address), "grant": self.id})
+                self._web.check_name(address.host, admitted.fields)
             except OSError as error:
                 self.refused += 1
                 raise RefusedError(error.errno, error.strerror) from None
@@ -214,6 +221,8 @@ class Dialed:
             await self._ask(admitted)
         if via is not None:
             return await via(address)
+        if address.literal is not None:
+            return await outside.connect(address)
         resolved = partial(self._resolved, address)
         private = self.rule.private
         return await outside.connect(address, private=private, resolved=resolved, threads=self._threads)
@@ -260,13 +269,7 @@ class Dialed:
             },
         )
 
-    @contextmanager
-    def _admitted(self, address: Address) -> Iterator[_Admitted]:
-        with trio.CancelScope() as scope:
-            admitted = _Admitted(address, scope)
-            self._open.append(admitted)
-            self.opened += 1
-            try:
-                yield admitted
-            finally:
-                self._open.remove(admitted)
+    def _admitted(self, address: Address, inside: socket.socket | None = None) -> _Admitted:
+        fields: dict[str, object] = {"address": str(address), "grant": self.id}
+        self.opened += 1
+        return _Admitted(address, fields, self._open, inside)

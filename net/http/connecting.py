@@ -12,12 +12,12 @@ import h11
 import trio
 
 from libos.net.address import Address
+from libos.net.carried import Carried
 from libos.net.http.authority import Authority, asked_name
 from libos.net.http.heads import HostileError, check_request, check_response
 from libos.net.http.peer import Peer
 from libos.net.http.web import Web
 from libos.net.naming.names import is_localhost
-from libos.net.relay import Carried
 from libos.net.sockets import describe
 
 # Seconds for the handshake with an outside that says nothing, as for its connection.

@@ -18,6 +18,7 @@ import h11
 import trio
 
 from libos.net.address import Address
+from libos.net.carried import Carried
 from libos.net.http import messages
 from libos.net.http.connecting import OutsideError, accept, reach
 from libos.net.http.exchange import Exchange, other_protocol
@@ -26,7 +27,6 @@ from libos.net.http.messages import Asked, Headers, Refused, Request, Response, 
 from libos.net.http.peer import Peer
 from libos.net.http.rules import HttpRule
 from libos.net.http.secrets import PlaceholderError
-from libos.net.relay import Carried
 from libos.net.sockets import abort
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from libos.net.address import Address
+from libos.net.carried import Carried, Tap
 from libos.net.http import trust
 from libos.net.http.secrets import PlaceholderError, Scanner, Secrets
-from libos.net.relay import Carried, Tap
 from libos.net.sockets import Observe
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 
 import trio
 
+from libos.net.carried import Carried
 from libos.net.carrier import Carrier, Connection
 from libos.net.inbound.app_port import AppPort
 from libos.net.inbound.datagrams import LARGEST, Datagrams, Peer
-from libos.net.relay import Carried
 from libos.net.sockets import Observe, describe
 from libos.net.watcher import Watcher
 
@@ -158,7 +158,7 @@ class Flows:
         number = self._carrier.number()
         fields = {**self._fields, "peer": peer.address[0], "connection": number}
         carried = Carried(received=len(data))
-        connection = Connection(number, "listen", fields, inside.getsockname()[:2], carried)
+        connection = Connection(number, "listen", fields, inside.getsockname, carried)
         flow = Flow(peer, inside, fields, connection, connection.began)
         self._flows[peer] = flow
         nursery.start_soon(self._answer, flow)

@@ -83,7 +83,8 @@ async def connect_socket(connection: socket.socket, host: str, port: int, second
 
     Raises OSError: ETIMEDOUT after `seconds`. No checkpoint where the connection is there at once.
     """
-    connection.setblocking(False)
+    if connection.gettimeout() != 0:
+        connection.setblocking(False)
     number = connection.connect_ex((host, port))
     if number == errno.EINPROGRESS:  # asked again, a connection that is there at once (loopback) says 0
         number = connection.connect_ex((host, port))
@@ -98,7 +99,7 @@ async def connect_socket(connection: socket.socket, host: str, port: int, second
 
 
 async def _connect_literal(network: str, port: int, host: str) -> socket.socket:
-    connection = socket.socket(family_of(host), _KINDS[network])
+    connection = socket.socket(family_of(host), _KINDS[network] | socket.SOCK_NONBLOCK)
     try:
         await connect_socket(connection, host, port, DIAL_SECONDS)
         if network == "tcp":

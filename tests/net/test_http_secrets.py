@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from network import Events, Inside, Resolver, everything, flat_only, nothing_left_open
 from webs import HOST, VALUE, Scene, scene, secret
 
+from libos.net.carried import Carried
 from libos.net.gate import Gate
 from libos.net.granting.rule import Rule
 from libos.net.granting.target import parse_target
@@ -21,7 +22,7 @@ from libos.net.http.rules import Http, HttpRule
 from libos.net.http.secrets import Cover, PlaceholderError, Scanner, Secret, Secrets
 from libos.net.http.web import Web
 from libos.net.naming.names import Names
-from libos.net.relay import Carried, relay
+from libos.net.relay import relay
 
 pytest_plugins = ["gates"]
 

@@ -13,9 +13,10 @@ import trio.testing
 from network import everything
 from test_relay import pair
 
+from libos.net.carried import Carried
 from libos.net.granting.meter import LimitError, Meter
 from libos.net.granting.rule import Limits
-from libos.net.relay import Carried, relay
+from libos.net.relay import relay
 
 
 def test_a_total_is_exact() -> None:
@@ -85,7 +86,7 @@ def test_what_was_reserved_and_not_used_is_given_back() -> None:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of carrying: see test_relay."""
     if request.param == "looked at":
-        monkeypatch.setattr("libos.net.relay._KEPT_AT_MOST", 0)
+        monkeypatch.setattr("libos.net.direction._KEPT_AT_MOST", 0)
 
 
 @pytest.mark.usefixtures("way")

@@ -12,9 +12,9 @@ import trio
 import trio.testing
 from network import everything
 
-from libos.net import relay as relay_module
-from libos.net import turns
-from libos.net.relay import Carried, relay
+from libos.net import direction, poller
+from libos.net.carried import Carried
+from libos.net.relay import relay
 from libos.net.sockets import abort, tune
 
 
@@ -32,7 +32,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of carrying: with memory for what a peer does not take, and when that is used up."""
     if request.param == "looked at":
-        monkeypatch.setattr("libos.net.relay._KEPT_AT_MOST", 0)
+        monkeypatch.setattr("libos.net.direction._KEPT_AT_MOST", 0)
 
 
 class Line:
@@ -126,12 +126,23 @@ async def test_cancelling_resets_both(way: None, nursery: trio.Nursery) -> None:
     line.close()
 
 
-@pytest.mark.parametrize("limit", [relay_module._KEPT_AT_MOST, 0])
+async def test_an_end_of_file_right_after_a_cancel_is_still_a_reset(way: None, nursery: trio.Nursery) -> None:
+    line = Line(nursery)
+    await line.app.send(b"x")
+    assert await line.service.recv(1) == b"x"
+    line.scope.cancel()
+    line.service.shutdown(socket.SHUT_WR)
+    with pytest.raises(ConnectionResetError):
+        await line.app.recv(1)
+    line.close()
+
+
+@pytest.mark.parametrize("limit", [direction._KEPT_AT_MOST, 0])
 async def test_peers_that_stop_reading_hold_their_writers_and_bounded_memory(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     """Fifty writers fill fifty readers that never read: all stand still, and this process holds its limit."""
-    monkeypatch.setattr(relay_module, "_KEPT_AT_MOST", limit)
+    monkeypatch.setattr(direction, "_KEPT_AT_MOST", limit)
     lines = [Line(nursery) for _ in range(50)]
     block = bytes(1 << 20)
 
@@ -153,7 +164,7 @@ async def test_peers_that_stop_reading_hold_their_writers_and_bounded_memory(
     for line in lines:
         await line.ended.wait()
         line.close()
-    assert relay_module._kept == 0
+    assert direction._kept == 0
 
 
 async def test_a_slow_reader_gets_all_in_the_end(way: None, nursery: trio.Nursery) -> None:
@@ -179,8 +190,8 @@ def resident() -> int:
 
 async def test_many_busy_relays_hold_up_others_no_longer_than_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
     every, least, count = 256 * 1024, 4096, 100
-    monkeypatch.setattr(turns, "_ALL", every)
-    monkeypatch.setattr(turns, "_LEAST", least)
+    monkeypatch.setattr(poller, "_ALL", every)
+    monkeypatch.setattr(poller, "_LEAST", least)
     carried = [Carried() for _ in range(count)]
     with contextlib.ExitStack() as stack:
         async with trio.open_nursery() as nursery:

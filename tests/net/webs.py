@@ -15,6 +15,7 @@ import trio
 from network import Events
 
 from libos.net.address import Address
+from libos.net.carried import Carried
 from libos.net.granting.rule import Rule
 from libos.net.granting.target import parse_target, target_of
 from libos.net.http.authority import Authority
@@ -22,7 +23,6 @@ from libos.net.http.rules import Http, HttpRule
 from libos.net.http.secrets import Secret, Secrets
 from libos.net.http.web import Web
 from libos.net.outbound.outside import connect_socket
-from libos.net.relay import Carried
 
 HOST = "api.example"
 VALUE = b"s3cret-value/of+the=caller"
