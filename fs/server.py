@@ -126,6 +126,7 @@ class Server:
     def detach(self, world: Attachment) -> None:
         """Takes a closed world's name out of the mount's root."""
         del self._operations.root.attachments[world.name.encode()]
+        self._operations.boundary.requests.turns.forget(world)
 
     def close_handles(self, world: Attachment) -> None:
         """Closes all that a world has open, in the background."""

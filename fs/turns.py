@@ -54,6 +54,11 @@ class Turns(Generic[World]):
             del self._asked[other]
         return len(self._asked) > 1
 
+    def forget(self, world: World) -> None:
+        """Lets go of a world that is closed: it asks no more."""
+        self._asked.pop(world, None)
+        self._answered.pop(world, None)
+
     async def take(self, world: World) -> None:
         """Returns when it is the turn of a request of a world that was read just now."""
         if self.must_wait(world, time.monotonic()):

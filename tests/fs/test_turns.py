@@ -85,3 +85,11 @@ async def test_all_that_was_put_off_is_answered() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert len(nursery.child_tasks) == 1  # the one that lets them on
         nursery.cancel_scope.cancel()
+
+
+async def test_a_closed_world_is_not_kept() -> None:
+    line = Line()
+    line.turns.must_wait("few", NOW)
+    line.turns.forget("few")
+    line.waiting.append("many")
+    assert not any(line.turns.must_wait("many", NOW) for _ in range(10 * BURST))
