@@ -84,8 +84,9 @@ def test_the_stack_works_and_goes_on_whichever_world_is_killed(as_user: Account)
             until(jobs.add_one, f"no job could be added after {name}")
             until(jobs.all_done, f"no job was done after {name}")
         logs = as_user.run(as_user.libos("logs", "jobs")).stdout
-        # One more where the generator was killed before it heard that a job had been taken.
-        assert re.search(r"load \| 20[01] jobs done in", logs)
+        # More than it adds, by what it had added before it was killed.
+        (done,) = re.findall(r"load \| (\d+) jobs done in", logs)
+        assert 200 <= int(done) < 400
         assert "lost" not in logs
         code = "import socket; socket.create_connection(('db', 5432))"
         stranger = as_user.run(

@@ -54,7 +54,7 @@ async def answer(stream: trio.SocketStream) -> None:
 
 
 @contextmanager
-def echo_at(path: Path, uid: int = 0) -> Iterator[None]:
+def echo_at(path: Path, uid: int | None = None) -> Iterator[None]:
     """A service of the host: each connection gets back what it sends, with "outside" before it."""
 
     def serve_one(connection: socket.socket) -> None:
@@ -72,7 +72,8 @@ def echo_at(path: Path, uid: int = 0) -> Iterator[None]:
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
-        os.chown(path, uid, -1)
+        if uid is not None:
+            os.chown(path, uid, -1)
         listener.listen()
         thread = threading.Thread(target=serve)
         thread.start()
