@@ -99,7 +99,7 @@ async def settled(supervisor: libos.Supervisor) -> Held:
 async def leaves_nothing(supervisor: libos.Supervisor, before: Held, *, memory: bool = True) -> None:
     """As little is held as before, once what works in the background is done; what has leaked stays."""
     with trio.move_on_after(10):
-        while not is_flat(before, await settled(supervisor), memory=memory):
+        while not is_flat(before, await settled(supervisor), memory=memory):  # noqa: ASYNC110 - /proc tells nobody
             await trio.sleep(0.05)
     after = await settled(supervisor)
     assert is_flat(before, after, memory=memory), (before, after)
