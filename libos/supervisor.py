@@ -223,6 +223,8 @@ class Supervisor:
         except SupervisorError:
             self._check()  # which knows why
             raise
+        except OSError as error:
+            raise HostError(f"the world cannot be made: {error.strerror or error}") from error
         return prepared
 
     def _check(self) -> None:
