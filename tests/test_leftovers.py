@@ -18,7 +18,7 @@ TESTS = Path(__file__).parent
 def run_suite(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
     """Run one test file under this suite's own conftest, in a process of its own."""
     (folder / "test_it.py").write_text(source)
-    for name in ("conftest.py", "leftovers.py", "accounts.py"):
+    for name in ("conftest.py", "leftovers.py", "accounts.py", "fuzzing.py"):
         (folder / name).write_text((TESTS / name).read_text())
     command = [
         sys.executable,

@@ -9,7 +9,7 @@ from faulty import FINE, PATIENCE, Faulty, faulty
 from injected import ADDRESSES, DESCRIPTORS, MEMORY
 from steps import STEPS, Step
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.soak]
 
 WORLDS = [step for step in STEPS if step.process in ("init", "child", "hearing")]
 # What is done for as long as the process lives has no other step after it.

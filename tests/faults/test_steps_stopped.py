@@ -12,7 +12,7 @@ from faulty import FINE, PATIENCE, faulty
 from injected import HOLD
 from steps import STEPS, Step
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.soak]
 
 each = pytest.mark.parametrize
 WORLDS = [step for step in STEPS if step.process in ("init", "child", "hearing")]

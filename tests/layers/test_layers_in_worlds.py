@@ -268,8 +268,9 @@ async def test_five_thousand_operations_wait_when_the_world_is_killed(tmp_path: 
         for each in range(each_part):
             (tmp_path / f"{part}-{each}").touch()
     command = ["python3", "-I", "-S", "-c", MANY, str(parts), str(each_part)]
+    many = {**world(tmp_path, *command), "limits": {"processes": 6000}}  # threads count as processes
     async with libos.Supervisor() as supervisor:
-        app = await supervisor.start(world(tmp_path, *command), stdin=NULL, stdout=NULL)
+        app = await supervisor.start(many, stdin=NULL, stdout=NULL)
         await app.questions.beyond(parts * each_part - 1)
         assert len(app.questions.open()) == parts * each_part
         await app.kill()
