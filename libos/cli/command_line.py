@@ -43,6 +43,7 @@ _COMMANDS = (
     "unmount",
     "dial",
     "publish",
+    "narrow",
     "revoke",
     "ask",
     "connections",

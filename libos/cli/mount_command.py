@@ -12,7 +12,8 @@ import click
 @click.argument("what", metavar="SRC:AT[:ro|rw|cow][,before|after]")
 @click.option("--hide", "hide", multiple=True, metavar="PATTERN", help="Absent in it: a gitignore pattern.")
 @click.option("--revocable", is_flag=True, help="Serve it, so that a revoke fails what is open of it too.")
-def command(name: str, what: str, hide: tuple[str, ...], revocable: bool) -> None:
+@click.option("--ask", "asks", is_flag=True, help="Each file waits for your answer: libos ask.")
+def command(name: str, what: str, hide: tuple[str, ...], revocable: bool, asks: bool) -> None:
     """Mount a file or directory of this host in the running world APP, read-only unless said.
 
     With "before" or "after" it joins what stands at AT as a union. Prints the id of the grant, which `libos
@@ -38,6 +39,8 @@ def command(name: str, what: str, hide: tuple[str, ...], revocable: bool) -> Non
         mount["hide"] = list(hide)
     if revocable:
         mount["revocable"] = True
+    if asks:
+        mount["ask"] = True
     with open_folder() as folder:
         answer = ask(folder, name, {"request": "mount", "at": at, "mount": mount})
     click.echo(answer["grant"]["id"])

@@ -2,8 +2,9 @@
 
 Requests: {"request": "grants"}; {"request": "mount", "at": "...", "mount": {"host": "/absolute", ...}}
 with the keys of a [[mount]]; {"request": "publish", "port": N, ...} with those of a [[listen]];
-{"request": "unmount", "at": "..."}; {"request": "revoke", "grant": "ID or place"}. Answers: "grants" with
-"grants", "granted" with "grant", "done".
+{"request": "unmount", "at": "..."}; {"request": "revoke", "grant": "ID or place"}; {"request": "narrow",
+"grant": "ID or place", "keys": {"read_only": true, ...}} with what `Grant.narrow` or `DialGrant.narrow`
+takes. Answers: "grants" with "grants", "granted" with "grant", "done".
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from libos.control.wire import Message, ProtocolError
-from libos.errors import SupervisorError
+from libos.errors import ManifestError, SupervisorError
 
 if TYPE_CHECKING:
     from libos.app import App
+
+# What can be taken from a grant of files, and from a dial.
+_OF_FILES = {"read_only": bool, "hide": list, "only": list}
+_OF_DIALS = {"deny": list, "connections": int, "sent": (int, str), "received": (int, str), "rate": (int, str)}
 
 
 async def answer_granting(app: App, message: Message) -> Message:
@@ -51,11 +56,31 @@ async def _answer(app: App, message: Message) -> Message:
                 raise ProtocolError("a dial request has a table of keys")
             dialed = await app.dial(_text(message, "to"), **wanted)
             return {"answer": "granted", "grant": dialed.describe()}
+        case "narrow":
+            await _narrow(app, _text(message, "grant"), message.get("keys"))
         case "unmount":
             await app.unmount(_text(message, "at"))
         case _:
             await app.grant(_text(message, "grant")).revoke()
     return {"answer": "done"}
+
+
+async def _narrow(app: App, name: str, keys: object) -> None:
+    from libos.dialing import DialGrant
+    from libos.grants import Grant
+
+    if not isinstance(keys, dict) or not keys:
+        raise ProtocolError("a narrow request has a table of what is taken")
+    grant = app.grant(name)
+    if not isinstance(grant, Grant | DialGrant):
+        raise ManifestError(f"{name}: a publication cannot be narrowed, only revoked")
+    known = _OF_FILES if isinstance(grant, Grant) else _OF_DIALS
+    for key, value in keys.items():
+        if key not in known:
+            raise ManifestError(f"{name}: {key} cannot be taken from it, only {', '.join(known)}")
+        if not isinstance(value, known[key]):  # type: ignore[arg-type]  # a type, or a tuple of some
+            raise ProtocolError(f'"{key}" has the wrong type')
+    await grant.narrow(**keys)
 
 
 def _text(message: Message, key: str) -> str:

@@ -65,7 +65,7 @@ async def _answer(
             await channel.send(fitting("connections", app.connections()))
         case "stats":
             await channel.send({"answer": "stats", **await app.stats()})
-        case "grants" | "mount" | "unmount" | "dial" | "publish" | "revoke":
+        case "grants" | "mount" | "unmount" | "dial" | "publish" | "revoke" | "narrow":
             await channel.send(await answer_granting(app, message))
         case "questions" | "answer":
             await channel.send(await answer_asking(app, message))

@@ -136,6 +136,19 @@ def test_a_dial_is_made_seen_and_taken_back(world: World, service: int) -> None:
     assert not [each for each in world.json("grants", "w")["grants"] if each["id"].startswith("d")]
 
 
+def test_a_dial_is_narrowed(world: World, service: int) -> None:
+    assert world.libos("dial", "w", f"tcp!127.0.0.1!{service}").returncode == 0
+    assert world.connect(service) == "hello"
+    assert world.libos("narrow", "w", "d2", "--connections", "0").returncode == 0
+    assert world.json("connections", "w")["connections"] == []
+    denied = ("narrow", "w", "tcp!first.example!443", "--deny", "tcp!first.example!443")
+    assert world.libos(*denied).returncode == 0
+    found = {each["id"]: each["what"] for each in world.json("grants", "w")["grants"]}
+    assert (found["d1"], found["d2"]) == ("dial, not tcp!first.example!443", "dial, at most 0 connections")
+    refused = world.libos("narrow", "w", "d2", "--read-only")
+    assert "read_only cannot be taken from it, only deny, connections" in refused.stderr
+
+
 def test_a_connection_is_asked_about_in_another_terminal(world: World, service: int) -> None:
     assert world.libos("dial", "w", f"tcp!127.0.0.1!{service}", "--ask").returncode == 0
     world.tell(service)

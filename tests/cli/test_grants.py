@@ -21,12 +21,16 @@ class World:
         self._account = account
         self._process = process
 
-    def look(self) -> str:
-        """What is there."""
+    def tell(self) -> None:
+        """Let it look."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write("look\n")
         self._process.stdin.flush()
+
+    def look(self) -> str:
+        """What is there."""
+        self.tell()
+        assert self._process.stdout is not None
         said = ""
         while not said.endswith("--\n"):
             more = self._process.stdout.readline()
@@ -91,6 +95,25 @@ def test_a_mount_joins_what_stands_there(world: World) -> None:
     assert "No such file" in world.look()
 
 
+def test_a_grant_is_narrowed(world: World) -> None:
+    assert world.libos("mount", "w", "extra:/extra:rw").returncode == 0
+    assert world.look() == "granted\nkey.pem\nword\n"
+    assert world.libos("narrow", "w", "/extra", "--hide", "*.pem", "--read-only").returncode == 0
+    assert world.look() == "granted\nword\n"
+    refused = world.libos("narrow", "w", "/extra", "--sent", "1M")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "sent cannot be taken from it, only read_only, hide, only" in refused.stderr
+
+
+def test_a_mount_that_asks_waits_for_the_answer(world: World) -> None:
+    assert world.libos("mount", "w", "extra/word:/extra", "--ask").returncode == 0
+    world.tell()
+    while not (asked := json.loads(world.libos("ask", "w", "--json").stdout)["questions"]):
+        pass
+    assert asked[0]["path"] == "/extra"
+    assert world.libos("ask", "w", str(asked[0]["id"]), "no").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("words", "status", "why"),
     [
@@ -101,6 +124,7 @@ def test_a_mount_joins_what_stands_there(world: World) -> None:
         (("mount", "nobody", "extra:/extra"), 125, "nobody"),
         (("unmount", "w", "/extra"), 125, "libos grants lists what is mounted"),
         (("revoke", "w", "999"), 125, "libos grants lists them"),
+        (("narrow", "w", "999", "--read-only"), 125, "libos grants lists them"),
     ],
 )
 def test_what_cannot_be_done_is_one_message(
