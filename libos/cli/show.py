@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from libos.harmless import harmless as harmless  # part of what this module offers
+
 # "agent.toml:12:9: ", as compilers write it.
 _PLACE = re.compile(r"\S+:\d+:\d+: ")
 # Select Graphic Rendition codes, ECMA-48 section 8.3.117.
@@ -19,20 +21,6 @@ _BOLD = "1"
 _RED = "31"
 _GREEN = "32"
 _YELLOW = "33"
-
-
-def harmless(text: str) -> str:
-    """Give the text with everything that is not printable escaped: control characters, bidirectional marks,
-    bytes that are no UTF-8. A name must not move the cursor, change the colour or pretend to be another
-    name."""
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that could not be decoded: PEP 383
-        return f"\\x{code - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def coloured(text: str, code: str, stream: TextIO) -> str:
