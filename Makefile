@@ -4,8 +4,8 @@
 
 help:
 	@echo "make demo    set up, then watch an untrusted program run in a world of its own"
-	@echo "make test    set up, then lint, types, layers and the whole test suite"
-	@echo "make check   lint, types and layers only"
+	@echo "make test    set up, then make check and the whole test suite"
+	@echo "make check   lint, types, layers, and an audit of what libos runs with"
 	@echo "make soak    the long tests that make test leaves out"
 	@echo "make fuzz    the property tests with new examples, for FUZZ_SECONDS (300)"
 	@echo "make bench   the figures, each against a peer in the same run"
