@@ -29,6 +29,7 @@ _COMMANDS = (
     "logs",
     "check",
     "explain",
+    "surface",
     "ns",
     "doctor",
     "schema",
