@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -205,7 +206,12 @@ async def _child(argv: list[str]) -> AsyncIterator[tuple[trio.lowlevel.FdStream,
         # By this thread, not by one of trio's that ends when it is idle: bwrap's --die-with-parent dies with
         # the thread that started it, PR_SET_PDEATHSIG(2const).
         process = subprocess.Popen(  # noqa: ASYNC220 - for that reason
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            process_group=0,
         )
     except FileNotFoundError:
         raise ProbeError(f"{argv[0]} is not installed") from None
@@ -219,7 +225,8 @@ async def _child(argv: list[str]) -> AsyncIterator[tuple[trio.lowlevel.FdStream,
             process.stderr.close()
             yield out, err
     finally:
-        process.kill()
+        # The group: a bwrap that is killed while it starts leaves a child that waits for it.
+        os.killpg(process.pid, signal.SIGKILL)
         with trio.move_on_after(_GONE, shield=True):
             await trio.to_thread.run_sync(process.wait, abandon_on_cancel=True)
 
