@@ -1,0 +1,92 @@
+"""Running programs for a check: in a world, and outside of any."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+from claims import MissingError
+
+import libos
+
+Manifest = libos.Manifest | Mapping[str, Any]
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A manifest's file as a value that can be changed; `made` makes a manifest of it again."""
+    return tomllib.loads(file.read_text())
+
+
+def made(value: Mapping[str, Any], file: Path) -> libos.Manifest:
+    """The manifest of a value that was read from a file, whose folder its relative paths start at."""
+    return libos.from_mapping(value, base=file.parent)
+
+
+async def said(supervisor: libos.Supervisor, manifest: Manifest, **options: Any) -> str:
+    """Run a manifest's program to its end in a world of its own, and give what it wrote, errors included."""
+    app = await supervisor.start(manifest, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    text = await drained(app)
+    await app.wait()
+    await app.aclose()
+    return text
+
+
+async def drained(program: libos.Process) -> str:
+    """What a program writes until its end."""
+    assert program.stdout is not None
+    return b"".join([part async for part in program.stdout]).decode(errors="replace").rstrip("\n")
+
+
+async def outside(command: Sequence[str]) -> str:
+    """Run a program without any world, and give what it wrote, errors included."""
+    try:
+        done = await trio.run_process(
+            command, capture_stdout=True, stderr=subprocess.STDOUT, check=False, stdin=b""
+        )
+    except FileNotFoundError:
+        raise MissingError(f"there is no {command[0]} here: install the package that has it") from None
+    return done.stdout.decode(errors="replace").rstrip("\n")
+
+
+def fields(text: str) -> Any:
+    """What a probe printed as JSON on its last line. Raises AssertionError where it did not."""
+    try:
+        return json.loads(text.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise AssertionError(f"the program said no JSON: {text!r}") from None
+
+
+class Talk:
+    """A program in a world that answers lines: each line that it is told, it answers with one."""
+
+    def __init__(self, app: libos.App) -> None:
+        self.app = app
+        self._rest = b""
+
+    @classmethod
+    async def with_(cls, supervisor: libos.Supervisor, manifest: Manifest) -> Talk:
+        """Start it."""
+        return cls(await supervisor.start(manifest, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+
+    async def ask(self, line: str) -> str:
+        """Tell it a line, and give its answer."""
+        assert self.app.stdin is not None
+        assert self.app.stdout is not None
+        await self.app.stdin.send_all(line.encode() + b"\n")
+        while b"\n" not in self._rest:
+            part = await self.app.stdout.receive_some()
+            if not part:
+                raise AssertionError(f"the program ended instead of answering {line!r}")
+            self._rest += part
+        answer, _, self._rest = self._rest.partition(b"\n")
+        return answer.decode(errors="replace")
+
+    async def end(self) -> None:
+        """End its world."""
+        await self.app.kill()
+        await self.app.aclose()
