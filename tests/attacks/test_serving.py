@@ -81,6 +81,7 @@ def test_a_served_tree_under_attack(attack: Attack, ground: Field) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.brief
 @pytest.mark.timeout(600)
 def test_a_hundred_thousand_opens(ground: Field) -> None:
     with scene(ground.account) as made:

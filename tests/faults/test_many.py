@@ -106,7 +106,7 @@ async def leaves_nothing(supervisor: libos.Supervisor, before: Held, *, memory: 
 
 
 @pytest.mark.timeout(3600)
-@each("count", [100, pytest.param(LAUNCHES, marks=soak)])
+@each("count", [100, pytest.param(LAUNCHES, marks=[soak, pytest.mark.brief])])
 async def test_launches_one_after_another_leave_nothing(supervisor: libos.Supervisor, count: int) -> None:
     for _ in range(WARM):
         await run(supervisor, "/bin/true")
@@ -116,8 +116,8 @@ async def test_launches_one_after_another_leave_nothing(supervisor: libos.Superv
     await leaves_nothing(supervisor, before)
 
 
-@pytest.mark.timeout(600)
-@each("count", [25, pytest.param(200, marks=soak)])
+@pytest.mark.timeout(1800)
+@each("count", [25, pytest.param(200, marks=[soak, pytest.mark.brief])])
 async def test_many_worlds_at_once_run_and_leave_nothing(supervisor: libos.Supervisor, count: int) -> None:
     await several(supervisor, WARM)  # root keeps some id-mapped namespaces of worlds for the next ones
     before = await settled(supervisor)
