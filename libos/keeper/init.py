@@ -28,6 +28,7 @@ listen(2) and one that tells of refused calls (hearing.py, refusals.py); a step 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -79,10 +80,17 @@ _FIRST = 3
 
 
 def _keep_only(fds: list[int]) -> socket.socket:
-    """Close all that the keeper had open but `fds`, which move to the first numbers."""
-    high = [os.dup(fd) for fd in fds]  # dup'ed above everything open: a move cannot overwrite a source
-    for target, fd in enumerate(high, _FIRST):
-        os.dup2(fd, target, inheritable=False)
+    """Close all that the keeper had open but `fds`, which move to the first numbers. Needs one number more
+    than there are: a limit that holds them holds the move."""
+    places = {fd: index for index, fd in enumerate(fds)}
+    for index, target in enumerate(range(_FIRST, _FIRST + len(fds))):
+        if fds[index] == target:
+            continue
+        if (in_the_way := places.pop(target, None)) is not None:
+            fds[in_the_way] = fcntl.fcntl(target, fcntl.F_DUPFD_CLOEXEC, _FIRST + len(fds))
+        os.dup2(fds[index], target, inheritable=False)
+        os.close(fds[index])
+        places.pop(fds[index], None)
     process.close_from(_FIRST + len(fds))
     return socket.socket(fileno=_FIRST)
 

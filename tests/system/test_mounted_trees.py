@@ -153,3 +153,12 @@ def test_a_working_directory_that_is_not_there_is_said(worlds: Worlds) -> None:
     with pytest.raises(RunError) as raised:
         worlds.run("true", directory="/no/such")
     assert "/no/such" in str(raised.value)
+
+
+def test_a_manifest_has_more_mounts_than_a_message_has_descriptors(
+    worlds: Worlds, tree: Path, as_user: Account
+) -> None:
+    as_user.run(["sh", "-c", "for n in $(seq 600); do echo $n > tree/below/$n; done"])
+    mounts = [f"{tree}/below/{number}:/many/{number}" for number in range(1, 601)]
+    result = worlds.run("sh", "-c", "ls /many | wc -l; cat /many/1 /many/254 /many/600", mounts=mounts)
+    assert result.out.split() == ["600", "1", "254", "600"]
