@@ -6,7 +6,8 @@ An app is its first program (`libos.process`), its files (`libos.app_files`) and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from libos.worlds.world import Running, World
 if TYPE_CHECKING:
     from libos.asking import Questions
     from libos.dialing import DialGrant
+    from libos.events import Hub, Reader
     from libos.grants import Grant, Grants
     from libos.net.gate import Gate
     from libos.plan import Plan
@@ -38,6 +40,8 @@ class App(AppFiles, AppNetwork):
 
     # What its `ask` mounts and dials want to know: `open()` lists it, `answer(id, "once")` answers.
     questions: Questions
+    # Where its events go.
+    hub: Hub
     # What holds what it uses up.
     limiting: Limiting
 
@@ -96,6 +100,14 @@ class App(AppFiles, AppNetwork):
         by_id = next((each for each in found if each.id == name), None)
         by_place = next((each for each in found if each.at == name), None)
         return by_id or by_place or self.grants.get(name)
+
+    @contextmanager
+    def events(self) -> Iterator[Reader]:
+        """Give an iterator over its events, which ends after the last: first those that are kept of what has
+        happened (none, unless the supervisor has a history), then what comes, and errors of the whole
+        supervisor. A reader that is too far behind is told how many it lost."""
+        with self.hub.read(self.name) as reader:
+            yield reader
 
     async def stats(self) -> dict[str, object]:
         """What it has used until now: `programs`, `dials`, `mounts`, `link`, see `libos.seeing.stats`, and

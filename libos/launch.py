@@ -270,6 +270,7 @@ class Launch:
         CommandError, HostError, SupervisorError.
         """
         self.name = name
+        self._tell_plan()
         start = replace(start, environment=with_placeholders(self._web, start.environment))
         try:
             with (
@@ -284,7 +285,7 @@ class Launch:
             if isinstance(error, CommandError):
                 raise explained(self.plan, start, error) from None  # noqa: ASYNC104 - not Cancelled
             raise
-        app.questions = self._questions
+        app.questions, app.hub = self._questions, self._parts.hub
         app.dials = self._introspection.dials = Dials(name, self._gate, self._parts.hub, self.plan)
         app.counts = self._view.layering.counts
         app.publications = Publications(name, self._gate, self._parts.hub, self.plan)
@@ -321,6 +322,14 @@ class Launch:
     def _observe(self, kind: str, fields: Mapping[str, object]) -> None:
         self._introspection.denials.note(kind, fields)
         self._parts.hub.emit(cast(Kind, kind), self.name, **fields)
+
+    def _tell_plan(self) -> None:
+        """Tell what the world is, before anything happens in it, where somebody listens."""
+        if self._parts.hub.heard:
+            from libos.plan.telling import told as told_plan
+
+            for fields in told_plan(self.plan):
+                self._parts.hub.emit("world.plan", self.name, **fields)
 
     def _tell_refused(self, record: bytes) -> None:
         self._observe("syscall.refused", told(record))

@@ -55,19 +55,27 @@ class Supervisor:
     With `serve_all` nothing is lowered to kernel mounts: every file is answered by this process, which is
     slower and shows every access. With `spare` the world of the last plan is prepared anew in the background,
     so that the next start of it is quicker. `on_ask(asked)` answers the questions of mounts that ask: "once",
-    "always", "no", or None to leave it to others; it may be a coroutine function. Entering raises HostError
-    where the host lacks what is needed, and SupervisorError where another supervisor serves in this process.
+    "always", "no", or None to leave it to others; it may be a coroutine function. With `history`, so many
+    events of each world are kept for who asks late (`App.events`). Entering raises HostError where the host
+    lacks what is needed, and SupervisorError where another supervisor serves in this process.
 
     Open files and connections of worlds take descriptors of this process, parts of its soft limit: a program
     with busy worlds raises that (`resource.setrlimit(resource.RLIMIT_NOFILE, …)`), which `libos run` does.
     """
 
-    def __init__(self, *, serve_all: bool = False, spare: bool = True, on_ask: OnAsk | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        serve_all: bool = False,
+        spare: bool = True,
+        on_ask: OnAsk | None = None,
+        history: int = 0,
+    ) -> None:
         self.serve_all = serve_all
         self._spare = spare
         self._on_ask = on_ask
         self.apps: dict[str, App] = {}
-        self._hub = Hub()
+        self._hub = Hub(history)
         self._numbers = count(1)
         self._stack = AsyncExitStack()
         self._names: set[str] = set()
@@ -243,6 +251,7 @@ class Supervisor:
             if launch.name is not None:
                 self.apps.pop(launch.name, None)
                 self._names.discard(launch.name)
+                self._hub.forget(launch.name)
 
     def _plan(
         self,

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from libos.cli.habits import ALONE, SHARED
 from libos.cli.show import harmless
 from libos.events import Event
+from libos.seen.habits import ALONE, SHARED
 
 # Different things counted; an app that asks for more is counted as a whole from there on. With LONGEST
 # this is some 5 MB at the most.

@@ -30,6 +30,8 @@ from libos.supervisor import Supervisor
 from libos.unwrap import unwrapped
 from libos.worlds.world import Change
 
+# Events of a world that are kept for who looks at it late; some 2 MB at the most, mostly far less.
+HISTORY = 2000
 # What ended the app where a limit did, and how it gets more.
 _LIMITS = {
     "memory": "the app ran out of memory (limits.memory); give it more with --memory",
@@ -84,7 +86,7 @@ async def _run(request: Request, report: Report | None, file: EventFile | None) 
         AsyncExitStack() as readers,
         unwrapped(),
         trio.open_nursery() as nursery,
-        Supervisor(serve_all=request.serve_all) as supervisor,
+        Supervisor(serve_all=request.serve_all, history=HISTORY) as supervisor,
     ):
         _allow_descriptors()
         if report is not None or file is not None:

@@ -19,7 +19,7 @@ import trio
 
 from libos.app import App
 from libos.cli.eventfile import EventFile, open_event_file
-from libos.cli.runner import describe
+from libos.cli.runner import HISTORY, describe
 from libos.cli.show import complain, harmless, say
 from libos.control.channel import Channel
 from libos.control.clients import serve_clients
@@ -94,7 +94,7 @@ async def _run(
         AsyncExitStack() as readers,
         unwrapped(),
         trio.open_nursery() as nursery,
-        Supervisor(spare=False) as supervisor,
+        Supervisor(spare=False, history=HISTORY) as supervisor,
     ):
         if file is not None:
             events = await readers.enter_async_context(supervisor.events())

@@ -5,6 +5,8 @@
     channel.py    one end of a connection, for trio
     server.py     a world's side
     execution.py  a further process for a client
+    telling.py    a world's events for a client
+    following.py  the client's side of that
     client.py     one question, one answer, without trio
 
 Import the modules themselves: `client` and `folder` are what `ps` and `kill` load, in a few milliseconds.

@@ -9,9 +9,9 @@ Requests: {"request": "status"}, {"request": "namespace"}, {"request": "signal",
 "kill"}, {"request": "exec", "command": [...], "environment": {...} or null, "directory": "..." or null,
 "terminal": [rows, columns] or null} with the three standard streams beside it unless there is a terminal.
 What is asked about grants stands in `granting`; {"request": "connections"} and {"request": "stats"} are
-answered as `App.connections` and `App.stats` say. Answers: "status", "namespace", "done", "error" with
-"text" and "exit_status"; for exec "started" (with the terminal's master), then "stopped" at each stop, at
-last "exit". While an exec runs, "signal" goes to its process.
+answered as `App.connections` and `App.stats` say; {"request": "events"} stands in `telling`. Answers:
+"status", "namespace", "done", "error" with "text" and "exit_status"; for exec "started" (with the terminal's
+master), then "stopped" at each stop, at last "exit". While an exec runs, "signal" goes to its process.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from libos.control.channel import Channel
 from libos.control.clients import serve_clients
 from libos.control.execution import execute, wanted_signal
 from libos.control.granting import answer_granting
+from libos.control.telling import tell_events
 from libos.control.wire import Message, ProtocolError
 from libos.namespace import Namespace
 
@@ -58,13 +59,8 @@ async def _answer(
     match message.get("request"):
         case "status":
             await channel.send({"answer": "status", "name": app.name, "pid": app.pid, **details})
-        case "namespace":
-            text = Namespace(app.grants.mounts()).text(app.plan.directory)
-            await channel.send({"answer": "namespace", "text": text})
-        case "connections":
-            await channel.send(fitting("connections", app.connections()))
-        case "stats":
-            await channel.send({"answer": "stats", **await app.stats()})
+        case "namespace" | "connections" | "stats":
+            await channel.send(await _describe(app, message["request"]))
         case "grants" | "mount" | "unmount" | "dial" | "publish" | "revoke" | "narrow":
             await channel.send(await answer_granting(app, message))
         case "questions" | "answer":
@@ -77,7 +73,17 @@ async def _answer(
             with trio.move_on_after(_KILL_SECONDS, shield=True):
                 await app.kill()
                 await channel.send({"answer": "done"})
+        case "events":
+            await tell_events(channel, app)
         case "exec":
             await execute(channel, app, message, descriptors)
         case other:
             raise ProtocolError(f"this world knows no request {other!r}")
+
+
+async def _describe(app: App, what: str) -> Message:
+    if what == "namespace":
+        return {"answer": what, "text": Namespace(app.grants.mounts()).text(app.plan.directory)}
+    if what == "connections":
+        return fitting(what, app.connections())
+    return {"answer": what, **await app.stats()}

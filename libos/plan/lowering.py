@@ -289,6 +289,7 @@ class Lowering(Joining):
             allow_missing=manifest.allow_missing,
             syscalls=manifest.syscalls.wanted,
             serve_all=self.serve_all,
+            source=manifest.source,
             lines=(
                 *self.lines,
                 *INIT_LINES,

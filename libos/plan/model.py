@@ -14,7 +14,7 @@ Rules and invariants:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from libos.limits.model import NO_LIMITS, Decision
@@ -158,6 +158,7 @@ class Plan:
     allow_missing: tuple[str, ...] = ()  # what the host may lack
     keep: str | None = None  # the name under which changes to copy-on-write mounts outlive the run
     syscalls: Wanted = DEFAULT
+    source: str = field(default="", compare=False)  # what it was made from, as messages name it
 
     @property
     def copied(self) -> tuple[tuple[str, str], ...]:

@@ -2,11 +2,14 @@
 
 Rules: a path stands here only when a named library asks for it unbidden, with its source. `ALONE` are paths
 that nobody else has a use for; the report sums them up. `SHARED` are directories below which a library looks
-and an app may look as well; the report shows them, after everything else.
+and an app may look as well; the report shows them, after everything else. `WITHIN` are parts of paths that
+only a library makes up; they show where every file of a world is served, since the host's trees answer
+otherwise.
 """
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 
 # glibc 2.41 unless said; each file is read where it is there, and none is needed.
@@ -32,3 +35,19 @@ SHARED = MappingProxyType(
         "/sys": "libselinux looks for /sys/fs/selinux, glibc for the processors (get_nprocs(3))",
     }
 )
+WITHIN = (
+    (re.compile(r"/glibc-hwcaps(/|$)"), "the dynamic linker: elf/dl-hwcaps.c, ld.so(8)"),
+    (re.compile(r"/gconv/gconv-modules"), "iconv(3): iconv/gconv_conf.c, gconv-modules.cache"),
+    (re.compile(r"/locale/(locale-archive$|[^/]+/LC_)"), "setlocale(3): locale/findlocale.c"),
+    (re.compile(r"/locale/[^/]+(/LC_MESSAGES|$)"), "gettext(3): intl/l10nflist.c"),
+    (re.compile(r"/share/locale-langpack(/|$)"), "gettext(3) of Ubuntu"),
+    (re.compile(r"/(lib|lib64|lib/[a-z0-9_]+-linux-gnu)/(tls|x86_64|haswell|avx512_1)(/|$)"),
+     "the dynamic linker before glibc 2.37: elf/dl-hwcaps.c"),
+)  # fmt: skip
+
+
+def by_habit(path: str) -> str | None:
+    """The library that looks for this path unbidden, with its source; None where it is the app's own look."""
+    if path in ALONE:
+        return ALONE[path]
+    return next((source for pattern, source in WITHIN if pattern.search(path)), None)
