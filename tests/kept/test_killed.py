@@ -67,6 +67,7 @@ def committed(tmp_path: Path) -> tuple[Snapshot, int]:
     return snapshot(scene.host), len(seen)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=[pytest.mark.soak, pytest.mark.brief])])
 def test_a_killed_commit_leaves_each_file_old_or_new_and_the_next_call_makes_it_whole(
     state: Path, tmp_path: Path, every: int
