@@ -31,9 +31,11 @@ soak: setup-test
 	@scripts/in-venv python -m pytest --soak -m soak $(ARGS)
 
 FUZZ_SECONDS ?= 300
+# The seed of the first round; without it one of chance.
+FUZZ_SEED ?=
 
 fuzz: setup-test
-	@scripts/in-venv python -m pytest --fuzz $(FUZZ_SECONDS) $(ARGS)
+	@scripts/in-venv python -m pytest --fuzz $(FUZZ_SECONDS) $(if $(FUZZ_SEED),--fuzz-seed $(FUZZ_SEED)) $(ARGS)
 
 bench: setup-test
 	@scripts/in-venv python -m benchmarks $(ARGS)

@@ -32,13 +32,14 @@ _left = pytest.StashKey[list[str]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long tests too, those marked soak")
+    parser.addoption("--fuzz-seed", type=int, metavar="NUMBER", help="the first round's seed (one of chance)")
     parser.addoption("--fuzz", type=float, metavar="SECONDS", help="the property tests alone, for so long")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_before] = Before()
     if (seconds := config.getoption("--fuzz")) is not None:
-        config.pluginmanager.register(Fuzzing(seconds))
+        config.pluginmanager.register(Fuzzing(seconds, config.getoption("--fuzz-seed")))
     # A suite in a shell's background starts with these ignored, and so would what the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
