@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from libos.cli.options import WithCommand
-from libos.cli.show import complain, say
+from libos.cli.show import complain, harmless, say
 from libos.errors import LibosError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Progress:
         """Show that a place has so many files until now."""
         self._seen[place] = files
         if self._shown:
-            told = ", ".join(f"{name} {count:,}" for name, count in self._seen.items())
+            told = ", ".join(f"{harmless(name)} {count:,}" for name, count in self._seen.items())
             self._write(f"\r\x1b[Klibos: files until now: {told}"[: _width() + 5])
 
     def clear(self) -> None:

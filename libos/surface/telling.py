@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from libos.harmless import harmless
 from libos.surface.axes import attack_surface, complexity, doors, outside_of
 from libos.surface.survey import ROWS, VERSION, Row, Survey, number, share, survey_json
 
@@ -23,10 +24,10 @@ _WALKED = frozenset(
 def table(found: Sequence[Survey]) -> str:
     """The rows, a column a place; then how each place was made."""
     outside = outside_of(found)
-    head = ["", *(each.place for each in found)]
+    head = ["", *(harmless(each.place) for each in found)]
     rows = [[row.words, *(_cell(row, each, outside) for each in found)] for row in ROWS]
     rows.append(["attack surface", *(_surface(each, outside) for each in found)])
-    made = [f"{each.place}: {each.about}" for each in found]
+    made = [harmless(f"{each.place}: {each.about}") for each in found]
     return "\n".join([*_aligned([head, *rows]), "", *made])
 
 
@@ -86,12 +87,13 @@ def notes(found: Sequence[Survey]) -> list[str]:
 def closing(found: Sequence[Survey]) -> list[str]:
     """The line that matters most, for each place that was asked for: what part of all files it shows."""
     outside = outside_of(found)
-    if outside is None or not outside.files or not outside.complete:
+    if outside is None or not outside.files:
         return []
+    whole, most = ("", "") if outside.complete else ("at least ", "at most ")
     shown = [each for each in found if each.needed and each.problem is None and each.complete]
     return [
-        f"{each.place} shows {each.files:,} of {outside.files:,} files: "
-        f"{percent(100 * each.files / outside.files)}"
+        f"{harmless(each.place)} shows {each.files:,} of {whole}{outside.files:,} files: "
+        f"{most}{percent(100 * each.files / outside.files)}"
         for each in shown
     ]
 
