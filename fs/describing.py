@@ -9,6 +9,7 @@ from typing import Any
 from libos.fs.checks import checked_attributes, checked_bytes, checked_target
 from libos.fs.dispatch import AnyInode, Dispatch, on_inode, owner_at
 from libos.fs.node import APP, Change, Symlink, refusal
+from libos.fs.recording import CHANGE, FOLLOW, LOOK, WRITE
 
 
 class Describing(Dispatch):
@@ -16,6 +17,7 @@ class Describing(Dispatch):
 
     @on_inode
     async def getattr(self, inode: AnyInode, ctx: Any) -> Any:
+        self.used(inode, LOOK)
         return self.entry(inode, checked_attributes(await inode.node.stat()))
 
     @on_inode
@@ -30,6 +32,7 @@ class Describing(Dispatch):
             attr.st_mtime_ns if fields.update_mtime else None,
         )
         attributes = checked_attributes(await inode.node.setattr(change))
+        self.used(inode, CHANGE if change.size is None else WRITE)
         self.tell_others(inode)
         return self.entry(inode, attributes)
 
@@ -37,6 +40,7 @@ class Describing(Dispatch):
     async def readlink(self, inode: AnyInode, ctx: Any) -> bytes:
         if not isinstance(inode.node, Symlink):
             raise refusal(errno.EINVAL)
+        self.used(inode, FOLLOW)
         return checked_target(await inode.node.readlink())
 
     @on_inode
@@ -50,7 +54,9 @@ class Describing(Dispatch):
     @on_inode
     async def setxattr(self, inode: AnyInode, name: bytes, value: bytes, ctx: Any) -> None:
         await inode.node.setxattr(name, value)
+        self.used(inode, CHANGE)
 
     @on_inode
     async def removexattr(self, inode: AnyInode, name: bytes, ctx: Any) -> None:
         await inode.node.removexattr(name)
+        self.used(inode, CHANGE)

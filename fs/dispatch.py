@@ -103,6 +103,18 @@ class Dispatch(ABC):
             raise refusal(errno.ESTALE)
         return inode
 
+    def used(self, inode: AnyInode, operation: int) -> None:
+        """Notes a use of an inode, where its world's are recorded."""
+        world = inode.world
+        if world is not None and world.uses is not None:
+            world.uses.note(inode, world.at, operation)
+
+    def used_name(self, parent: AnyInode, name: bytes, operation: int) -> None:
+        """The same of a name that leads to no inode."""
+        world = parent.world
+        if world is not None and world.uses is not None:
+            world.uses.note_name(parent, world.at, name, operation)
+
     def tell_others(self, inode: AnyInode, *gone: bytes) -> None:
         """After a change through one world: the other worlds that show the same node ask again. `gone`:
         names in it that lead elsewhere now."""

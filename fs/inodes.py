@@ -27,7 +27,7 @@ class Inode(Generic[World]):
 
     __slots__ = (
         *("copy", "copying", "listing", "lookups", "name", "names", "node", "number", "parent", "told"),
-        "world",
+        *("used", "world"),
     )
 
     def __init__(self, number: int, node: Node, world: World, parent: Inode[World] | None, name: bytes):
@@ -45,6 +45,8 @@ class Inode(Generic[World]):
         self.copying: dict[object, object] | None = None
         # Attributes, how they may be kept, and both in the protocol library's form: as they were last told.
         self.told: tuple[Attributes | None, Cache, Any] | None = None
+        # What is recorded of its uses: libos.fs.recording.
+        self.used: Any = None
         self.names: dict[bytes, Inode[World]] = {}
 
     def path(self) -> bytes:
@@ -96,7 +98,7 @@ class Inodes(Generic[World]):
         """Notes that an inode now stands at a name."""
         if inode.parent is not parent or inode.name != name:
             self.displace(inode.parent, inode.name, inode)
-            inode.parent, inode.name = parent, name
+            inode.parent, inode.name, inode.used = parent, name, None
         parent.names[name] = inode
 
     def displace(self, parent: Inode[World] | None, name: bytes, inode: Inode[World] | None = None) -> None:

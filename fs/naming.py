@@ -8,6 +8,7 @@ from typing import Any
 
 from libos.fs.dispatch import AnyInode, Dispatch, caller_of, directory_of, on_inode
 from libos.fs.moving import RENAME_EXCHANGE, rename
+from libos.fs.recording import ABSENT, CREATE, LOOK, REMOVE
 
 
 class Naming(Dispatch):
@@ -15,7 +16,14 @@ class Naming(Dispatch):
 
     @on_inode
     async def lookup(self, parent: AnyInode, name: bytes, ctx: Any) -> Any:
-        return self.enter(parent, name, await directory_of(parent, name).walk(name))
+        try:
+            entry = self.enter(parent, name, await directory_of(parent, name).walk(name))
+        except FileNotFoundError:
+            self.used_name(parent, name, ABSENT)
+            raise
+        if parent.world is not None:
+            self.used(parent.names[name], LOOK)
+        return entry
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         for number, count in inode_list:
@@ -49,6 +57,7 @@ class Naming(Dispatch):
 
     def _made(self, parent: AnyInode, name: bytes, node: object) -> Any:
         entry = self.enter(parent, name, node)
+        self.used(parent.names[name], CREATE)
         self.tell_others(parent)
         return entry
 
@@ -62,6 +71,7 @@ class Naming(Dispatch):
 
     async def _remove(self, parent: AnyInode, name: bytes, *, directory: bool) -> None:
         await directory_of(parent, name).remove(name, directory=directory)
+        self.used_name(parent, name, REMOVE)
         removed = parent.names.get(name)
         self.inodes.displace(parent, name)
         self.tell_others(parent, name)
@@ -74,6 +84,8 @@ class Naming(Dispatch):
     ) -> None:
         target = self.other(new_parent)
         await rename(directory_of(parent, name), name, directory_of(target, new_name), new_name, flags)
+        self.used_name(parent, name, REMOVE)
+        self.used_name(target, new_name, CREATE)
         moved, replaced = parent.names.get(name), target.names.get(new_name)
         if moved is not None and moved is not replaced:
             self.inodes.place(moved, target, new_name)
@@ -81,3 +93,9 @@ class Naming(Dispatch):
             self.inodes.place(replaced, parent, name)
         self.tell_others(parent, name)
         self.tell_others(target, new_name)
+        if parent.world is not None and parent.world.uses is not None and _directories(moved, replaced):
+            parent.world.uses.moved()
+
+
+def _directories(*inodes: AnyInode | None) -> bool:
+    return any(inode is not None and inode.node.kind == stat.S_IFDIR for inode in inodes)

@@ -28,6 +28,7 @@ from libos.fs.inodes import ROOT
 from libos.fs.kept_listing import PLACES
 from libos.fs.naming import Naming
 from libos.fs.node import APP, NAME_MAX, Attributes, Caller, Directory, File, Handle, Node, refusal
+from libos.fs.recording import CREATE, LIST, opened_for
 from libos.fs.worlds import Open
 
 # Waiting requests at once; the kernel queues what is beyond, and then no world is served. So it is more than
@@ -89,6 +90,8 @@ class Operations(Naming, Describing, pyfuse3.Operations):
         handle = checked_handle(await _file(inode.node).open(flags, caller_of(ctx, inode)))
         if flags & os.O_TRUNC:
             self.tell_others(inode)
+        for operation in opened_for(flags):
+            self.used(inode, operation)
         return self._opened(inode, handle, ctx)
 
     @on_inode
@@ -99,7 +102,10 @@ class Operations(Naming, Describing, pyfuse3.Operations):
         checked = checked_handle(handle)
         entry = self.enter(parent, name, node)
         self.tell_others(parent)
-        return self._opened(self.other(entry.st_ino), checked, ctx), entry
+        made = self.other(entry.st_ino)
+        for operation in (CREATE, *opened_for(flags)):
+            self.used(made, operation)
+        return self._opened(made, checked, ctx), entry
 
     async def _make_or_open(
         self, directory: Directory, name: bytes, mode: int, flags: int, caller: Caller
@@ -169,6 +175,8 @@ class Operations(Naming, Describing, pyfuse3.Operations):
     @on_open
     async def readdir(self, opened: Open, start_id: int, token: pyfuse3.ReaddirToken) -> None:
         directory = directory_of(opened.inode)
+        if start_id == 0:
+            self.used(opened.inode, LIST)
         if start_id == 0 or not kept_listing.goes_on(opened, start_id):
             opened.names = checked_names(await directory.readdir())
             listing.begins(opened)

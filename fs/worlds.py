@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from libos.fs.inodes import Inode, Inodes
 from libos.fs.node import APP, STATIC, Attributes, Directory, Handle, Node, refusal
+from libos.fs.recording import Uses
 
 # Whether something is to be done with a node.
 Belongs = Callable[[Node], bool]
@@ -59,7 +60,11 @@ class Notifier(Protocol):
 
 class Attachment:
     """One world's tree while it is served. `name` is its directory in the mount's root; `owner` is who the
-    world's app is in the mount's numbering: nodes say APP."""
+    world's app is in the mount's numbering: nodes say APP. Where `uses` is set, what is used is noted there,
+    below the place `at` of the world where the tree stands."""
+
+    uses: Uses | None = None
+    at: bytes = b""
 
     def __init__(
         self,

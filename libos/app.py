@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from libos.asking import Questions
     from libos.dialing import DialGrant
     from libos.events import Hub, Reader
+    from libos.fs.recording import Uses
     from libos.grants import Grant, Grants
     from libos.net.gate import Gate
     from libos.plan import Plan
@@ -44,6 +45,8 @@ class App(AppFiles, AppNetwork):
     hub: Hub
     # What holds what it uses up.
     limiting: Limiting
+    # What it has used of its mounts, where that is recorded.
+    uses: Uses | None
 
     def __init__(
         self,

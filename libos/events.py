@@ -24,6 +24,7 @@ Kind = Literal[
     "world.state",
     "path.absent",
     "path.used",
+    "path.untold",
     "name.absent",
     "name.resolved",
     "name.found",
@@ -173,6 +174,10 @@ class Hub:
         """Drop what is kept of a world, which is over."""
         self._histories.pop(world, None)
 
+    def room(self) -> int:
+        """How many events the slowest reader can still be given without losing one."""
+        return min((reader.room() for reader in self._readers), default=BACKLOG)
+
     def tell_grant(
         self,
         world: str,
@@ -236,6 +241,9 @@ class Reader(AsyncIterator[Event]):
     def _untold(self) -> Event:
         reason = f"events were lost: the reader was {BACKLOG} behind"
         return Event("error", None, {"reason": reason, "lost": self._lost})
+
+    def room(self) -> int:
+        return BACKLOG - self._send.statistics().current_buffer_used
 
     def close(self) -> None:
         self._send.close()

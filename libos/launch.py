@@ -50,6 +50,7 @@ from libos.worlds.limiting import Limiting
 from libos.worlds.messages import close_all
 from libos.worlds.output import Output
 from libos.worlds.persisting import Persisting, kept_changes
+from libos.worlds.recording import Recording
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
 from libos.worlds.steps import step_message
 from libos.worlds.streams import Stream, open_streams
@@ -102,6 +103,7 @@ class Launch:
         self._consulting = Consulting(self._questions)
         self._limiting = Limiting(world_id, plan, parts.keeper)
         self._output = None if plan.limits.output is None else Output(plan.limits.output)
+        self._recording = Recording(plan, parts.hub) if plan.record else None
         self._scope = trio.CancelScope()
         self._world: World
         self._left = False  # something of it lives on: the kernel is stuck
@@ -144,9 +146,9 @@ class Launch:
         self._web = await world_web(self._id, self.plan, self._observe)
         own = {**self._introspection.nodes(), **web_nodes(self._web, self.plan)}
         self.plan = replace(self.plan, environment=with_placeholders(self._web, self.plan.environment))
-        questions = self._questions
+        questions, app = self._questions, self._identity.id
         with View(
-            parts.server, self._id, self.plan, self._observe, own, questions, self._identity.id
+            parts.server, self._id, self.plan, self._observe, own, questions, app, self._recording
         ) as view:
             await view.serve(self._names, self._mounts)
             self._view = view
@@ -168,17 +170,8 @@ class Launch:
                 task_status.started(self)
                 await self._begun.wait()
                 assert self._app is not None
-                nursery.start_soon(self._world.hear, gate.listening.hint)
-                if self.plan.syscalls.log:
-                    nursery.start_soon(self._world.hear_refusals, self._tell_refused)
-                for listen in self.plan.listens:
-                    nursery.start_soon(self._tell_ready, gate, listen)
+                self._attend(nursery, self._app)
                 began = time.monotonic()
-                if self.plan.time is not None:
-                    nursery.start_soon(_limit_time, self._app, self.plan.time)
-                nursery.start_soon(self._limiting.watch, self._observe)
-                if self._output is not None:
-                    nursery.start_soon(self._output.carry)
                 await self._app.ended()
                 view.close()
                 await self._world.gone.wait()
@@ -186,9 +179,26 @@ class Launch:
                 if self._output is not None:
                     await self._output.finish()
                 await gate.finish()
+                if self._recording is not None:
+                    await self._recording.finish()
                 if self.plan.syscalls.log:
                     await self._world.refusals_told.wait()
                 self._emit_exit(self._app, time.monotonic() - began)
+
+    def _attend(self, nursery: trio.Nursery, app: App) -> None:
+        """Start what goes on beside the app for as long as it runs."""
+        nursery.start_soon(self._world.hear, self._gate.listening.hint)
+        if self.plan.syscalls.log:
+            nursery.start_soon(self._world.hear_refusals, self._tell_refused)
+        for listen in self.plan.listens:
+            nursery.start_soon(self._tell_ready, self._gate, listen)
+        if self.plan.time is not None:
+            nursery.start_soon(_limit_time, app, self.plan.time)
+        nursery.start_soon(self._limiting.watch, self._observe)
+        if self._recording is not None:
+            nursery.start_soon(self._recording.run)
+        if self._output is not None:
+            nursery.start_soon(self._output.carry)
 
     @asynccontextmanager
     async def _forked(self, view: View) -> AsyncIterator[trio.Nursery]:
@@ -272,6 +282,8 @@ class Launch:
         self.name = name
         self._tell_plan()
         start = replace(start, environment=with_placeholders(self._web, start.environment))
+        if self._recording is not None:
+            self._recording.begin(name)
         try:
             with (
                 open_streams(*streams, self._identity, terminal=start.terminal is not None) as opened,
@@ -286,6 +298,7 @@ class Launch:
                 raise explained(self.plan, start, error) from None  # noqa: ASYNC104 - not Cancelled
             raise
         app.questions, app.hub = self._questions, self._parts.hub
+        app.uses = self._recording.uses if self._recording is not None else None
         app.dials = self._introspection.dials = Dials(name, self._gate, self._parts.hub, self.plan)
         app.counts = self._view.layering.counts
         app.publications = Publications(name, self._gate, self._parts.hub, self.plan)

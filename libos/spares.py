@@ -141,7 +141,7 @@ def _same_view(one: Plan, other: Plan) -> bool:
 def _view(plan: Plan) -> tuple[Any, ...]:
     network = plan.dials, plan.listens, plan.network, plan.routed
     walls = plan.syscalls, plan.limits
-    return plan.steps, plan.served, plan.points, *network, *walls, plan.hostname, plan.keep
+    return plan.steps, plan.served, plan.points, *network, *walls, plan.hostname, plan.keep, plan.record
 
 
 def identities(plan: Plan) -> list[Identity]:

@@ -33,6 +33,7 @@ class ViewOptions:
     hostname: str | None
     name: str | None
     keep: str | None
+    record: bool
     capture: str | None
     timeout: str | None
     memory: str | None
@@ -64,6 +65,7 @@ class ViewOptions:
             hostname=self.hostname,
             name=self.name,
             keep=self.keep,
+            record=self.record,
             capture=self.capture,
             time=self.timeout,
             limits=LimitOptions(**{name: getattr(self, name) for name in LimitOptions._fields}),
@@ -125,6 +127,8 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--name", "name", metavar="NAME", help="The world's name, for ps, exec and kill."),
     click.option("--keep", "keep", metavar="NAME",
                  help="Keep its copy-on-write changes; then: libos diff, commit, discard NAME."),
+    click.option("--record", "record", is_flag=True,
+                 help="Tell each use of a path by an event, see --events; every file is then served."),
     click.option("--capture", "capture", metavar="FILE",
                  help="Write what the app's network carries to this file, as pcapng."),
     click.option("--timeout", "timeout", metavar="TIME",

@@ -73,6 +73,7 @@ def _app(raw: Mapping[str, Any]) -> App:
         introspect=raw.get("introspect"),
         control=raw.get("control"),
         keep=raw.get("keep"),
+        record=raw.get("record"),
     )
 
 

@@ -82,6 +82,7 @@ def _merge_app(under: App, over: App) -> App:
         introspect=_first(over.introspect, under.introspect),
         control=_first(over.control, under.control),
         keep=_first(over.keep, under.keep),
+        record=_first(over.record, under.record),
     )
 
 

@@ -35,6 +35,7 @@ class App:
     introspect: bool | None = None
     control: bool | None = None
     keep: str | None = None
+    record: bool | None = None
 
 
 @dataclass(frozen=True)

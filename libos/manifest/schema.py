@@ -60,6 +60,10 @@ class AppTable(Table):
         default_factory=unwritten,
         description="Keep its changes to copy-on-write mounts under this name: libos diff, commit, discard.",
     )
+    record: bool = Field(
+        default_factory=unwritten,
+        description="Tell each use of a path of its mounts by an event; every file is then served.",
+    )
 
 
 class MountTable(Table):

@@ -69,7 +69,9 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     """
     if isinstance(manifest, Namespace):
         manifest = Manifest(mounts=manifest.mounts, in_order=True, source="namespace")
-    lowering = Lowering(host if host is not None else Host(), serve_all, manifest.app.keep)
+    recorded = bool(manifest.app.record)
+    lowering = Lowering(host if host is not None else Host(), serve_all or recorded, manifest.app.keep)
+    lowering.why_all = "its uses are recorded" if recorded else "lowering is off (--serve-all)"
     own = manifest.namespace()
     mounts = (*own, *_world_files(own, manifest, lowering.host))
     for mount in mounts if manifest.in_order else Namespace.ordered(mounts):
@@ -97,6 +99,7 @@ class Lowering(Joining):
         super().__init__(host)
         self.keep = keep
         self.serve_all = serve_all
+        self.why_all = ""
 
     def place(self, mount: Mount) -> None:
         """Give one mount its mechanism, or note why it has none."""
@@ -243,7 +246,7 @@ class Lowering(Joining):
         self.served.append(served)
         reason = why_served(mount)
         if self.serve_all and not mount.layers and isinstance(mount.source, (HostSource, MemorySource)):
-            reason = "lowering is off (--serve-all)"
+            reason = self.why_all
         self.line(mount, "served", reason)
 
     def check_directory(self, directory: str, source: str) -> None:
@@ -290,6 +293,7 @@ class Lowering(Joining):
             syscalls=manifest.syscalls.wanted,
             serve_all=self.serve_all,
             source=manifest.source,
+            record=bool(app.record),
             lines=(
                 *self.lines,
                 *INIT_LINES,

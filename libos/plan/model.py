@@ -154,6 +154,7 @@ class Plan:
     lines: tuple[Line, ...]
     secrets: tuple[Secret, ...] = ()  # where their values are, never these
     serve_all: bool = False
+    record: bool = False  # each use of a path is told; all that can be is served
     limits: Decision = NO_LIMITS  # how what it may use up is held
     allow_missing: tuple[str, ...] = ()  # what the host may lack
     keep: str | None = None  # the name under which changes to copy-on-write mounts outlive the run

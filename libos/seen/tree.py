@@ -17,7 +17,7 @@ MOST = 20_000
 DEEPEST = 64
 
 # What is done with a path, beside being looked for where it is absent.
-OPERATIONS = ("look", "list", "read", "write", "execute", "create", "remove")
+OPERATIONS = ("look", "list", "read", "write", "execute", "create", "remove", "change", "follow")
 ABSENT = "absent"
 DENIED = "denied"
 

@@ -85,6 +85,7 @@ class Placing:
             if made_fd is not None:
                 os.close(made_fd)
         self._placements[mount.at] = placement
+        self._view.mounted(mount.at)
         return placement
 
     def _lowered(self, mount: Mount, alone: bool) -> tuple[Addition, int | None]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from libos.net.naming.names import Names
     from libos.plan import Plan, Served
     from libos.worlds.hostmounts import HostMounts
+    from libos.worlds.recording import Recording
 
 Observe = Callable[[str, Mapping[str, object]], None]
 
@@ -39,11 +40,13 @@ class View:
         own: Mapping[str, Node],
         questions: Questions,
         app: int,
+        recording: Recording | None = None,
     ) -> None:
         """`own` has the nodes of the world's own files, by the names of their sources; `app` is the app's id
-        in K."""
+        in K; `recording` is told what is used."""
         self._owner = (app, app)
         self._own = own
+        self._recording = recording
         self._server = server
         self._id = world_id
         self._plan = plan
@@ -110,6 +113,8 @@ class View:
         stack = stack or self._stack
         self._tops[name] = at
         attachment = self._attached[name] = self._server.attach(name, node, self._owner)
+        if self._recording is not None:
+            attachment.uses, attachment.at = self._recording.uses, at.encode()
         stack.callback(self._detach, name, attachment)
         if stack is not self._stack:
             self._stack.callback(attachment.close)
@@ -118,6 +123,11 @@ class View:
         self._attached.pop(name, None)
         self._tops.pop(name, None)
         attachment.close()
+
+    def mounted(self, at: str) -> None:
+        """Note, for what records its uses, that something is mounted at a further place."""
+        if self._recording is not None:
+            self._recording.mounted(at)
 
     def revoke(self, at: str, slot: str | None) -> None:
         """Take back what is served at a place of the skeleton, or under a slot: what is open answers EIO."""
