@@ -3,7 +3,7 @@
 A file is known by kind, inode, size and both times of change; a directory by its mode alone, since its times
 change with every name in it. Rules:
 
-- When a run begins, the moment is kept (`since`), after the kernel's coarse clock has moved on: what changes
+- When a run begins, the moment is kept (`since`), once the kernel's coarse clock has passed it: what changes
   from then on has a ctime that is not earlier, what changed before has an earlier one.
 - Afterwards each path that the upper layer speaks of is noted once. An original whose ctime is not before
   `since` changed meanwhile: CHANGED. So did one that is not there while the app's file is a copy of one and
@@ -31,9 +31,11 @@ _REALTIME_COARSE = 5
 
 
 def tick() -> int:
-    """Wait until the clock of timestamps has moved, 10 ms at most, and give it, in nanoseconds."""
-    before = time.clock_gettime_ns(_REALTIME_COARSE)
-    while (now := time.clock_gettime_ns(_REALTIME_COARSE)) == before:
+    """Wait until the clock of timestamps is past this moment, two of the kernel's ticks at most, and give it,
+    in nanoseconds. That it has moved is not enough: a tick that comes late sets it to the time when it was
+    due, and a file that was looked at since its last change is stamped by the fine clock (Linux 6.13)."""
+    entered = time.clock_gettime_ns(time.CLOCK_REALTIME)
+    while (now := time.clock_gettime_ns(_REALTIME_COARSE)) <= entered:
         time.sleep(0.001)
     return now
 
