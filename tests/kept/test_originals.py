@@ -15,7 +15,7 @@ _TICK = 10_000_000
 
 
 def test_a_tick_that_comes_late_is_waited_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A late tick sets the coarse clock to when it was due: before what the fine clock has stamped already."""
+    """A late tick sets the coarse clock to when it was due: before what the fine clock has stamped."""
     fine = 17 * _TICK + 7_000_000
     coarse: Iterator[int] = iter([16 * _TICK, 16 * _TICK, 17 * _TICK, 18 * _TICK])
     slept: list[float] = []
