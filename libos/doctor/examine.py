@@ -13,6 +13,7 @@ from typing import Any
 
 from libos.doctor.causes import Failure, diagnose
 from libos.doctor.facts import Facts, read_facts
+from libos.keeper import second
 
 _ENTRY = str(Path(__file__).parent / "__main__.py")
 # Seconds for all steps; they take a tenth of a second. A kernel that hangs in one is itself a finding.
@@ -97,7 +98,7 @@ def _finding(step: str, failure: Failure | None, facts: Facts) -> Finding:
         return Finding(step, purpose, required, ok=None)
     if not failure.message:
         if step == "Landlock":
-            purpose += f" (ABI {facts.landlock})"
+            purpose = f"a second wall: {second.holds(facts.landlock)} (ABI {facts.landlock})"
         return Finding(step, purpose, required, ok=True)
     diagnosis = diagnose(failure, facts)
     return Finding(step, purpose, required, False, failure.message, diagnosis.cause, diagnosis.remedy)

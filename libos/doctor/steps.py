@@ -238,6 +238,8 @@ def _go_behind_landlock() -> None:
             errno.EOPNOTSUPP, f"its version is {landlock.abi()}, and {landlock.ABI_REFER} is needed"
         )
     landlock.restrict_self(ruleset_fd)
+    if (around_fd := second.world_ruleset("/")) is not None:
+        landlock.restrict_self(around_fd)
 
 
 def _load_filter() -> None:

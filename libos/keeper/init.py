@@ -28,7 +28,6 @@ listen(2) and one that tells of refused calls (hearing.py, refusals.py); a step 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -36,84 +35,39 @@ import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from libos.keeper import base, channel, program, second, terminal, world
+from libos.keeper import base, channel, entering, program, second, terminal, world
 from libos.keeper.hearing import Hearing
-from libos.keeper.identity import APP_ID
 from libos.keeper.mounted import Mounted
 from libos.keeper.network import APP, GATE, Network
+from libos.keeper.starting import Starter
 from libos.keeper.walls import Walls
-from libos.kernel import namespaces, process
+from libos.kernel import process
 
 
 def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
     """Become the init that `spec` describes; `fds` are its channel and the host trees. Never returns."""
     try:
-        _become(spec["app"])
+        entering.become(spec["app"])
         process.die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        supervisor = _keep_only(fds)
-        trees = list(range(_FIRST + 1, _FIRST + len(fds)))
+        supervisor = entering.keep_only(fds)
+        trees = list(range(entering.FIRST_FD + 1, entering.FIRST_FD + len(fds)))
         try:
-            _enter_cgroups(trees, spec.get("cgroups", 0))
-            network, ahead, placed, wanted = _build(supervisor, spec, trees)
+            entering.enter_cgroups(trees, spec.get("cgroups", 0))
+            network, starter, ahead, placed, wanted = _build(supervisor, spec, trees)
         except (OSError, MemoryError) as error:
             channel.send(supervisor, {"event": "failed", **channel.failure(error)})
             os._exit(1)
-        Init(supervisor, wanted, ahead, Mounted(placed), network).serve()
+        Init(supervisor, wanted, starter, ahead, Mounted(placed), network).serve()
     except BrokenPipeError:
         os._exit(0)  # the supervisor is gone
     finally:
         os._exit(1)
 
 
-def _become(app: int) -> None:
-    """Become the id of K that the app has, so that all that is made for the world is the app's. The
-    capabilities stay: none of these ids is 0. Before all else, since it clears what dies with a parent."""
-    if app != APP_ID:
-        os.setresgid(app, app, app)
-        os.setresuid(app, app, app)
-        process.prctl("stay dumpable", process.PR_SET_DUMPABLE, 1)  # see inside.py
-
-
-# The channel stands at the first descriptor after the standard three, the host trees behind it.
-_FIRST = 3
-
-
-def _keep_only(fds: list[int]) -> socket.socket:
-    """Close all that the keeper had open but `fds`, which move to the first numbers. Needs one number more
-    than there are: a limit that holds them holds the move."""
-    places = {fd: index for index, fd in enumerate(fds)}
-    for index, target in enumerate(range(_FIRST, _FIRST + len(fds))):
-        if fds[index] == target:
-            continue
-        if (in_the_way := places.pop(target, None)) is not None:
-            fds[in_the_way] = fcntl.fcntl(target, fcntl.F_DUPFD_CLOEXEC, _FIRST + len(fds))
-        os.dup2(fds[index], target, inheritable=False)
-        os.close(fds[index])
-        places.pop(fds[index], None)
-    process.close_from(_FIRST + len(fds))
-    return socket.socket(fileno=_FIRST)
-
-
-def _enter_cgroups(fds: list[int], count: int) -> None:
-    """Move into the world's cgroups by the last `count` of the descriptors, which are taken away; whatever
-    init starts is born there. The cgroup namespace follows, so that nobody reads the way to it."""
-    entries = fds[len(fds) - count :]
-    del fds[len(fds) - count :]
-    for fd in entries:
-        try:
-            os.write(fd, b"0")
-        except OSError as error:
-            raise OSError(error.errno, f"enter the cgroup of the limits: {error.strerror}") from error
-        finally:
-            os.close(fd)
-    if entries:
-        namespaces.unshare(namespaces.CLONE_NEWCGROUP)
-
-
 def _build(
     supervisor: socket.socket, spec: dict[str, Any], trees: list[int]
-) -> tuple[Network, program.Ahead, dict[str, int], Walls]:
+) -> tuple[Network, Starter, program.Ahead, dict[str, int], Walls]:
     process.set_name("libos init")
     proc_fd = world.new_proc()
     network = Network(spec["network"], proc_fd, routed=spec["routed"])
@@ -125,11 +79,13 @@ def _build(
     heard = Hearing(answers) if spec.get("hearing") or answers else None
     intake_fd = heard.intake.fileno() if heard is not None else None
     limits = spec.get("rlimits", ())
-    ruleset_fd = second.ruleset(f"{base.FUSE}/{spec['world']}", base.DEVICES)
+    root = f"{base.FUSE}/{spec['world']}"
+    ruleset_fd = second.ruleset(root, base.DEVICES)
     wanted = Walls(
         spec["filter"], spec["app"], ruleset_fd, intake_fd, spec["filter_last"], bool(answers), limits
     )
-    ahead = program.Ahead(wanted)
+    starter = Starter(second.world_ruleset(root))
+    ahead = program.Ahead(wanted, starter)
     view = world.View(spec["world"], spec["hostname"], spec["steps"], spec["masks"], spec.get("disk"))
     placed = world.build(view, trees, proc_fd, ahead.wait_for_walls)
     # The app has this process's id: without this, /proc/1 would list descriptors and take an oom_score_adj.
@@ -140,7 +96,7 @@ def _build(
         channel.send(supervisor, {"event": "hearing"}, heard_fds)
         _close(heard_fds)
         heard.intake.detach()  # for the children of later programs
-    return network, ahead, placed, wanted
+    return network, starter, ahead, placed, wanted
 
 
 class Init:
@@ -150,6 +106,7 @@ class Init:
         self,
         supervisor: socket.socket,
         wanted: Walls,
+        starter: Starter,
         ahead: program.Ahead,
         mounted: Mounted,
         network: Network,
@@ -158,6 +115,7 @@ class Init:
         self._network = network
         self._mounted = mounted
         self._walls = wanted
+        self._starter = starter
         self._ahead: program.Ahead | None = ahead
         self._programs: dict[int, program.Program] = {}  # by pid
         self._readers: dict[int, Callable[[], None]] = {}  # by the descriptor that becomes readable
@@ -240,11 +198,11 @@ class Init:
     def _start(self, message: dict[str, Any], fds: list[int]) -> program.Program:
         ahead, self._ahead = self._ahead, None
         if ahead is None:
-            return program.start(message, fds, self._walls)
+            return program.start(message, fds, self._walls, self._starter)
         if message["terminal"] is None:
             return ahead.start(message, fds)
         ahead.drop()  # it has no monitor
-        return program.start(message, fds, self._walls)
+        return program.start(message, fds, self._walls, self._starter)
 
     def _report_start(self, started: program.Program) -> None:
         """Tell how execve(2) went: the report closes without a failure when it went well."""

@@ -20,6 +20,7 @@ from typing import NoReturn
 from libos.keeper import channel, terminal, walls
 from libos.keeper.base import HOST_PROC
 from libos.keeper.channel import Message
+from libos.keeper.starting import Starter
 from libos.keeper.walls import Walls
 from libos.kernel import process
 
@@ -83,11 +84,11 @@ class Program:
 class Ahead:
     """A child behind its walls that waits for what to exec. The root is not built yet, hence HOST_PROC."""
 
-    def __init__(self, wanted: Walls) -> None:
+    def __init__(self, wanted: Walls, starter: Starter) -> None:
         self._channel, theirs = channel.pair()
         with theirs, ExitStack() as stack:
             self._report_fd, write_fd = _pipe(stack)
-            self.pid = _fork(write_fd, lambda: _wait_behind_walls(theirs, write_fd, wanted))
+            self.pid = _fork(starter, write_fd, lambda: _wait_behind_walls(theirs, write_fd, wanted))
 
     def wait_for_walls(self) -> None:
         """Wait until the walls are up: unshare(2) refuses a user namespace while the root is being changed.
@@ -124,12 +125,12 @@ def _wait_behind_walls(supervised: socket.socket, report_fd: int, wanted: Walls)
     _exec(*received, wanted)
 
 
-def start(message: Message, fds: list[int], wanted: Walls) -> Program:
+def start(message: Message, fds: list[int], wanted: Walls, starter: Starter) -> Program:
     """Fork a child that becomes the program of a spawn request. Raises OSError where nothing was forked."""
     with ExitStack() as stack:
         report_fd, write_fd = _pipe(stack)
         if message["terminal"] is None:
-            pid = _fork(write_fd, lambda: _become(message, fds, write_fd, wanted))
+            pid = _fork(starter, write_fd, lambda: _become(message, fds, write_fd, wanted))
             return Program(message["id"], pid, report_fd)
         master_fd, slave_fd = terminal.open_pty(*message["terminal"]["size"])
         stack.callback(os.close, slave_fd)
@@ -137,7 +138,9 @@ def start(message: Message, fds: list[int], wanted: Walls) -> Program:
         on_terminal, given = message["terminal"]["streams"], iter(fds)
         streams = [slave_fd if n in on_terminal else next(given) for n in range(3)]
         pid = _fork(
-            write_fd, lambda: _become_below_monitor(message, streams, write_fd, their_state_fd, wanted)
+            starter,
+            write_fd,
+            lambda: _become_below_monitor(message, streams, write_fd, their_state_fd, wanted),
         )
         return Program(message["id"], pid, report_fd, state_fd, [master_fd])
 
@@ -165,11 +168,11 @@ def _pipe(stack: ExitStack) -> tuple[int, int]:
     return read_fd, write_fd
 
 
-def _fork(report_fd: int, become: Callable[[], None]) -> int:
+def _fork(starter: Starter, report_fd: int, become: Callable[[], None]) -> int:
     """Fork a child with a session of its own that becomes something else, and says where it cannot. Raises
     OSError."""
-    pid = os.fork()
-    if pid == 0:
+
+    def child() -> None:
         try:
             _Report.fd = report_fd
             signal.set_wakeup_fd(-1)
@@ -179,9 +182,8 @@ def _fork(report_fd: int, become: Callable[[], None]) -> int:
             _tell(channel.failure(error))
         except Exception as error:
             _tell({"errno": errno.EIO, "message": f"{type(error).__name__}: {error}"})
-        finally:
-            os._exit(127)
-    return pid
+
+    return starter.fork(child)
 
 
 def _keep(report_fd: int, fds: list[int], wanted: Walls) -> tuple[list[int], Walls]:

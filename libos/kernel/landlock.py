@@ -18,8 +18,11 @@ ACCESS_FS_MAKE_CHAR = 1 << 6
 ACCESS_FS_MAKE_BLOCK = 1 << 11
 ACCESS_FS_REFER = 1 << 13  # ABI 2: to link and rename from one directory to another
 ACCESS_FS_IOCTL_DEV = 1 << 15  # ABI 5
+# What is reached only where it is behind the same ruleset: ABI 6.
+SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0
+SCOPE_SIGNAL = 1 << 1
 # The first ABI with each of these.
-ABI_REFER, ABI_IOCTL_DEV = 2, 5
+ABI_REFER, ABI_IOCTL_DEV, ABI_SCOPES = 2, 5, 6
 # What create_ruleset answers where Landlock is not built in, or not started with the kernel.
 _ABSENT = (errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -34,10 +37,11 @@ def abi() -> int:
         raise
 
 
-def create_ruleset(files: int) -> int:
-    """Give the descriptor of a new ruleset that handles rights on files, ACCESS_FS_*. Raises OSError (EINVAL
-    for what the ABI does not have)."""
-    attributes = struct.pack("=Q", files)
+def create_ruleset(files: int, scopes: int = 0) -> int:
+    """Give the descriptor of a new ruleset that handles rights on files, ACCESS_FS_*, and keeps in its domain
+    what `scopes` says, SCOPE_*. Raises OSError (EINVAL for what the ABI does not have)."""
+    # handled_access_fs, handled_access_net, scoped; an older kernel knows the first alone.
+    attributes = struct.pack("=QQQ", files, 0, scopes) if scopes else struct.pack("=Q", files)
     return call("make a Landlock ruleset", "landlock_create_ruleset", attributes, len(attributes), 0)
 
 

@@ -29,8 +29,8 @@ from libos.manifest.model import Limits
 # Processes and threads of an app that says nothing. Far more than a build or a browser takes, far less than
 # what a machine has: a systemd login gets a third of some 30,000 (TasksMax), docker sets no limit.
 DEFAULT_PROCESSES = 4096
-# What libos itself has in a world's cgroup: init, what hears of listen(2), the monitor of a terminal.
-OWN_PROCESSES = 3
+# What libos itself has in a world's cgroup: init and its thread, what hears of listen(2), a monitor.
+OWN_PROCESSES = 4
 # Microseconds; the kernel's own period for quotas. Kernel: scheduler/sched-bwc.rst.
 _PERIOD = 100_000
 # cpu.shares of 2 to 262144 are a weight of 1 to 10000 in version 2, as runc and systemd turn them.

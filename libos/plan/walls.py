@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from libos.keeper import second
 from libos.keeper.identity import FIRST_ID, SLOT, SLOTS, serves_root
 from libos.kernel import landlock
 
@@ -78,8 +79,7 @@ def walls(plan: Plan, host: HostWalls) -> tuple[Wall, ...]:
 def _second(host: HostWalls) -> Wall:
     if lacks(host):
         return Wall("second wall", "none", _NO_LANDLOCK, holds=False)
-    commands = ", commands to devices outside /dev" if host.landlock >= landlock.ABI_IOCTL_DEV else ""
-    keeps = f"mounts, tracing of init, making devices{commands}, should another wall fail"
+    keeps = f"{second.holds(host.landlock)}, should another wall fail"
     return Wall("second wall", f"Landlock, ABI {host.landlock}", keeps)
 
 

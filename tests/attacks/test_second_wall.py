@@ -61,6 +61,36 @@ def test_programs_of_one_world_do_not_read_each_others_memory_but_signal_each_ot
     assert trio.run(run) == (b"", -15)
 
 
+LISTENER = """if True:
+    import socket
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind("\\0meeting")
+    listener.listen()
+    print("listening", flush=True)
+    print(listener.accept()[0].recv(100).decode(), flush=True)
+"""
+CLIENT = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('\\0meeting'); s.sendall(b'met')"
+
+
+def test_programs_of_one_world_meet_at_abstract_sockets() -> None:
+    import trio
+
+    async def run() -> bytes:
+        async with libos.Supervisor(spare=False) as supervisor:
+            command = {"command": ["python3", "-c", LISTENER]}
+            app = await supervisor.start(
+                {"libos": 1, "include": ["python"], "app": command}, stdout=subprocess.PIPE
+            )
+            assert app.stdout is not None
+            told = await app.stdout.receive_some()
+            other = await app.exec(["python3", "-c", CLIENT])
+            told += b"".join([part async for part in app.stdout])
+            assert (await other.wait()).returncode == 0
+            return told
+
+    assert trio.run(run) == b"listening\nmet\n"
+
+
 def test_what_of_proc_tells_of_the_machine_is_empty_and_its_settings_are_read_only(worlds: Worlds) -> None:
     known = [name for name in TELLING if Path(f"/proc/{name}").exists()]
     folders = [name for name in FOLDERS if os.path.isdir(f"/proc/{name}") and os.listdir(f"/proc/{name}")]

@@ -41,10 +41,11 @@ _INSIDE = [
 _INIT = _steps(
     "init",
     "run",
-    "keeper.init:_keep_only",
+    "keeper.entering:keep_only",
     "keeper.world:new_proc",
     "keeper.network:Network.open_sockets",
     "keeper.hearing:Hearing.__init__",
+    "keeper.starting:Starter.__init__",
     "keeper.program:Ahead.__init__",
     "keeper.world:build",
     "keeper.overlay:make",

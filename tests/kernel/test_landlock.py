@@ -17,6 +17,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 PROGRAM = Path(__file__).with_name("enclosed.py")
+SCOPED = Path(__file__).with_name("scoped.py")
+# What each scope keeps inside.
+KEPT = {
+    (): set(),
+    ("signal",): {"kill outside", "kill by pidfd outside"},
+    ("abstract",): {"abstract stream outside", "abstract datagram outside"},
+}
+with_scopes = pytest.mark.skipif(
+    landlock.abi() < landlock.ABI_SCOPES, reason="this kernel's Landlock has no scopes (ABI 6)"
+)
 HARMLESS = ("read and write", "move between directories", "a FIFO", "command a device of /dev")
 
 
@@ -40,6 +50,20 @@ def test_it_stops_what_every_capability_allows_and_leaves_the_rest(as_user: Acco
         expected.discard("command a device")
     assert stopped == expected, behind
     assert {behind[name] for name in HARMLESS} == {"done"}
+
+
+@with_scopes
+@pytest.mark.parametrize("scopes", [*KEPT, ("signal", "abstract")])
+def test_a_scope_keeps_what_every_capability_reaches_inside_and_nothing_else(
+    as_user: Account, scopes: tuple[str, ...]
+) -> None:
+    done = as_user.run(as_user.python(str(SCOPED), str(as_user.folder), *scopes))
+    assert done.returncode == 0, done.stderr
+    found: dict[str, str] = json.loads(done.stdout)
+    kept = {name for name, outcome in found.items() if outcome == "EPERM"}
+    assert kept == {each for name in scopes for each in KEPT[name,]}
+    assert {outcome for name, outcome in found.items() if name not in kept} == {"done"}
+    assert len(found) == 10
 
 
 def test_a_right_that_no_abi_has_is_einval() -> None:

@@ -49,7 +49,7 @@ def test_version_two_holds_a_world() -> None:
     assert cgroup.settings == (
         Setting("memory", "memory.max", "67108864"),
         Setting("memory", "memory.swap.max", "0", optional=True),
-        Setting("pids", "pids.max", "23"),
+        Setting("pids", "pids.max", "24"),
         Setting("cpu", "cpu.max", "150000 100000"),
         Setting("cpu", "cpu.weight", "40"),
         Setting("cpuset", "cpuset.cpus", "0-1"),
@@ -62,7 +62,7 @@ def test_version_one_holds_a_world() -> None:
     assert [(each.file, each.value) for each in decision.cgroup.settings] == [
         ("memory.limit_in_bytes", "67108864"),
         ("memory.memsw.limit_in_bytes", "67108864"),
-        ("pids.max", "23"),
+        ("pids.max", "24"),
         ("cpu.cfs_period_us", "100000"),
         ("cpu.cfs_quota_us", "150000"),
         ("cpu.shares", "1024"),
