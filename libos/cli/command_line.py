@@ -21,7 +21,8 @@ from libos.cli.show import complain
 from libos.cli.status import LIBOS_FAILED
 from libos.errors import LibosError
 
-# In the order in which a person meets them; the module is named as the command, with "_command" behind.
+# In the order in which a person meets them; the module is named as the command, with "_command" behind and
+# "_" for "-".
 _COMMANDS = (
     "run",
     "up",
@@ -49,6 +50,8 @@ _COMMANDS = (
     "ask",
     "connections",
     "stats",
+    "trace",
+    "diff-runs",
 )
 # 128 + SIGINT and 128 + SIGPIPE, as the shell reports them.
 _INTERRUPTED = 130
@@ -64,7 +67,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"libos.cli.{cmd_name}_command").command
+        command: click.Command = importlib.import_module(
+            f"libos.cli.{cmd_name.replace('-', '_')}_command"
+        ).command
         return command
 
 
@@ -85,7 +90,10 @@ def run() -> NoReturn:
 
 
 def _run() -> object:
-    return libos.main(prog_name="libos", standalone_mode=False)
+    try:
+        return libos.main(prog_name="libos", standalone_mode=False)
+    except SystemExit as end:  # click's answer to EPIPE is status 1, in this mode too
+        raise BrokenPipeError from end
 
 
 def _status(work: Callable[[], object]) -> int:
@@ -109,6 +117,9 @@ def _status(work: Callable[[], object]) -> int:
     except LibosError as error:
         complain(str(error))
         return error.exit_status
+    except ExceptionGroup as error:
+        gone, others = error.split(BrokenPipeError)
+        return _BROKEN_PIPE if gone is not None and others is None else _report_fault(error)
     except Exception as error:
         return _report_fault(error)
     return result if isinstance(result, int) else 0

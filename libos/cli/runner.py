@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -50,6 +50,7 @@ class Request:
     events: str | None
     report: bool
     serve_all: bool
+    observe: Callable[[Event], None] | None = None  # is told every event, and may end the run by raising
 
 
 def run(request: Request) -> int:
@@ -89,9 +90,10 @@ async def _run(request: Request, report: Report | None, file: EventFile | None) 
         Supervisor(serve_all=request.serve_all, history=HISTORY) as supervisor,
     ):
         _allow_descriptors()
-        if report is not None or file is not None:
+        observe = request.observe
+        if report is not None or file is not None or observe is not None:
             events = await readers.enter_async_context(supervisor.events())
-            nursery.start_soon(_observe, events, report, file)
+            nursery.start_soon(_observe, events, report, file, observe)
         status = await _run_app(supervisor, request)
     return status
 
@@ -106,8 +108,15 @@ def _allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _observe(events: AsyncIterator[Event], report: Report | None, file: EventFile | None) -> None:
+async def _observe(
+    events: AsyncIterator[Event],
+    report: Report | None,
+    file: EventFile | None,
+    observe: Callable[[Event], None] | None,
+) -> None:
     async for event in events:
+        if observe is not None:
+            observe(event)
         if report is not None:
             report.note(event)
         if file is not None:

@@ -34,6 +34,7 @@ class Following:
             answer = decode(line)
             if answer.get("answer") != "events":
                 raise ControlError(f'the world "{name}": {answer.get("text", "it tells no events")}')
+            self._kept = int(answer.get("kept", 0))
             self._sock.settimeout(None)
         except (OSError, ProtocolError) as error:
             self._sock.close()
@@ -56,8 +57,19 @@ class Following:
         """The descriptor that becomes readable when something has come."""
         return self._sock.fileno()
 
+    def pending(self) -> list[Event]:
+        """Give the events that have come with the first answer. To be called once, before `take`."""
+        return list(self._buffered())
+
+    def kept(self) -> list[Event]:
+        """Give those that happened before it followed. Instead of `pending` and `take`."""
+        found = self.pending()
+        while len(found) < self._kept and not self.ended:
+            found += self.take()
+        return found[: self._kept]
+
     def __iter__(self) -> Iterator[Event]:
-        yield from self._buffered()
+        yield from self.pending()
         while not self.ended:
             yield from self.take()
 

@@ -1,8 +1,8 @@
 """A world's events for a client of the control socket.
 
-Request: {"request": "events"}. Answers: "events" with the world's "name", then "told" with "events", a list
-of event objects as in an event file, as long as the world lives: first what is kept of the earlier ones. At
-last "end". Long texts are cut, so that each event fits into a line.
+Request: {"request": "events"}. Answers: "events" with the world's "name" and how many are "kept", then "told"
+with "events", a list of event objects as in an event file, as long as the world lives: first what is kept of
+the earlier ones. At last "end". Long texts are cut, so that each event fits into a line.
 
 Rules: a client that does not read loses events, and is told how many; it holds nobody up. At the world's end
 its last events are still sent, for as long as END_SECONDS.
@@ -34,7 +34,7 @@ _ROOM = MAX_LINE // 8
 async def tell_events(channel: Channel, app: App) -> None:
     """Tell the world's events until the client goes away or the world has ended. Raises OSError."""
     with app.events() as events:
-        await channel.send({"answer": "events", "name": app.name})
+        await channel.send({"answer": "events", "name": app.name, "kept": events.waiting})
         # Shielded, so that no line is left half sent when the world's socket goes.
         telling = trio.CancelScope(shield=True)
         async with unwrapped(), trio.open_nursery() as nursery:
