@@ -130,7 +130,9 @@ async def test_without_a_history_only_what_comes_is_told() -> None:
                                      stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # fmt: skip
         with app.events() as events:
             await app.kill()
-            assert [event.kind async for event in events] == ["app.exit"]
+            kinds = [event.kind async for event in events]  # what cat looks for may come after the reader
+    assert kinds[-1] == "app.exit"
+    assert not {"world.plan", "app.start"}.intersection(kinds)
 
 
 def test_a_history_is_bounded_and_keeps_what_the_world_is() -> None:
