@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from libos.errors import ManifestError, SupervisorError
 from libos.namespace import BoundSource, HostSource, Mode, Mount, NodeSource, is_at_or_below
 from libos.narrowing import Narrowing
+from libos.worlds.unions import read_only
 
 if TYPE_CHECKING:
     from libos.events import Hub
@@ -172,7 +173,9 @@ class Grants:
         mount = narrowing.over(replace(shared.mount, at=at, origin=f"grant {parent.id}"))
         if shared.served:
             assert shared.node is not None
-            mount = narrowing.over(Mount(at, NodeSource(shared.node), shared.mount.mode, origin=mount.origin))
+            # No kernel mount stands before a node: what may be written is the node's own matter.
+            node = read_only(shared.node) if narrowing.read_only else shared.node
+            mount = narrowing.over(Mount(at, NodeSource(node), shared.mount.mode, origin=mount.origin))
             placement = await self._live.mount(replace(mount, revocable=True))
         elif mount.layers:
             placement = await self._live.mount(_served_anew(mount))

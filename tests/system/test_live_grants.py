@@ -197,7 +197,12 @@ async def test_narrowing_by_names_holds_for_what_comes_later_too(
 
 @pytest.mark.parametrize(
     "what",
-    [{"memory": "1M"}, {"host": None, "mode": "copy-on-write"}, {"host": None, "revocable": True}],
+    [
+        {"memory": "1M"},
+        {"host": None, "mode": "copy-on-write"},
+        {"host": None, "revocable": True},
+        {"host": None, "mode": "read-write", "revocable": True},
+    ],
 )
 async def test_a_grant_that_is_handed_on_shows_the_same_and_dies_with_its_parent(
     supervisor: libos.Supervisor, folder: Path, what: dict[str, Any]
