@@ -28,7 +28,24 @@ import libos
 
 HERE = Path(__file__).parent
 # In the order of the talk; the README's table has the same.
-ORDER = ("chroot",)
+ORDER = (
+    # namespacing
+    "chroot",
+    "plan9",
+    "jail",
+    "zones",
+    "lxc",
+    "docker",
+    # access control
+    "keykos",
+    "capabilities",
+    "seccomp",
+    # library operating systems
+    "exokernel",
+    "mirage",
+    # new solutions
+    "osv",
+)
 # Seconds that observing once may take, on a machine that does other things too.
 PATIENCE = 60
 
@@ -111,12 +128,6 @@ def load(name: str) -> System:
     """The check in the folder of this name."""
     module = _module(f"lineage_{name}", HERE / name / "check.py")
     return System(name, module.TITLE, module.PROPERTIES, module.observe)
-
-
-def beside(file: str, name: str) -> ModuleType:
-    """The module `name` in the folder of `file`, which is a check's `__file__`."""
-    folder = Path(file).parent
-    return _module(f"lineage_{folder.name}_{name}", folder / f"{name}.py")
 
 
 def _module(name: str, path: Path) -> ModuleType:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,16 @@ class Talk:
     async def ask(self, line: str) -> str:
         """Tell it a line, and give its answer."""
         assert self.app.stdin is not None
-        assert self.app.stdout is not None
         await self.app.stdin.send_all(line.encode() + b"\n")
+        return await self.line()
+
+    async def line(self) -> str:
+        """The next line that it writes. Raises AssertionError where it ends instead."""
+        assert self.app.stdout is not None
         while b"\n" not in self._rest:
             part = await self.app.stdout.receive_some()
             if not part:
-                raise AssertionError(f"the program ended instead of answering {line!r}")
+                raise AssertionError(f"the program ended after {self._rest!r}")
             self._rest += part
         answer, _, self._rest = self._rest.partition(b"\n")
         return answer.decode(errors="replace")
@@ -90,3 +95,29 @@ class Talk:
         """End its world."""
         await self.app.kill()
         await self.app.aclose()
+
+
+class Events:
+    """The events of a supervisor, from the beginning of the block on."""
+
+    def __init__(self, supervisor: libos.Supervisor) -> None:
+        self._supervisor = supervisor
+        self._stack = AsyncExitStack()
+        self._events: AsyncIterator[libos.Event]
+
+    async def __aenter__(self) -> Events:
+        self._events = await self._stack.enter_async_context(self._supervisor.events())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def until_exit(self, world: str) -> list[libos.Event]:
+        """All events of a world until the last one of it, which tells of its app's end."""
+        told = []
+        async for event in self._events:
+            if event.world == world:
+                told.append(event)
+                if event.kind == "app.exit":
+                    break
+        return told
