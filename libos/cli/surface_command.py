@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from libos.cli.options import WithCommand
+from libos.cli.outputs import check_writable, replace_file
 from libos.cli.show import complain, harmless, say
 from libos.errors import LibosError
 
@@ -61,7 +62,7 @@ def command(
     except ValueError as wrong:
         raise click.UsageError(str(wrong), ctx) from wrong
     if plot is not None:
-        _check_writable(plot)
+        check_writable(plot, "--plot")
     from libos.cli.stoppable import run
     from libos.surface.measuring import DEFAULT_MOST, DEFAULT_SECONDS, Bounds, Measuring
 
@@ -109,13 +110,6 @@ def _width() -> int:
         return 79
 
 
-def _check_writable(path: str) -> None:
-    """Say before the walk that the picture cannot be written after it."""
-    folder = os.path.dirname(path) or "."
-    if os.path.isdir(path) or not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise PlotError(f"--plot {path}: cannot be written: name a file in a folder of yours")
-
-
 def _draw(found: list[Survey], path: str) -> None:
     from libos.surface.axes import attack_surface, complexity, outside_of
     from libos.surface.plot import Point, svg
@@ -128,11 +122,7 @@ def _draw(found: list[Survey], path: str) -> None:
         for each in found
         if each.problem is None
     ]
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(svg(points))
-    except OSError as error:
-        raise PlotError(f"--plot {path}: {error.strerror}") from error
+    replace_file(path, svg(points), "--plot")
 
 
 def _print(found: list[Survey], *, as_json: bool) -> None:

@@ -68,7 +68,7 @@ class Measuring:
 
     bounds: Bounds
     tell: Tell
-    devices: frozenset[str] = field(default_factory=lambda: frozenset(each.device for each in probe.mounts()))
+    devices: frozenset[str] = field(default_factory=lambda: frozenset(each.device for each in probe.table()))
     own: Mapping[str, str] = field(default_factory=probe.namespaces)
 
     async def run(self, places: Sequence[Place]) -> list[Survey]:

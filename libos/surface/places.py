@@ -63,7 +63,11 @@ def places(
     """The places to compare: outside, under bubblewrap (its usual flags unless others are given), and for
     each manifest its profile and itself; without one, the profile for a command. Raises ManifestError."""
     found: list[Place] = [Outside()]
-    found += [Bubblewrap(tuple(shlex.split(flags))) for flags in (tuple(bubblewrap) or (USUAL_FLAGS,))]
+    flags = tuple(bubblewrap) or (USUAL_FLAGS,)
+    found += [
+        Bubblewrap(tuple(shlex.split(each)), "bwrap" if len(flags) == 1 else f"bwrap {number}")
+        for number, each in enumerate(flags, 1)
+    ]
     given = list(manifests)
     profiles = [profiles_of(path) for path in given] or [(profile_for(command),)]
     found += [_profile(names, needed=not given) for names in dict.fromkeys(profiles)]

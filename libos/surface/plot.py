@@ -130,7 +130,7 @@ def _around(text: str, centre: tuple[float, float]) -> Iterator[Label]:
     """Where a label may stand, the nearest first: right, left, above, below, then aslant."""
     x, y = centre
     height, gap = _FONT * 1.3, _RADIUS + 5
-    level = y - height / 2
+    level = min(max(y - height / 2, FRAME.top), FRAME.bottom - height)
     above, below = y - gap - height, y + gap
     for anchor, at, top in (
         ("start", x + gap, level),

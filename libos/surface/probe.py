@@ -3,7 +3,8 @@
 It is handed to a Python as text (`python3 -I -S -c TEXT ORDER`), so that it runs where libos is not.
 
 Rules:
-- Standard library only, one thread, nothing is opened but directories and files of /proc, nothing is changed.
+- Standard library only, one thread; nothing is opened but directories, mount points and files of /proc, and
+  nothing is changed.
 - The order (JSON, the first argument) has `most` (files) and `seconds`, after which the walk stops;
   `host_devices`, the file systems of the host; `reaching`, the paths below which what is written leaves the
   world though the file system is the world's own; `leave_out`, a path that belongs to the probe.
@@ -43,6 +44,7 @@ class Mount:
     def __init__(self, line: str) -> None:
         left, _, right = line.partition(" - ")
         fields = left.split(" ")
+        self.number = fields[0]
         self.device = fields[2]
         self.point = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), fields[4])
         self.kind, _, above = right.split(" ", 2)
@@ -218,10 +220,27 @@ def _lines(path: str) -> list[str]:
         return []
 
 
+def table() -> list[Mount]:
+    """All mounts of this process's mount namespace below its root."""
+    return [Mount(line) for line in _lines("/proc/self/mountinfo")]
+
+
 def mounts() -> list[Mount]:
-    """The mounts that this process sees; its root alone where there is no /proc."""
-    found = [Mount(line) for line in _lines("/proc/self/mountinfo")]
-    return found or [Mount("0 0 0:0 / / rw - none none rw")]
+    """The mounts that this process sees, without those that others cover; its root alone where there is no
+    /proc."""
+    return [mount for mount in table() if _on_top(mount)] or [Mount("0 0 0:0 / / rw - none none rw")]
+
+
+def _on_top(mount: Mount) -> bool:
+    """Whether the mount's point leads to it. Its device does not tell: btrfs has one for each subvolume."""
+    try:
+        point_fd = os.open(mount.point, os.O_PATH | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        return f"mnt_id:\t{mount.number}" in _lines(f"/proc/self/fdinfo/{point_fd}")
+    finally:
+        os.close(point_fd)
 
 
 def namespaces() -> dict[str, str]:

@@ -14,6 +14,8 @@ _UNKNOWN = "-"
 # Of shared namespaces so many are named.
 _NAMED = 3
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+# Percents below this are told as such.
+_LEAST = 0.001
 # Keys whose numbers a stopped walk knows only from below.
 _WALKED = frozenset(
     ("files", "bytes", "writable", "writable_bytes", "makeable", "copies", "programs", "setuid")
@@ -72,6 +74,8 @@ def size(count: int) -> str:
 
 def percent(part: float) -> str:
     """Two digits of a percentage: 0.055%, 8.1%, 43%."""
+    if 0 < part < _LEAST:
+        return f"under {_LEAST}%"
     return f"{part:.0f}%" if part >= 10 else f"{part:.2g}%"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from libos.surface.probe import KERNEL, Mount, Walk
+from libos.surface.probe import KERNEL, Mount, Walk, mounts
 
 ORDER: dict[str, Any] = {
     "most": 10_000,
@@ -115,6 +115,14 @@ def test_a_directory_that_went_is_nothing_and_one_too_deep_to_name_is_counted(tr
     finally:
         os.close(folder)
     assert walked(mount(tree))["unreadable"] == 1
+
+
+def test_the_mounts_of_this_process_are_those_that_can_be_walked() -> None:
+    found = {mount.point: mount for mount in mounts()}
+    assert len(found) == len(mounts())
+    assert {"/", "/proc"} <= set(found)
+    root = os.stat("/").st_dev
+    assert found["/"].device == f"{os.major(root)}:{os.minor(root)}" or found["/"].kind == "btrfs"
 
 
 def test_a_line_of_the_mount_table_is_read_with_its_escapes() -> None:

@@ -89,7 +89,10 @@ def test_sizes(count: int, text: str) -> None:
     assert size(count) == text
 
 
-@pytest.mark.parametrize(("part", "text"), [(100.0, "100%"), (8.14, "8.1%"), (0.0553, "0.055%"), (0.0, "0%")])
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [(100.0, "100%"), (8.14, "8.1%"), (0.0553, "0.055%"), (0.0, "0%"), (4e-7, "under 0.001%")],
+)
 def test_percentages(part: float, text: str) -> None:
     assert percent(part) == text
 
@@ -109,6 +112,12 @@ def test_two_manifests_of_one_profile_are_compared_with_it_once(tmp_path: Path) 
     for path in paths:
         path.write_text("libos = 1\n")
     assert [each.name for each in places(map(str, paths))][2:] == ["profile base", "one.toml", "two.toml"]
+
+
+def test_several_ways_to_start_bubblewrap_have_numbers() -> None:
+    found = places([], (), ["--ro-bind / /", "--bind '/a b' /x"])
+    assert [each.name for each in found] == ["outside", "bwrap 1", "bwrap 2", "profile base"]
+    assert found[2].about == "bwrap --bind '/a b' /x"
 
 
 def test_a_command_alone_is_compared_under_its_profile() -> None:
