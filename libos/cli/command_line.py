@@ -31,6 +31,7 @@ _COMMANDS = (
     "check",
     "explain",
     "surface",
+    "trim",
     "ns",
     "doctor",
     "schema",
