@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 import libos
-from benchmarks import command, files, held, launch, link, live, memory, relay, trees
+from benchmarks import command, files, held, launch, link, live, memory, relay, trees, walls
 from benchmarks.measure import Figure, machine, table
 
 RESULT = Path("build/bench.json")
@@ -31,6 +31,7 @@ ALONE: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "first": launch.first,
     "dialing": launch.dialing,
     "limits": launch.limited,
+    "walls": walls.measure,
     "held": held.measure,
     "command": command.measure,
     "memory": memory.measure,
