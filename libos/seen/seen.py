@@ -17,6 +17,7 @@ from libos.seen.connections import ConnectionsSeen
 from libos.seen.fields import number, tables, text, texts, times, whole
 from libos.seen.folding import Group, folded
 from libos.seen.grants import GrantSeen, GrantsSeen
+from libos.seen.questions import QuestionsSeen
 from libos.seen.timeline import Timeline
 from libos.seen.tree import ABSENT, DENIED, OPERATIONS, Tree
 
@@ -67,8 +68,9 @@ class About:
 class Seen:
     """What happened in one world: that of the name, or whatever is told where none is given.
 
-    `tree`, `grants`, `attempts`, `connections`, `limits`, `exit`, `timeline` and `recent` are for reading.
-    `lost` counts events that a reader was told it lost, `missing` is what the host could not give.
+    `tree`, `grants`, `attempts`, `questions`, `connections`, `limits`, `exit`, `timeline` and `recent` are
+    for reading. `lost` counts events that a reader was told it lost, `missing` is what the host could not
+    give.
     """
 
     def __init__(self, world: str | None = None) -> None:
@@ -78,6 +80,7 @@ class Seen:
         self.tree = Tree()
         self.grants = GrantsSeen()
         self.attempts = Attempts()
+        self.questions = QuestionsSeen()
         self.connections = ConnectionsSeen()
         self.limits: dict[str, Limit] = {}
         self.missing: dict[str, str] = {}
@@ -188,6 +191,7 @@ class Seen:
 
     def _end(self, event: Event) -> None:
         fields = event.fields
+        self.questions.end()
         used = fields.get("used")
         peaks = {key: number(used, key) for key in list(used)[:20]} if isinstance(used, dict) else {}
         seconds, status = number(fields, "seconds"), whole(fields, "status") or 0
@@ -246,6 +250,12 @@ class Seen:
         if (grant := self.grants.dialed(event.fields)) is not None:
             grant.use("request", 1, event.time)
 
+    def _asks(self, event: Event) -> None:
+        self.questions.asked(event.time, event.fields)
+
+    def _answers(self, event: Event) -> None:
+        self.questions.answered(event.fields)
+
     def _limit_hit(self, event: Event) -> None:
         self._limit(text(event.fields, "limit")).hits += max(1, whole(event.fields, "times") or 1)
 
@@ -280,6 +290,8 @@ _TAKES: dict[str, Callable[[Seen, Event], None]] = {
     "path.used": Seen._used,
     "audit": Seen._audited,
     "grant": Seen._granted,
+    "ask": Seen._asks,
+    "answer": Seen._answers,
     "dial.open": Seen._dial_opens,
     "dial.close": Seen._closes,
     "listen.open": Seen._listen_opens,
