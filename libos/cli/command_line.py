@@ -49,6 +49,7 @@ _COMMANDS = (
     "narrow",
     "revoke",
     "ask",
+    "watch",
     "connections",
     "stats",
     "trace",
