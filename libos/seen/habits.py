@@ -36,6 +36,7 @@ SHARED = MappingProxyType(
     }
 )
 WITHIN = (
+    (re.compile(r"/__init__(\.[^/]+)?\.so$"), "Python's import: FileFinder.find_spec"),
     (re.compile(r"/glibc-hwcaps(/|$)"), "the dynamic linker: elf/dl-hwcaps.c, ld.so(8)"),
     (re.compile(r"/gconv/gconv-modules"), "iconv(3): iconv/gconv_conf.c, gconv-modules.cache"),
     (re.compile(r"/locale/(locale-archive$|[^/]+/LC_)"), "setlocale(3): locale/findlocale.c"),
