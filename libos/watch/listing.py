@@ -30,7 +30,7 @@ STYLES: dict[Mark, Style] = {
     "faint": Style(dim=True),
 }
 _CURSOR = Style(reverse=True)
-_RESTING = Style(underline=True)
+_RESTING = Style(bold=True)
 
 
 class Listing(ScrollView, can_focus=True):
@@ -96,6 +96,9 @@ class Listing(ScrollView, can_focus=True):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
+        return self._line(y).apply_style(self.rich_style)
+
+    def _line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         at = y + self.scroll_offset.y
         if not self._rows and y == 0:

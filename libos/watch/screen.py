@@ -67,14 +67,15 @@ class Watch(App[None]):
         Binding("q,ctrl+c", "quit", show=False),
     ]
 
-    def __init__(self, source: Source, world: str | None = None) -> None:
+    def __init__(self, source: Source, world: str | None = None, *, measured: bool = True) -> None:
+        """`measured`: ask the running world what its limits measure."""
         # Where NO_COLOR is set, the terminal's own colours are the ones that can be left out altogether.
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") else None)
         self.source = source
         self.seen = Seen(world)
         self.drawings = 0
         self._acting = Acting(self)
-        self._measuring = Measuring(source.name)
+        self._measuring = Measuring(source.name) if measured else None
         self._folds: dict[Key, bool] = {}
         self._words = Words()
         self._pane = self._list = "tried"
@@ -111,7 +112,8 @@ class Watch(App[None]):
     def on_unmount(self) -> None:
         if self._due is not None:
             self._due.cancel()
-        self._measuring.stop()
+        if self._measuring is not None:
+            self._measuring.stop()
         self._sources.close()
 
     def _part(self, name: str, kind: type[Part]) -> Part:
@@ -124,7 +126,7 @@ class Watch(App[None]):
         """Take events, and see that they are drawn soon."""
         for event in events:
             self.seen.feed(event)
-        if self.seen.limits and not self.source.why_not_running:
+        if self._measuring is not None and self.seen.limits and not self.source.why_not_running:
             self._measuring.wanted(self.draw_soon)
         self.draw_soon()
 
@@ -154,7 +156,8 @@ class Watch(App[None]):
         self._took = self._drawn - began
 
     def _draw_lists(self) -> None:
-        held = Holding(self.seen, self._measuring.now).items()
+        now = self._measuring.now if self._measuring is not None else {}
+        held = Holding(self.seen, now).items()
         self._part("held", Listing).draw(flattened(held, self._folds, self._words))
         self._part("tried", Listing).draw(flattened(tried(self.seen), self._folds, self._words))
         self.draw_selected()
@@ -166,7 +169,8 @@ class Watch(App[None]):
         self._part("about", Static).update(text)
         why_not = self.source.why_not_running
         found = keys.applying(self._acting.world, self.subject, why_not_running=why_not)
-        self._part("bar", Static).update(Text(keys.bar(found, self.size.width), style="reverse"))
+        bar = keys.bar(found, self.size.width).ljust(self.size.width)
+        self._part("bar", Static).update(Text(bar, style="reverse"))
         said = self._part("said", Static)
         said.update(self._acting.said)
         said.display = bool(self._acting.said)

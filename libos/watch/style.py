@@ -5,6 +5,7 @@ CSS = """
 Watch { background: $background; }
 #head { height: 1; text-style: bold; }
 #panes { height: 1fr; }
+#held, #tried, #details { background: $background; }
 #held { width: 2fr; border: round $primary; }
 #tried { width: 3fr; border: round $primary; }
 #details { height: 30%; min-height: 5; border: round $primary; }

@@ -20,7 +20,17 @@ _KIND_WIDTH = 6
 def tried(seen: Seen) -> Iterator[Item]:
     """The items of one drawing, what wants an answer first."""
     yield from map(_question, seen.questions)
-    yield from map(_group, seen.groups())
+    within: list[Group] = []
+    for group in seen.groups():
+        if group.kind == "libraries" and within:
+            yield _within(within)
+            within = []
+        if _is_within(seen, group):
+            within.append(group)
+        else:
+            yield _group(group)
+    if within:
+        yield _within(within)
     if seen.attempts.beyond:
         yield Item(("beyond",), "further things, not listed singly", times(seen.attempts.beyond), "faint")
     if seen.connections.opened:
@@ -44,10 +54,26 @@ def _group(group: Group) -> Item:
         return Item(("libraries",), f"{group.what} ({len(group.attempts)})", tail, "faint", group, True,
                     below=lambda: map(_attempt, group.attempts))  # fmt: skip
     found = f", found as {short(group.found)}" if group.found else ""
-    text = f"{'path':<{_KIND_WIDTH}} {short(group.what)} in {len(group.attempts)} directories of PATH{found}"
+    places = "one directory" if len(group.attempts) == 1 else f"{len(group.attempts)} directories"
+    text = f"{'path':<{_KIND_WIDTH}} {short(group.what)} in {places} of PATH{found}"
     mark: Mark = "faint" if group.found else "refused"
     key = ("program", group.what)
     return Item(key, text, tail, mark, group, True, below=lambda: map(_attempt, group.attempts))
+
+
+def _is_within(seen: Seen, group: Group) -> bool:
+    """Whether it is a path that a mount covers and has not, which is every program's daily life."""
+    return (
+        group.kind == "one"
+        and group.attempts[0].kind == "path"
+        and seen.grants.covering(group.what) is not None
+    )
+
+
+def _within(groups: list[Group]) -> Item:
+    text = f"not there in what is mounted ({len(groups)})"
+    count = times(sum(group.count for group in groups))
+    return Item(("within",), text, count, "faint", None, True, below=lambda: map(_group, groups))
 
 
 def _attempt(attempt: Attempt) -> Item:

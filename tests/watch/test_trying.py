@@ -42,7 +42,7 @@ def test_a_program_that_was_found_at_last_says_where() -> None:
     there = event("path.used", 2, path="/usr/bin/git", operation="execute", mount="/usr")
     only = event("path.absent", 2, path="/bin/git")
     (found,) = [row for row in rows(seen([HAPPENED[0], only, there])) if "git" in row]
-    assert found == "path   git in 1 directories of PATH, found as /usr/bin/git | 1x"
+    assert found == "path   git in one directory of PATH, found as /usr/bin/git | 1x"
 
 
 def test_an_answer_ends_a_question() -> None:
@@ -54,6 +54,13 @@ def test_an_answer_ends_a_question() -> None:
 
 def test_at_the_end_of_the_app_nothing_waits() -> None:
     assert not any("waits" in row for row in rows(seen([*HAPPENED, EXIT])))
+
+
+def test_what_is_not_in_a_mount_is_one_row_that_unfolds() -> None:
+    missing = [event("path.absent", 2, path=f"/usr/share/{name}", mount="/usr") for name in "ab"]
+    state = seen([*HAPPENED, *missing])
+    assert "not there in what is mounted (2) | 2x" in rows(state)
+    assert "  path   /usr/share/a | 1x" in rows(state, ("within",))
 
 
 def test_every_attempt_stands_in_one_row() -> None:

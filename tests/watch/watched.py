@@ -115,7 +115,7 @@ def look(
     """Open a view of a source on a terminal in memory, and use it."""
 
     async def run() -> None:
-        view = Watch(source)
+        view = Watch(source, measured=False)
         async with view.run_test(size=size) as pilot:
             await pilot.pause()
             await use(view, pilot)
