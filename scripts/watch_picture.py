@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,8 +30,7 @@ SELECTED = "/etc/shadow"
 async def run_agent() -> list[libos.Event]:
     """Run the demonstration's agent, and give its events but the last."""
     sys.path.insert(0, str(TOP / "examples" / "agent"))
-    import demo
-
+    demo = importlib.import_module("demo")
     trio.socket.set_custom_hostname_resolver(demo.DemoNames())
     manifest = libos.load(demo.MANIFEST)
     manifest = replace(manifest, app=replace(manifest.app, record=True))
