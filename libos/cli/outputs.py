@@ -31,7 +31,7 @@ def replace_file(path: str, text: str, option: str, look: Callable[[str], None] 
         mode = os.stat(real).st_mode & 0o777 if os.path.exists(real) else 0o666 & ~_umask()
         made_fd, made = tempfile.mkstemp(dir=os.path.dirname(real), prefix=f".{os.path.basename(real)}.")
         try:
-            with open(made_fd, "w", encoding="utf-8") as file:
+            with open(made_fd, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
                 os.fchmod(file.fileno(), mode)
                 file.flush()

@@ -9,13 +9,12 @@ from typing import TypeVar
 import click
 import trio
 
+from libos.cli.status import exit_status
 from libos.unwrap import unwrapped
 
 T = TypeVar("T")
 
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# A shell's status for a signal is this plus its number.
-_SIGNAL_BASE = 128
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
@@ -24,7 +23,7 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
     found: list[T] = []
     stopped = trio.run(_run, work, found)
     if not found:
-        raise click.exceptions.Exit(_SIGNAL_BASE + stopped)
+        raise click.exceptions.Exit(exit_status(-stopped, "signal"))
     return found[0]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ import click
 
 from libos.cli.options import WithCommand
 from libos.cli.outputs import check_writable, replace_file
+from libos.cli.progress import StatusLine
 from libos.cli.show import complain, harmless, say
 from libos.errors import LibosError
 
@@ -80,34 +79,18 @@ def command(
 
 
 class Progress:
-    """How far the walks are, in one line of a terminal."""
+    """How far the walks are."""
 
     def __init__(self) -> None:
+        self._line = StatusLine()
         self._seen: dict[str, int] = {}
-        self._shown = sys.stderr.isatty()
+        self.clear = self._line.clear
 
     def tell(self, place: str, files: int) -> None:
         """Show that a place has so many files until now."""
         self._seen[place] = files
-        if self._shown:
-            told = ", ".join(f"{harmless(name)} {count:,}" for name, count in self._seen.items())
-            self._write(f"\r\x1b[Klibos: files until now: {told}"[: _width() + 5])
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._shown and self._seen:
-            self._write("\r\x1b[K")
-
-    def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-
-
-def _width() -> int:
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns - 1
-    except OSError:
-        return 79
+        told = ", ".join(f"{harmless(name)} {count:,}" for name, count in self._seen.items())
+        self._line.show(f"libos: files until now: {told}")
 
 
 def _draw(found: list[Survey], path: str) -> None:

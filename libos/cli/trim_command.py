@@ -4,7 +4,6 @@ others."""
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import click
 
 from libos.cli.options import WithCommand
 from libos.cli.outputs import check_writable, replace_file
+from libos.cli.progress import StatusLine
 from libos.cli.show import columns, say
 from libos.errors import ManifestError
 
@@ -64,7 +64,7 @@ def command(
         raise click.UsageError(f"--timeout {timeout}: {wrong}", ctx) from wrong
     if output is not None:
         check_writable(output, "-o")
-    with open(manifest_path, encoding="utf-8") as file:
+    with open(manifest_path, encoding="utf-8", newline="") as file:  # its line ends stay
         text = file.read()
     found = [grant for grant in grants(manifest) if removable(text, grant)]
     progress = Progress()
@@ -79,29 +79,18 @@ def command(
 
 
 class Progress:
-    """Which run is made, and how long the others may take, in one line of a terminal."""
+    """Which run is made, and how long the others may take."""
 
     def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-        self._written = False
+        self._line = StatusLine()
+        self.clear = self._line.clear
 
     def tell(self, made: int, left: int, seconds: float) -> None:
-        """Show it."""
+        """Show that so many runs were made, and about so many are left that take so long each."""
         from libos.trimming.telling import time_left
 
-        if self._shown:
-            took = f", some {time_left(left * seconds)} left" if seconds else ""
-            self._write(f"\r\x1b[Klibos: run {made + 1} of about {made + max(1, left)}{took}")
-            self._written = True
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._written:
-            self._write("\r\x1b[K")
-
-    def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        took = f", some {time_left(left * seconds)} left" if seconds else ""
+        self._line.show(f"libos: run {made + 1} of about {made + max(1, left)}{took}")
 
 
 def _print(trimmed: Trimmed, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import copy
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from libos.trimming.grants import Grant
 # Where the entries of each kind stand in a file.
 _TABLES = {"mount": "mount", "dial": "dial", "listen": "listen"}
 
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 # Entries of an include list that stand in one line.
 _IN_ONE_LINE = 4
 
@@ -70,7 +72,7 @@ def _name(kind: str, entry: Mapping[str, Any]) -> str:
 
 def _cut(text: str, raw: Mapping[str, Any], entries: Iterable[tuple[str, int]]) -> str:
     """The text without entries that are tables of their own, [[mount]]."""
-    lines = text.splitlines(keepends=True)
+    lines = _LINE.findall(text)
     heads = dict(_heads(text, raw, lines))
     starts = {path: line for line, path in heads.items()}
     gone: set[int] = set()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from libos.errors import LibosError
 from libos.manifest import Manifest
+from libos.namespace.layers import Ask
 from libos.supervisor import Supervisor
 from libos.trimming.grants import Grant, without
 from libos.trimming.proving import Outcome, Search
@@ -51,6 +52,14 @@ class Trimmed:
         return [each.grant for each in self.findings if each.goes]
 
 
+def refuse_questions(manifest: Manifest) -> None:
+    """Raise TrimError where something of a manifest asks at its first use: nobody answers here."""
+    asking = [mount.at for mount in manifest.mounts if any(isinstance(layer, Ask) for layer in mount.layers)]
+    asking += [dial.to for dial in manifest.dials if dial.ask]
+    if asking:
+        raise TrimError(f"{asking[0]} asks before it is used, and nobody answers here: remove its ask")
+
+
 class Trimming:
     """One trimming; `tell` is called before each run."""
 
@@ -63,6 +72,7 @@ class Trimming:
     async def run(self) -> Trimmed:
         """Find out. Raises TrimError where the app does not work with everything, LibosError, OSError."""
         asked = self._asked
+        refuse_questions(asked.manifest)
         async with unwrapped(), Supervisor(spare=False) as supervisor:
             trials = Trials(supervisor, asked.manifest, asked.check, asked.seconds)
             self._tell(0, 1 + asked.prove + len(asked.grants) * asked.prove, 0.0)

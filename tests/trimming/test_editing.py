@@ -115,6 +115,23 @@ def test_an_entry_goes_with_its_own_tables(tmp_path: Path) -> None:
     assert edited(text, named(path, "mount /a")) == 'libos = 1\n\n[app]\ncommand = ["x"]\n'
 
 
+def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "app.toml"
+    text = TEXT.replace("\n", "\r\n")
+    path.write_bytes(text.encode())
+    made = edited(text, named(path, "mount /cache", "mount /sbin", "syscall bpf"))
+    assert made.count("\r\n") == made.count("\n")
+    assert "/cache" not in made
+
+
+def test_a_line_that_holds_an_odd_line_end_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "app.toml"
+    mounts = "".join(f'[[mount]]\nat = "/{name}"\nmemory = "1M"\n' for name in "ab")
+    text = f"libos = 1\n# a\u2028b\x85c\n{mounts}"
+    path.write_text(text)
+    assert tomllib.loads(edited(text, named(path, "mount /b")))["mount"] == [{"at": "/a", "memory": "1M"}]
+
+
 def test_a_call_that_an_included_file_allows_stays() -> None:
     assert not removable("libos = 1", Grant("syscall", "bpf"))
     assert removable(TEXT, Grant("syscall", "bpf"))

@@ -16,6 +16,7 @@ from libos.trimming.copying import on_copies
 from libos.trimming.grants import Grant, grants, without
 from libos.trimming.telling import Finding, findings_json, rows, summary, time_left
 from libos.trimming.trials import bound
+from libos.trimming.trimming import TrimError, refuse_questions
 from libos.trimming.using import Used, unused
 
 
@@ -111,6 +112,18 @@ def test_what_would_be_written_is_a_copy(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(copying, "_MOST", 2)
     with pytest.raises(ManifestError, match="too large"):
         on_copies(manifest, str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        {"mount": [{"at": "/a", "memory": "1M", "ask": True}]},
+        {"dial": [{"to": "tcp!192.0.2.1!80", "ask": True}]},
+    ],
+)
+def test_what_asks_is_refused_since_nobody_answers(asking: dict[str, object]) -> None:
+    with pytest.raises(TrimError, match="nobody answers"):
+        refuse_questions(from_mapping(asking))
 
 
 def test_a_run_may_take_some_times_as_long_as_the_first() -> None:
