@@ -38,7 +38,8 @@ def edited(text: str, gone: Collection[Grant]) -> str:
     if not gone:
         return text
     raw = tomllib.loads(text)
-    entries = {(grant.kind, _index(text, raw, grant)) for grant in gone if grant.line is not None}
+    positions = Positions(text)
+    entries = {(grant.kind, _index(positions, raw, grant)) for grant in gone if grant.line is not None}
     names = [grant.name for grant in gone if grant.line is None and grant.kind != "syscall"]
     calls = [grant.name for grant in gone if grant.kind == "syscall"]
     made = _in_arrays(_cut(text, raw, entries), raw, entries, names, calls)
@@ -47,9 +48,8 @@ def edited(text: str, gone: Collection[Grant]) -> str:
     return made
 
 
-def _index(text: str, raw: Mapping[str, Any], grant: Grant) -> int:
+def _index(positions: Positions, raw: Mapping[str, Any], grant: Grant) -> int:
     """Which entry of its kind a grant is."""
-    positions = Positions(text)
     entries = raw[_TABLES[grant.kind]]
     for number, entry in enumerate(entries):
         if (
@@ -81,7 +81,9 @@ def _cut(text: str, raw: Mapping[str, Any], entries: Iterable[tuple[str, int]]) 
         if start is not None:
             gone.update(_block(lines, heads, start, (_TABLES[kind], number)))
     kept = [line for number, line in enumerate(lines) if number not in gone]
-    return "".join(_without_double_blanks(kept) if gone else kept)
+    while kept and len(lines) - 1 in gone and not kept[-1].strip():
+        kept.pop()
+    return "".join(kept)
 
 
 def _heads(text: str, raw: Mapping[str, Any], lines: list[str]) -> Iterator[tuple[int, Path]]:
@@ -102,29 +104,21 @@ def _tables(value: Any, path: Path) -> Iterator[Path]:
 
 
 def _block(lines: list[str], heads: Mapping[int, Path], start: int, path: Path) -> range:
-    """The lines of an entry: the comments right above it, to its last line that is no comment."""
+    """The lines of an entry: the comments right above it, to its last line that is no comment; and the blank
+    lines after it, where one stands before it."""
     end = min((at for at, whose in heads.items() if at > start and whose[:2] != path), default=len(lines))
     while end > start + 1 and _says_nothing(lines[end - 1]):
         end -= 1
     while start > 0 and lines[start - 1].lstrip().startswith("#"):
         start -= 1
+    if start == 0 or not lines[start - 1].strip():
+        while end < len(lines) and not lines[end].strip():
+            end += 1
     return range(start, end)
 
 
 def _says_nothing(line: str) -> bool:
     return not line.strip() or line.lstrip().startswith("#")
-
-
-def _without_double_blanks(lines: list[str]) -> Iterator[str]:
-    """Lines without blank ones that follow each other where something was cut, and at the end."""
-    blank = True
-    for number, line in enumerate(lines):
-        if line.strip():
-            blank = False
-            yield line
-        elif not blank and any(each.strip() for each in lines[number:]):
-            blank = True
-            yield line
 
 
 def _in_arrays(

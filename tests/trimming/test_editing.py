@@ -37,6 +37,9 @@ at = "/text"
 text = """
 [[mount]]
 # not a comment
+
+
+# nor this
 """
 
 # --- the network
@@ -77,6 +80,20 @@ def test_a_text_that_looks_like_a_table_goes_with_its_entry(path: Path) -> None:
     made = edited(TEXT, named(path, "mount /text"))
     assert "not a comment" not in made
     assert "# --- the network\n\n# The API.\n[[dial]]" in made
+
+
+def test_blank_lines_elsewhere_stay(path: Path) -> None:
+    made = edited(TEXT, named(path, "mount /cache", "dial tcp!api.example.com!443"))
+    assert "# not a comment\n\n\n# nor this" in made
+    assert "\n# --- the network\n\n[[listen]]" in made
+
+
+def test_the_last_entry_of_a_file_leaves_no_blank_end(tmp_path: Path) -> None:
+    path = tmp_path / "app.toml"
+    text = 'libos = 1\n\n[[mount]]\nat = "/a"\nmemory = "1M"\n\n# b\n[[mount]]\nat = "/b"\nmemory = "1M"\n'
+    path.write_text(text)
+    assert edited(text, named(path, "mount /a", "mount /b")) == "libos = 1\n"
+    assert edited(text, named(path, "mount /b")).endswith('at = "/a"\nmemory = "1M"\n')
 
 
 def test_the_last_entry_of_a_kind_leaves_no_empty_list(path: Path) -> None:
