@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from claims import Evidence, Property
+from claims import Evidence, Property, scratch
 from probing import Talk, drained, made, outside, read, said
 
 import libos
@@ -64,9 +65,9 @@ for line in sys.stdin:
 """
 
 
-async def written(supervisor: libos.Supervisor, name: str, *, with_usr: bool = False) -> str:
+async def written(supervisor: libos.Supervisor, folder: Path, name: str, *, with_usr: bool = False) -> str:
     """Where the program of an immutable zone could write."""
-    file = HERE / f"{name}.toml"
+    file = folder / f"{name}.toml"
     value = read(file)
     if with_usr:
         value["include"] += ["-/usr"]
@@ -108,10 +109,15 @@ async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence
     live = await changed(a, live=without != "live")
     await a.end()
     await b.end()
-    return {
-        "strict": await written(supervisor, "fixed" if without == "strict" else "strict"),
-        "fixed": await written(supervisor, "flexible" if without == "fixed" else "fixed"),
-        "flexible": await written(supervisor, "flexible", with_usr=without == "flexible"),
-        "global": seeing,
-        "live": live,
-    }
+    strict = "fixed" if without == "strict" else "strict"
+    fixed = "flexible" if without == "fixed" else "fixed"
+    with scratch() as parent:
+        # The caller's own: an overlay copies no directory of somebody else's.
+        folder = Path(shutil.copytree(HERE, parent / "zones"))
+        return {
+            "strict": await written(supervisor, folder, strict),
+            "fixed": await written(supervisor, folder, fixed),
+            "flexible": await written(supervisor, folder, "flexible", with_usr=without == "flexible"),
+            "global": seeing,
+            "live": live,
+        }
