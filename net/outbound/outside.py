@@ -68,7 +68,7 @@ async def addresses(
     Raises OSError: ENOENT, EACCES as `connect` does.
     """
     if is_localhost(address.host):
-        return ["::1", "127.0.0.1"] if ipv6_works() else ["127.0.0.1"]
+        return _loopback(address.network)
     hosts = await look_up(address.host, address.port, _KINDS[address.network], threads)
     allowed = [host for host in hosts if private or _is_public(host)]
     if resolved is not None:
@@ -76,6 +76,14 @@ async def addresses(
     if not allowed:
         raise _private_error(address.host, hosts)
     return allowed
+
+
+def _loopback(network: str) -> list[str]:
+    """The addresses of localhost. Datagrams go to the first alone, as no handshake tells who is there: to
+    the one on which services of one machine mostly listen."""
+    if not ipv6_works():
+        return ["127.0.0.1"]
+    return ["::1", "127.0.0.1"] if network == "tcp" else ["127.0.0.1", "::1"]
 
 
 async def connect_socket(connection: socket.socket, host: str, port: int, seconds: float) -> None:

@@ -69,6 +69,15 @@ async def test_localhost_is_the_loopback_and_asks_nobody() -> None:
     assert asked.asked == []
 
 
+async def test_datagrams_to_localhost_go_to_a_service_that_listens_on_127_0_0_1_alone() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.bind(("127.0.0.1", 0))
+        service.settimeout(30)
+        with await outside.connect(parse(f"udp!localhost!{service.getsockname()[1]}")) as sender:
+            sender.send(b"hello")
+            assert service.recv(10) == b"hello"
+
+
 async def test_a_name_that_nobody_knows_is_enoent() -> None:
     resolver()
     with pytest.raises(OSError, match=r"gone\.invalid is not known outside") as caught:
