@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from libos.namespace import Mount
@@ -38,10 +39,7 @@ def told(plan: Plan) -> Iterator[Fields]:
             {"id": f"d{number}", "to": str(rule.to), "what": dialed(rule), "origin": rule.origin}
             for number, rule in enumerate(plan.dials, 1)
         ],
-        "listens": [
-            {"port": each.port, "network": each.network, "publish": each.published, "origin": each.origin}
-            for each in plan.listens
-        ],
+        "listens": list(_listens(plan)),
         "limits": [
             {"key": line.at.removeprefix("limits."), "asked": line.asked, "mechanism": line.mechanism,
              "origin": line.origin}
@@ -56,6 +54,19 @@ def told(plan: Plan) -> Iterator[Fields]:
     for key, entries in lists.items():
         for part in _parts(entries):
             yield {key: part}
+
+
+def _listens(plan: Plan) -> Iterator[Fields]:
+    """Each port, those that are published with the ids that their grants get."""
+    numbers = count(1)
+    for each in plan.listens:
+        yield {
+            "id": f"p{next(numbers)}" if each.is_published else "",
+            "port": each.port,
+            "network": each.network,
+            "publish": each.published,
+            "origin": each.origin,
+        }
 
 
 def _mounts(plan: Plan) -> Iterator[Fields]:

@@ -84,6 +84,8 @@ class GrantsSeen:
             network, port = text(each, "network") or "tcp", whole(each, "port") or 0
             grant = self._add("listen", f"{network}!*!{port}", each)
             grant.what = f"publish {text(each, 'publish')}"
+            if grant.id:
+                self._network.setdefault(grant.id, grant)
             self._ports.setdefault((network, port), grant)
         return mounts
 

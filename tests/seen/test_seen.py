@@ -75,6 +75,19 @@ def test_grants_that_were_never_used_are_told_where_that_is_known() -> None:
     assert [each.at for each in seen.unused()] == ["/work", "tcp!*!80"]
 
 
+def test_a_published_port_of_the_plan_is_known_by_its_id() -> None:
+    plan = {**PLAN, "listens": [{"id": "p1", "port": 80, "network": "tcp", "publish": "127.0.0.1:8080"}]}
+    revoked = {
+        "action": "revoke",
+        "id": "p1",
+        "address": "tcp!127.0.0.1!8080",
+        "port": 80,
+        "mechanism": "gate",
+    }
+    seen = seen_of(("world.plan", plan), ("grant", revoked))
+    assert [(each.id, each.ended) for each in seen.grants if each.kind == "listen"] == [("p1", "revoke")]
+
+
 def test_an_attempt_is_grouped_and_counted() -> None:
     refused: dict[str, object] = {"network": "tcp", "address": "1.1.1.1", "port": 80, "count": 7}
     seen = seen_of(("dial.refused", refused), ("dial.refused", refused), ("path.absent", {"path": "/etc/x"}))

@@ -49,6 +49,7 @@ def meant(key: str, ending: str, state: Seen | None = None, manifest: str = "/sr
         ("d", "2", "libos narrow web d1 --deny tcp!api.example.com!443"),
         ("r", "/work", "libos revoke web /work"),
         ("r", "2", "libos revoke web d1"),
+        ("r", "6", "libos revoke web p1"),
         ("K", "", "libos kill web"),
         ("s", "", "libos exec -it web sh"),
     ],
@@ -67,6 +68,7 @@ def test_a_key_stands_for_a_command_line(key: str, ending: str, line: str) -> No
         ("d", "/etc/shadow", "does not have it"),
         ("r", "/etc/shadow", "select a grant"),
         ("n", "memory", "select a grant"),
+        ("n", "6", "cannot be narrowed, only revoked"),
     ],
 )
 def test_where_there_is_no_command_the_reason_is_given(key: str, ending: str, why: str) -> None:

@@ -38,7 +38,9 @@ _PLAN: dict[str, Any] = {
         {"id": "d1", "to": "tcp!api.example.com!443", "what": "dial", "origin": "web.toml:21:1"},
         {"id": "d2", "to": "tcp!db.example!5432", "what": "dial", "origin": "web.toml:24:1"},
     ],
-    "listens": [{"port": 8000, "network": "tcp", "publish": "127.0.0.1:8000", "origin": "web.toml:27:1"}],
+    "listens": [
+        {"id": "p1", "port": 8000, "network": "tcp", "publish": "127.0.0.1:8000", "origin": "web.toml:27:1"}
+    ],
     "limits": [{"key": "memory", "asked": "512M", "mechanism": "cgroup", "origin": "web.toml:31:1"}],
 }  # fmt: skip
 
