@@ -31,6 +31,11 @@ async def run(words: Sequence[str]) -> tuple[int, str]:
 
 
 async def run_on_terminal(words: Sequence[str]) -> int:
-    """Run a libos command on this process's own terminal; gives its exit status."""
+    """Run a libos command on this process's own terminal; gives its exit status. Cancelled, it ends
+    the process."""
     process = await asyncio.create_subprocess_exec(*_LIBOS, *words[1:])
-    return await process.wait()
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.terminate()
