@@ -95,7 +95,7 @@ class Launch:
         self._id = world_id
         self._parts = parts
         self._identity = parts.identities.take()
-        self._mounts = HostMounts(parts.keeper, parts.trees, self._identity, plan.limits.disk)
+        self._mounts = HostMounts(parts.keeper, parts.trees, self._identity, plan.limits.disk, root=plan.root)
         # /etc/hosts is made before the gate runs, so its names are granted here.
         self._names = Names(plan.hostname, host_names(plan.dials))
         self._introspection = Introspection(self.plan)
@@ -231,10 +231,13 @@ class Launch:
         app = self._identity.id
         steps = [step_message(step, self._id) for step in self.plan.steps]
         wanted = steps + [step["changes"] for step in steps if "changes" in step]
-        trees = await self._parts.trees.open_for(wanted, app) if self._parts.trees else []
+        trees = []
+        if self._parts.trees:
+            trees = await self._parts.trees.open_for(wanted, app, root=self.plan.root)
         app_sockets, gate_sockets = self._first_sockets()
         message = {
             "app": app,
+            "root": self._identity.length if self.plan.root else 0,
             "hostname": self.plan.hostname,
             "steps": steps,
             "routed": self.plan.routed,

@@ -140,7 +140,7 @@ def _same_view(one: Plan, other: Plan) -> bool:
 
 def _view(plan: Plan) -> tuple[Any, ...]:
     network = plan.dials, plan.listens, plan.network, plan.routed
-    walls = plan.syscalls, plan.limits
+    walls = plan.syscalls, plan.limits, plan.root
     return plan.steps, plan.served, plan.points, *network, *walls, plan.hostname, plan.keep, plan.record
 
 

@@ -34,6 +34,7 @@ class ViewOptions:
     name: str | None
     keep: str | None
     record: bool
+    user: str | None
     capture: str | None
     timeout: str | None
     memory: str | None
@@ -66,6 +67,7 @@ class ViewOptions:
             name=self.name,
             keep=self.keep,
             record=self.record,
+            user=self.user,
             capture=self.capture,
             time=self.timeout,
             limits=LimitOptions(**{name: getattr(self, name) for name in LimitOptions._fields}),
@@ -123,6 +125,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--namespace-mode", "namespace_mode", type=click.Choice(["strict", "compat"]),
                  default="strict", help="Name every wrong line of it, or pass over them as 9front does."),
     click.option("-w", "--workdir", "directory", metavar="DIRECTORY", help="The app's working directory."),
+    click.option("-u", "--user", "user", metavar="app|root", help="Who the app is inside; app unless said."),
     click.option("--hostname", "hostname", metavar="NAME", help="The host name that the app sees."),
     click.option("--name", "name", metavar="NAME", help="The world's name, for ps, exec and kill."),
     click.option("--keep", "keep", metavar="NAME",

@@ -38,6 +38,8 @@ class Identity(NamedTuple):
     id: int
     uid: int
     gid: int
+    # Ids from `id` on that are this world's alone: for a root inside.
+    length: int = 1
 
     @property
     def owner(self) -> tuple[int, int]:
@@ -55,7 +57,7 @@ def keeper_identity() -> Identity:
 def slot_identity(slot: int) -> Identity:
     """Who the app of the world with this slot is."""
     first = FIRST_ID + slot * SLOT
-    return Identity(first, first, first)
+    return Identity(first, first, first, SLOT)
 
 
 def host_ids() -> tuple[int, int]:

@@ -82,7 +82,8 @@ def _build(
     root = f"{base.FUSE}/{spec['world']}"
     ruleset_fd = second.ruleset(root, base.DEVICES)
     wanted = Walls(
-        spec["filter"], spec["app"], ruleset_fd, intake_fd, spec["filter_last"], bool(answers), limits
+        *(spec["filter"], spec["app"], ruleset_fd, intake_fd, spec["filter_last"], bool(answers), limits),
+        spec["root"],
     )
     starter = Starter(second.world_ruleset(root))
     ahead = program.Ahead(wanted, starter)

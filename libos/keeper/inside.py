@@ -20,9 +20,9 @@ which never wait for a node. Requests from the supervisor:
                                                fds: [a host tree, the changes'], where paths are out of reach
     {"op": "service"}                          answer: {"event": "service"} with the listener of a new unix
                                                socket, and a detached mount of its file
-    {"op": "idmap", "uid": n, "gid": n, "id": k}
+    {"op": "idmap", "uid": n, "gid": n, "id": k, "length": n}
                                                answer: {"event": "idmap"} with a user namespace in which those
-                                               ids are the id `k` of K
+                                               ids, and those behind them, are the ids of K from `k` on
 
 When a world is gone (its init reaped, so every process of it) it says {"event": "gone", "world": id}; one
 that could not be made is {"event": "unmade", "world": id, "errno": n, "message": text}.
@@ -177,7 +177,9 @@ class Keeper:
                 os.close(listener_fd)
                 os.close(tree_fd)
             case "idmap":
-                namespace_fd = _id_map_namespace(message["uid"], message["gid"], message["id"])
+                namespace_fd = _id_map_namespace(
+                    message["uid"], message["gid"], message["id"], message["length"]
+                )
                 self._say({"event": "idmap", "request": message["request"]}, [namespace_fd])
                 os.close(namespace_fd)
 
@@ -245,9 +247,9 @@ def _overlay(message: dict[str, Any], fds: list[int]) -> int:
     return overlay.make(lower_fd, f"{base.STAGE}/keeper", changes_fd, size=message.get("size"))
 
 
-def _id_map_namespace(uid: int, gid: int, inside: int) -> int:
-    """Give a user namespace in which files of the host's `uid` and `gid` are those of an id of K.
-    mount_setattr(2)."""
+def _id_map_namespace(uid: int, gid: int, inside: int, length: int) -> int:
+    """Give a user namespace in which files of the host's `uid` and `gid`, and of `length` ids from there on,
+    are those of ids of K. mount_setattr(2)."""
     pid, pidfd = namespaces.clone_process(namespaces.CLONE_NEWUSER)
     if pid == 0:
         signal.pause()
@@ -255,7 +257,7 @@ def _id_map_namespace(uid: int, gid: int, inside: int) -> int:
     try:
         for name, outside in (("uid_map", uid), ("gid_map", gid)):
             with open(f"{base.HOST_PROC}/{pid}/{name}", "w") as file:
-                file.write(f"{outside} {inside} 1")
+                file.write(f"{outside} {inside} {length}")
         return os.open(f"{base.HOST_PROC}/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.kill(pid, signal.SIGKILL)

@@ -1,10 +1,11 @@
 """The walls around an app, in the order in which they go up, in the process that becomes it.
 
-A session of its own; a user namespace below K in which it is itself and nobody else; default signals; no core
-dumps; no capabilities; no new privileges; Landlock, where the kernel has it (second.py); the seccomp filter,
-and below it the one that tells of listen(2) where that is wanted (hearing.py). A filter that does not allow
-what an exec is prepared with goes up last of all, in `finish`. Whoever calls this execs next or ends: nothing
-runs behind half the walls.
+A session of its own; a user namespace below K in which it is itself and nobody else, or root with the ids of
+its world (superuser.py); default signals; no core dumps; no capabilities, or a root's few over those ids; no
+new privileges; Landlock, where the kernel has it (second.py); the seccomp filter, and below it the one that
+tells of listen(2) where that is wanted (hearing.py). A filter that does not allow what an exec is prepared
+with goes up last of all, in `finish`. Whoever calls this execs next or ends: nothing runs behind half the
+walls.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import signal
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from libos.keeper import hearing, refusals
+from libos.keeper import hearing, refusals, superuser
 from libos.keeper.identity import APP_ID
 from libos.kernel import landlock, namespaces, process
 
 # Python ignores the first two, and exec would keep that; init and the keeper handle or ignore the others.
 _CHANGED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+# Of libos's own, in a world: what `libos.limits` counts, and who writes the id map of a root inside.
+_OWN_PROCESSES = 5
 
 
 class Walls(NamedTuple):
@@ -37,6 +40,8 @@ class Walls(NamedTuple):
     # The filter tells of what it refuses (refusals.py): it is the one for listen(2) too, and always last.
     tells: bool = False
     rlimits: Sequence[tuple[str, int]] = ()
+    # How many ids a root inside has (superuser.py); 0 where the app is no root.
+    root: int = 0
 
 
 def raise_walls(walls: Walls, proc: str) -> Walls:
@@ -46,14 +51,17 @@ def raise_walls(walls: Walls, proc: str) -> Walls:
     """
     # What init forked later is as undumpable as init, and /proc/self/uid_map then is root's.
     process.prctl("become dumpable", process.PR_SET_DUMPABLE, 1)
-    namespaces.unshare(namespaces.CLONE_NEWUSER)
-    namespaces.write_id_maps(f"{proc}/self", APP_ID, walls.app, walls.app)
+    if walls.root:
+        superuser.enter(walls.app, walls.root, proc, _most_processes(walls.rlimits))
+    else:
+        namespaces.unshare(namespaces.CLONE_NEWUSER)
+        namespaces.write_id_maps(f"{proc}/self", APP_ID, walls.app, walls.app)
     for number in _CHANGED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit(walls.rlimits)
-    process.drop_capabilities()
+    process.drop_capabilities(superuser.CAPABILITIES if walls.root else ())
     process.set_no_new_privileges()
     if walls.ruleset_fd is not None:
         landlock.restrict_self(walls.ruleset_fd)
@@ -66,6 +74,11 @@ def raise_walls(walls: Walls, proc: str) -> Walls:
     if not walls.filter_last:
         process.load_seccomp_filter(walls.filter)
     return walls._replace(intake_fd=None)
+
+
+def _most_processes(limits: Sequence[tuple[str, int]]) -> int | None:
+    """What all processes of the world may be, libos's own among them, where a resource limit says so."""
+    return next((value + _OWN_PROCESSES for name, value in limits if name == "nproc"), None)
 
 
 def _limit(limits: Sequence[tuple[str, int]]) -> None:

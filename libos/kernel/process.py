@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import struct
+from collections.abc import Collection
 from contextlib import suppress
 
 from libos.kernel.syscalls import Argument, call
@@ -20,6 +21,8 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_MODE_FILTER = 2
+# linux/capability.h
+CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID = 0, 1, 3, 4, 5, 6, 7
 
 # capget(2): the header version for 64-bit sets
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -68,14 +71,18 @@ def set_no_new_privileges() -> None:
     prctl("set no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
 
 
-def drop_capabilities() -> None:
-    """Empty all five capability sets of this process: bounding, ambient, and the three of capset(2)."""
+def drop_capabilities(kept: Collection[int] = ()) -> None:
+    """Empty all five capability sets of this process: bounding, ambient, and the three of capset(2); those
+    that are `kept`, below 32, stay in the bounding, permitted and effective set. capabilities(7)."""
     with suppress(OSError):  # EINVAL: the kernel knows no further capability
         for capability in range(_CAPABILITIES):
-            prctl("drop from the bounding set", PR_CAPBSET_DROP, capability)
+            if capability not in kept:
+                prctl("drop from the bounding set", PR_CAPBSET_DROP, capability)
     prctl("clear the ambient capabilities", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    call("drop all capabilities", "capset", header, bytes(24))
+    mask = sum(1 << capability for capability in kept)
+    # Effective, permitted, inheritable; then the same of the capabilities from 32 on.
+    call("drop capabilities", "capset", header, struct.pack("=6I", mask, mask, 0, 0, 0, 0))
 
 
 def load_seccomp_filter(program: bytes) -> None:

@@ -74,6 +74,7 @@ def _app(raw: Mapping[str, Any]) -> App:
         control=raw.get("control"),
         keep=raw.get("keep"),
         record=raw.get("record"),
+        user=raw.get("user"),
     )
 
 

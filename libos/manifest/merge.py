@@ -83,6 +83,7 @@ def _merge_app(under: App, over: App) -> App:
         control=_first(over.control, under.control),
         keep=_first(over.keep, under.keep),
         record=_first(over.record, under.record),
+        user=_first(over.user, under.user),
     )
 
 

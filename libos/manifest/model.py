@@ -36,6 +36,7 @@ class App:
     control: bool | None = None
     keep: str | None = None
     record: bool | None = None
+    user: str | None = None  # "app" or "root"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def from_options(
     name: str | None = None,
     keep: str | None = None,
     record: bool = False,
+    user: str | None = None,
     capture: str | None = None,
     time: float | str | None = None,
     limits: LimitOptions = NO_LIMITS,
@@ -63,11 +64,10 @@ def from_options(
 
     `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base. `mounts`
     are SRC:AT[:ro|rw|cow|replace]; `environment` NAME=VALUE, or NAME for the value in `environ` (the caller's
-    unless given); `dials` ADDRESS[,private], in the form of dial(2); `publish` [IP:]PORT:PORT, outside then
-    inside, or PORT for both; `include` and `allow_missing` as in a manifest file; `record` has each use of a
-    path told; `capture` is the file that is told what the link carries; `time` seconds or "10min"; `limits`
-    docker's options; `syscalls` the name of a profile; `namespace` a file of namespace(6) whose mounts take
-    the place of the manifest's, read as `namespace_mode` says; `base` the folder of relative paths.
+    unless given); `dials` ADDRESS[,private]; `publish` [IP:]PORT:PORT, outside then inside, or PORT for both;
+    `include` and `allow_missing` as in a manifest file; `record` has each use of a path told; `user` is "app"
+    or "root"; `capture` a file; `time` seconds or "10min"; `limits` docker's options; `syscalls` a profile;
+    `namespace` a file of namespace(6), read as `namespace_mode` says; `base` the folder of relative paths.
     """
     options = _Options(os.path.abspath(base if base is not None else os.curdir))
     mounted = options.each("-v", mounts, options.mount)
@@ -76,7 +76,7 @@ def from_options(
             command=tuple(options.each("COMMAND", command, values.argument)) or None,
             directory=options.one("-w", directory, values.path),
             environment=options.variables(environment, os.environ if environ is None else environ),
-            **options.names(hostname, name, keep, record=record),
+            **options.names(hostname, name, keep, user, record=record),
         ),
         mounts=tuple(mounted),
         dials=tuple(options.each("--dial", dials, dialed_option)),
@@ -133,14 +133,15 @@ class _Options:
         return Network(capture=file, origin="" if capture is None else "--capture")
 
     def names(
-        self, hostname: str | None, name: str | None, keep: str | None, *, record: bool
+        self, hostname: str | None, name: str | None, keep: str | None, user: str | None, *, record: bool
     ) -> dict[str, Any]:
-        """What --hostname, --name, --keep and --record say."""
+        """What --hostname, --name, --keep, --user and --record say."""
         return {
             "record": record or None,
             "hostname": self.one("--hostname", hostname, values.host_name),
             "name": self.one("--name", name, values.world_name),
             "keep": self.one("--keep", keep, values.keep_name),
+            "user": self.one("--user", user, values.user),
         }
 
     def limits(self, time: float | str | None, given_limits: LimitOptions) -> Limits:

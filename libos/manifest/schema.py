@@ -42,6 +42,10 @@ class AppTable(Table):
         default_factory=unwritten,
         description="Its environment. Nothing of the caller's environment is passed on by itself.",
     )
+    user: Literal["app", "root"] = Field(
+        default_factory=unwritten,
+        description="Who it is inside: uid 1000, unless said, or uid 0 with rights over its own ids alone.",
+    )
     hostname: Annotated[str, checked(values.host_name)] = Field(
         default_factory=unwritten, description="The world's host name."
     )

@@ -242,6 +242,13 @@ def loss(value: float | str) -> float:
     return share(float(match[1]) / 100)
 
 
+def user(text: str) -> str:
+    """Who an app is inside: "app" or "root". ValueError for anybody else."""
+    if text not in ("app", "root"):
+        raise ValueError("a world knows two users: app and root")
+    return text
+
+
 def syscall_profile(value: str) -> str:
     """A profile of system calls: "default", "strict", "compute"."""
     from libos.syscalls.resolving import profile_name

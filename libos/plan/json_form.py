@@ -34,6 +34,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "directory": plan.directory,
         "environment": dict(plan.environment),
         "hostname": plan.hostname,
+        "user": "root" if plan.root else "app",
         "time": plan.time,
         "limits": {**asdict(plan.limits), "allow_missing": list(plan.allow_missing)},
         "resources": [asdict(line) for line in plan.lines],

@@ -291,6 +291,7 @@ class Lowering(Joining):
             limits=limits,
             allow_missing=manifest.allow_missing,
             syscalls=manifest.syscalls.wanted,
+            root=app.user == "root",
             serve_all=self.serve_all,
             source=manifest.source,
             record=bool(app.record),

@@ -159,6 +159,7 @@ class Plan:
     allow_missing: tuple[str, ...] = ()  # what the host may lack
     keep: str | None = None  # the name under which changes to copy-on-write mounts outlive the run
     syscalls: Wanted = DEFAULT
+    root: bool = False  # the app is uid 0 inside
     source: str = field(default="", compare=False)  # what it was made from, as messages name it
 
     @property

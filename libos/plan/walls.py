@@ -60,9 +60,9 @@ def walls(plan: Plan, host: HostWalls) -> tuple[Wall, ...]:
     return (
         Wall("system calls", f"seccomp, {plan.syscalls.profile}", "what it does not allow is refused"),
         _second(host),
-        Wall("capabilities", "none in all five sets", "no right of root's, and none to come"),
+        _capabilities(plan),
         Wall("privileges", "no_new_privs", "set-user-id programs and file capabilities give nothing"),
-        Wall("user namespace", "its own, one id mapped", "other ids do not exist; init and mounts are K's"),
+        _user_namespace(plan, host),
         _identity(host),
         Wall("files", "mount namespace, pivot_root", "a path that is not mounted does not exist"),
         Wall(
@@ -73,6 +73,27 @@ def walls(plan: Plan, host: HostWalls) -> tuple[Wall, ...]:
         Wall("ipc, uts, cgroup", "namespaces", "shared memory, host name and control groups of the host"),
         Wall("session", "setsid, close_range, execve", "no terminal, descriptor or variable of the caller's"),
         Wall("core dumps", "RLIMIT_CORE is 0", "no program of the host is started for a crash"),
+    )
+
+
+def _capabilities(plan: Plan) -> Wall:
+    if not plan.root:
+        return Wall("capabilities", "none in all five sets", "no right of root's, and none to come")
+    names = "chown, dac_override, fowner, fsetid, kill, setgid, setuid"
+    return Wall("capabilities", names, "all others; these count in its own user namespace, over its own ids")
+
+
+def _user_namespace(plan: Plan, host: HostWalls) -> Wall:
+    if not plan.root:
+        return Wall(
+            "user namespace", "its own, one id mapped", "other ids do not exist; init and mounts are K's"
+        )
+    if host.serves_root:
+        return Wall("user namespace", f"root, {SLOT} ids of its own", "other worlds; init and mounts are K's")
+    return Wall(
+        "user namespace",
+        "root, one id mapped",
+        f"other ids do not exist: chown to one fails, and files of others than uid {host.uid} are nobody's",
     )
 
 

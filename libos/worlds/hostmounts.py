@@ -17,8 +17,15 @@ class HostMounts:
     """Every method gives a descriptor that the caller owns, or raises OSError."""
 
     def __init__(
-        self, keeper: Keeper, trees: HostTrees | None, identity: Identity, disk: int | None = None
+        self,
+        keeper: Keeper,
+        trees: HostTrees | None,
+        identity: Identity,
+        disk: int | None = None,
+        *,
+        root: bool = False,
     ) -> None:
+        self._root = root
         self.identity = identity
         self._disk = disk  # bytes that an overlay's changes in memory may be
         self._keeper = keeper
@@ -30,7 +37,7 @@ class HostMounts:
         if self._trees is None:
             return await self._keeper.host_tree(source, read_only=read_only)
         (tree_fd,) = await self._trees.open_for(
-            [{"source": source, "read_only": read_only}], self.identity.id
+            [{"source": source, "read_only": read_only}], self.identity.id, root=self._root
         )
         return tree_fd
 
@@ -39,7 +46,7 @@ class HostMounts:
         return (
             None
             if self._trees is None
-            else self._trees.open_known(source, self.identity.id, read_only=read_only)
+            else self._trees.open_known(source, self.identity.id, read_only=read_only, root=self._root)
         )
 
     async def move(self, tree_fd: int, former: int) -> bool:
@@ -60,7 +67,7 @@ class HostMounts:
         wanted = [{"source": source, "read_only": True}]
         if changes is not None:
             wanted.append({"source": changes, "read_only": False})
-        trees = await self._trees.open_for(wanted, app)
+        trees = await self._trees.open_for(wanted, app, root=self._root)
         try:
             return await self._keeper.overlay(source, changes, trees, app, self._disk)
         finally:

@@ -16,52 +16,58 @@ from typing import Any
 
 import trio
 
+from libos.keeper.identity import SLOT
 from libos.kernel import mounts
 
 Owner = tuple[int, int]
+# The host's owner whose files are the app's, the id of K that the app is, how many ids follow the same way.
+Map = tuple[Owner, int, int]
 
 _SAFE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
 
 
 class HostTrees:
     """Makes trees; keeps one user namespace for each owner and each id of K that has been the app.
-    `id_map(uid, gid, inside)` makes one."""
+    `id_map(uid, gid, inside, length)` makes one."""
 
-    def __init__(self, id_map: Callable[[int, int, int], Awaitable[int]]) -> None:
+    def __init__(self, id_map: Callable[[int, int, int, int], Awaitable[int]]) -> None:
         self._id_map = id_map
-        self._maps: dict[tuple[Owner, int], int] = {}
+        self._maps: dict[Map, int] = {}
         self._making = trio.Lock()  # worlds that start at once ask for the same owner
 
-    async def open_for(self, steps: list[dict[str, Any]], app: int) -> list[int]:
+    async def open_for(self, steps: list[dict[str, Any]], app: int, *, root: bool = False) -> list[int]:
         """Give the trees that steps (see `worlds.steps`) ask for and note in each step which one is its own.
-        `app` is the id of K to whom they belong.
+        `app` is the id of K to whom they belong; `root`: it is root inside.
 
         The caller owns the descriptors. Raises OSError, and then gives none.
         """
         wanting = [step for step in steps if "source" in step]
-        owners = await trio.to_thread.run_sync(lambda: [owner_of(step["source"]) for step in wanting])
+        maps = await trio.to_thread.run_sync(
+            lambda: [_wanted_map(step["source"], app, root, read_only=step["read_only"]) for step in wanting]
+        )
         async with self._making:
-            for owner in set(owners):
-                if (owner, app) not in self._maps:
-                    self._maps[owner, app] = await self._id_map(*owner, app)
+            for each in set(maps):
+                if each not in self._maps:
+                    owner, inside, length = each
+                    self._maps[each] = await self._id_map(*owner, inside, length)
         wanted = [
-            (step["source"], step["read_only"], self._maps[owner, app])
-            for step, owner in zip(wanting, owners, strict=True)
+            (step["source"], step["read_only"], self._maps[each])
+            for step, each in zip(wanting, maps, strict=True)
         ]
         for index, step in enumerate(wanting):
             step["tree"] = index
         return await trio.to_thread.run_sync(_clone_all, wanted)
 
-    def open_known(self, source: str, app: int, *, read_only: bool) -> int | None:
+    def open_known(self, source: str, app: int, *, read_only: bool, root: bool = False) -> int | None:
         """Give one tree, for a worker thread; None where its owner has no user namespace yet. Raises
         OSError."""
-        map_fd = self._maps.get((owner_of(source), app))
+        map_fd = self._maps.get(_wanted_map(source, app, root, read_only=read_only))
         return None if map_fd is None else _clone(source, read_only, map_fd)
 
     async def move(self, tree_fd: int, former: int, app: int) -> None:
         """Give a detached mount of a tmpfs, of which all belongs to one id of K, to another. Raises OSError:
         EINVAL where its file system cannot be id-mapped, EPERM where it is already."""
-        map_fd = await self._id_map(former, former, app)
+        map_fd = await self._id_map(former, former, app, 1)
         try:
             mounts.set_tree(tree_fd, user_namespace_fd=map_fd, recursive=False)
         finally:
@@ -69,14 +75,21 @@ class HostTrees:
 
     def forget(self, app: int) -> None:
         """Let the user namespaces of an id go that is another supervisor's now."""
-        for owner, inside in list(self._maps):
-            if inside == app:
-                os.close(self._maps.pop((owner, inside)))
+        for each in list(self._maps):
+            if each[1] == app:
+                os.close(self._maps.pop(each))
 
     def close(self) -> None:
         """Let the user namespaces go; mounts that use one keep it."""
         while self._maps:
             os.close(self._maps.popitem()[1])
+
+
+def _wanted_map(source: str, app: int, root: bool, *, read_only: bool) -> Map:
+    """How a tree's owners are shown. A root inside sees those of root's trees as they are, where nothing is
+    stored: there a file of any other owner than the tree's would be one of the host's users."""
+    owner = owner_of(source)
+    return (owner, app, SLOT if root and read_only and owner == (0, 0) else 1)
 
 
 def owner_of(path: str) -> Owner:

@@ -147,9 +147,9 @@ class Keeper:
             world.gone.set()
             raise
 
-    async def id_map(self, uid: int, gid: int, inside: int) -> int:
+    async def id_map(self, uid: int, gid: int, inside: int, length: int = 1) -> int:
         """Give a user namespace in which a uid and a gid are those of an id of K. Raises OSError."""
-        request = {"op": "idmap", "uid": uid, "gid": gid, "id": inside}
+        request = {"op": "idmap", "uid": uid, "gid": gid, "id": inside, "length": length}
         _, (namespace_fd,) = await self._messages.request(request, wanted=1)
         return namespace_fd
 

@@ -37,6 +37,7 @@ SECTIONS = {
 LISTED = {
     "test_bombs": "Programs that take all they can get",
     "test_identity": "Who an app is",
+    "test_root_inside": "A root inside",
     "test_second_wall": "The second wall, and the covered parts of /proc",
 }
 
