@@ -54,6 +54,17 @@ async def outside(command: Sequence[str]) -> str:
     return done.stdout.decode(errors="replace").rstrip("\n")
 
 
+async def as_root(namespaces: Sequence[str], command: Sequence[str]) -> str:
+    """As `outside`, by root of a user namespace of its own and of `namespaces` (unshare(1)'s options).
+
+    Raises MissingError where the host gives nobody such a namespace.
+    """
+    text = await outside(["unshare", "--user", "--map-root-user", *namespaces, *command])
+    if text.startswith("unshare: "):
+        raise MissingError(f"{text}: libos doctor says what gives user namespaces here")
+    return text
+
+
 def fields(text: str) -> Any:
     """What a probe printed as JSON on its last line. Raises AssertionError where it did not."""
     try:

@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from claims import Evidence, MissingError, Property
-from probing import fields, outside, said
+from probing import as_root, fields, outside, said
 
 import libos
 
 TITLE = "Linux capabilities, 1999: root's power split into bits"
 HERE = Path(__file__).parent
 PROBE = [sys.executable, str(HERE / "probe.py")]
-# Root of its own namespaces: every bit, none of which counts outside of them.
-ROOT = ["unshare", "--user", "--map-root-user", "--net"]
 NO_NET_RAW = ["setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw"]
-NO_NEW_PRIVS = ["setpriv", "--no-new-privs"]
 
 PROPERTIES = {
     "empty": Property(
@@ -40,23 +37,24 @@ PROPERTIES = {
         lambda saw: saw["raw socket"] == "Operation not permitted" and saw["set uid"] == "done",
     ),
     "gain": Property(
-        "in a world no_new_privs is set: no set-uid program gives what there is not",
+        "in a world no_new_privs is set",
         "the program runs outside of a world",
         lambda saw: saw == "1",
     ),
 }
 
 
-async def probed(prefix: list[str]) -> Any:
-    """What the probe says outside of a world, under what `prefix` makes of it."""
-    return fields(await outside([*prefix, *PROBE]))
+async def as_own_root(*prefix: str) -> Any:
+    """What the probe says as root of its own namespaces, with every bit but for what `prefix` takes. None of
+    them counts outside of these namespaces."""
+    return fields(await as_root(["--net"], [*prefix, *PROBE]))
 
 
 async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence:
     """The probe in a world, as root of its own namespaces, and as it is here."""
     world = fields(await said(supervisor, libos.load(HERE / "none.toml")))
-    root = await probed(ROOT)
-    here = await probed([])
+    root = await as_own_root()
+    here = fields(await outside(PROBE))
     if here["no_new_privs"] == "1":
         raise MissingError("no_new_privs is set outside too: run this where no sandbox has set it")
     sets = root if without == "empty" else world
@@ -64,6 +62,6 @@ async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence
     return {
         "empty": sets["sets"],
         "powerless": {each: powers[each] for each in ("raw socket", "set uid")},
-        "bits": root if without == "bits" else await probed([*ROOT, *NO_NET_RAW]),
+        "bits": root if without == "bits" else await as_own_root(*NO_NET_RAW),
         "gain": (here if without == "gain" else world)["no_new_privs"],
     }

@@ -59,10 +59,10 @@ def give_up_rights() -> None:
 def main() -> None:
     """Confine this process, say what `/` is now, and try to get out."""
     kind, folder, file = sys.argv[1:]
-    if kind == "pivot":
-        pivot(folder)
-    else:
-        change_root(folder)
+    try:
+        (pivot if kind == "pivot" else change_root)(folder)
+    except OSError as error:
+        sys.exit(f"cannot confine: {error.strerror}")
     if kind == "plain":
         give_up_rights()
     print("root:", *sorted(os.listdir("/")))

@@ -26,8 +26,8 @@ PROPERTIES = {
         lambda saw: 'incompatible type "Block"; expected "KeyValue"' in saw,
     ),
     "linked": Property(
-        "the world has the devices that are linked, and no other one",
-        "another device is linked too",
+        "of three devices that there could be the world has the two that are linked",
+        "the third is linked too",
         lambda saw: saw.split() == ["/pages", "/scratch"],
     ),
 }

@@ -18,17 +18,17 @@ HERE = Path(__file__).parent
 
 PROPERTIES = {
     "strict": Property(
-        "in a strict zone nothing can be written",
+        "in a strict zone none of /usr, /etc, /var and /root can be written",
         "fixed.toml in place of strict.toml",
         lambda saw: saw.split() == ["end"],
     ),
     "fixed": Property(
-        "in a fixed-configuration zone /var can be written, and nothing else",
+        "in a fixed-configuration zone of these /var alone can be written",
         "flexible.toml in place of fixed.toml",
         lambda saw: saw.split() == ["/var/log", "end"],
     ),
     "flexible": Property(
-        "in a flexible-configuration zone /etc, /var and /root can be written, and the system cannot",
+        "in a flexible-configuration zone /etc, /var and /root can be written, and /usr cannot",
         "/usr is copy-on-write too",
         lambda saw: saw.split() == ["/etc", "/var/log", "/root", "end"],
     ),
