@@ -54,6 +54,8 @@ _COMMANDS = (
     "stats",
     "trace",
     "diff-runs",
+    "why",
+    "allow",
 )
 # 128 + SIGINT and 128 + SIGPIPE, as the shell reports them.
 _INTERRUPTED = 130

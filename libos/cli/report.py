@@ -8,11 +8,16 @@ tree itself does not hold is the tree's own affair and is not. What libraries lo
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
+from typing import TYPE_CHECKING
 
 from libos.cli.show import harmless
 from libos.events import Event
+
+if TYPE_CHECKING:
+    from libos.why.remedies import Remedy
 from libos.seen.habits import ALONE, SHARED
 
 # Different things counted; an app that asks for more is counted as a whole from there on. With LONGEST
@@ -20,6 +25,8 @@ from libos.seen.habits import ALONE, SHARED
 MOST = 10_000
 # Characters kept of a thing's name: more than a file name has (255 bytes), less than a path may (4096).
 LONGEST = 400
+# Things for which the lines that would grant them are printed.
+OFFERED = 20
 # Lines printed a kind of thing; the events have the rest.
 SHOWN = 40
 
@@ -40,6 +47,7 @@ class Report:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._refused: dict[tuple[str, str], Event] = {}  # the first of each, for what would grant it
         self._beyond = 0
 
     def note(self, event: Event) -> None:
@@ -47,6 +55,8 @@ class Report:
         if event.kind not in _REFUSALS:
             return
         key = (event.kind, _shortened(_subject(event)))
+        if key not in self._refused and len(self._refused) < OFFERED * 10:
+            self._refused[key] = event
         times = event.fields.get("count", 1)
         times = times if isinstance(times, int) else 1
         if key in self._counts or len(self._counts) < MOST:
@@ -67,6 +77,39 @@ class Report:
         if self._beyond:
             found.append(f"{self._beyond:>7}  more, of things not counted singly")
         return [*found, *self._habits(), self._summary()]
+
+    def remedies(
+        self,
+        manifest: str,
+        exists: Callable[[str], bool] = os.path.lexists,
+        passing: Callable[[], Container[str]] = frozenset,
+    ) -> tuple[list[str], list[str]]:
+        """Give what to say of what would grant the refused things, and the lines of a manifest that do.
+
+        What holds secrets is named and not offered; what the host has not either (by `exists`) cannot be, and
+        of calls not those that the filter lets pass (`passing`) but for their arguments."""
+        from libos.seen.attempts import Attempt, attempt_of
+        from libos.why.remedies import remedy_of
+
+        wanted: list[Remedy] = []
+        said: list[str] = []
+        for event in self._refused.values():
+            of = attempt_of(event)
+            if of is None or (of[0] == "path" and (_by_habit("path.absent", of[1]) or not exists(of[1]))):
+                continue
+            if of[0] == "call" and of[1] in passing():
+                continue  # a check on its arguments refused it, and no manifest lifts one
+            remedy = remedy_of(Attempt(*of, details=_details(event)), on_host=True)
+            if remedy is not None and remedy.warning:
+                said.append(f"{remedy.warning}; libos allow grants it with --yes")
+            elif remedy is not None and remedy not in wanted:
+                wanted.append(remedy)
+        said, wanted = said[:OFFERED], wanted[:OFFERED]
+        if wanted:
+            words = " ".join(remedy.words for remedy in wanted if remedy.words)
+            named = manifest if manifest.endswith(".toml") else "MANIFEST"
+            said.append(f"these lines of a manifest grant it; libos allow {named} {words} writes them:")
+        return said, [line for remedy in _merged(wanted) for line in ("", *remedy.lines)]
 
     def _section(self, kind: str) -> Iterator[str]:
         word = _REFUSALS[kind][0]
@@ -95,6 +138,20 @@ class Report:
         granted = ", ".join(f"a {word} with {remedy}" for word, remedy, _ in remedies if remedy)
         told = f"{things} {'thing was' if things == 1 else 'things were'} asked for and not given"
         return f"{told}; give {granted}" if granted else told
+
+
+def _details(event: Event) -> dict[str, str]:
+    mount = event.fields.get("mount")
+    return {"mount": mount} if isinstance(mount, str) else {}
+
+
+def _merged(remedies: list[Remedy]) -> list[Remedy]:
+    """The same with one [syscalls]: a table stands once in a manifest."""
+    from libos.why.remedies import calls
+
+    others = [each for each in remedies if each.lines[0] != "[syscalls]"]
+    named = [each.words for each in remedies if each.lines[0] == "[syscalls]"]
+    return [*others, calls(named)] if named else others
 
 
 def _asked_by_libraries_alone(kind: str, subject: str) -> bool:

@@ -18,7 +18,7 @@ from libos.asking import CONNECT
 from libos.cli.eventfile import EventFile, open_event_file
 from libos.cli.relay import carry
 from libos.cli.report import Report
-from libos.cli.show import complain, harmless, say
+from libos.cli.show import complain, harmless, say, say_plain
 from libos.cli.signals import Forwarder
 from libos.cli.status import exit_status
 from libos.cli.terminal import CallerTerminal, reopen, same_terminal, terminal_size
@@ -62,9 +62,20 @@ def run(request: Request) -> int:
             status = trio.run(_run, request, report, file)
         finally:
             if report is not None:
-                say("\n".join(report.lines()))
+                _tell(report, request.manifest)
     _tell_end(status, request)
     return exit_status(status.returncode, status.reason)
+
+
+def _tell(report: Report, manifest: Manifest) -> None:
+    def passing() -> frozenset[str]:
+        from libos.syscalls.resolving import resolve
+
+        return frozenset(rule.call for rule in resolve(manifest.syscalls.wanted).allowed)
+
+    said, lines = report.remedies(manifest.source, passing=passing)
+    say("\n".join([*report.lines(), *said]))
+    say_plain(lines)
 
 
 def _tell_end(status: ExitStatus, request: Request) -> None:

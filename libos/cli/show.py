@@ -51,6 +51,12 @@ def say(text: str, *, painted: bool = False) -> None:
     _write(_prefixed(line, "libos:") for line in (text.split("\n") if painted else _lines(text)))
 
 
+def say_plain(lines: Iterable[str]) -> None:
+    """Say lines to the person, on stderr, that are to be taken over as they stand; made harmless. Never
+    fails."""
+    _write(map(harmless, lines))
+
+
 def complain(text: str) -> None:
     """Say an error, its last line being the important one, made harmless. Never fails."""
     *before, last = _lines(text)

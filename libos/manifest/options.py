@@ -86,7 +86,7 @@ def from_options(
         syscalls=options.syscalls(syscalls),
         allow_missing=tuple(options.each("--allow-missing", allow_missing, feature)),
         removals=tuple(mount.at for mount in mounted),
-        source="options",
+        source="" if isinstance(manifest, (str, os.PathLike)) else "options",
     )
     whole = load_under(own, manifest, tuple(include), base=options.base, problems=options.problems)
     if namespace is None:

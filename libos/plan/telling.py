@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 from libos.namespace import Mount
+from libos.namespace.layer_text import layer_words
 from libos.plan.dial_lines import dialed
 from libos.plan.lines import asked
 from libos.plan.model import Plan
@@ -27,16 +28,23 @@ Fields = dict[str, Any]
 def told(plan: Plan) -> Iterator[Fields]:
     """The fields of each `world.plan` event; the first one has what stands alone."""
     first: Fields = {
-        "manifest": plan.source or None,
+        "manifest": plan.source if os.path.isfile(plan.source) else None,
         "folder": os.getcwd(),
         "directory": plan.directory,
         "path": plan.environment.get("PATH"),
+        "recorded": plan.record,
         "syscalls": _syscalls(plan),
     }
     lists: dict[str, list[Fields]] = {
         "mounts": list(_mounts(plan)),
         "dials": [
-            {"id": f"d{number}", "to": str(rule.to), "what": dialed(rule), "origin": rule.origin}
+            {
+                "id": f"d{number}",
+                "to": str(rule.to),
+                "what": dialed(rule),
+                "deny": [str(each) for each in rule.deny],
+                "origin": rule.origin,
+            }
             for number, rule in enumerate(plan.dials, 1)
         ],
         "listens": list(_listens(plan)),
@@ -88,6 +96,7 @@ def _mount(mount: Mount, mechanism: str, reason: str) -> Fields:
         "mode": str(mount.mode),
         "mechanism": mechanism,
         "reason": reason,
+        "layers": [layer_words(layer) for layer in mount.layers],
         "origin": mount.origin,
     }
 

@@ -33,6 +33,8 @@ class Attempt:
     @property
     def why(self) -> str:
         """The reason, in a few words."""
+        if self.kind == "path" and (mount := self.details.get("mount")):
+            return f"what is mounted at {mount} does not hold it"
         said = self.details.get("reason", "")
         return f"{_WHY[self.kind]}: {said}" if said else _WHY[self.kind]
 
@@ -84,7 +86,7 @@ class Attempts:
         attempt.count += count
         attempt.last = event.time
         attempt.grant = text(event.fields, "grant") or attempt.grant
-        for key in ("reason", "limit", "error", "method", "operation", "program"):
+        for key in ("reason", "limit", "error", "method", "operation", "program", "mount"):
             if said := text(event.fields, key):
                 attempt.details[key] = said
         return attempt

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from libos.seen.fields import Fields, tables, text, whole
+from libos.seen.fields import Fields, tables, text, texts, whole
 
 # Grants that are remembered: a manifest has some tens, and an app can drop and bind for as long as it likes.
 MOST = 5000
@@ -43,6 +43,8 @@ class GrantSeen:
     ended: str = ""
     narrowed: int = 0
     audited: bool = False
+    layers: tuple[tuple[str, ...], ...] = ()  # of a mount, in the words of namespace(6)
+    deny: tuple[str, ...] = ()  # of a dial
 
     @property
     def used(self) -> int:
@@ -79,6 +81,7 @@ class GrantsSeen:
         mounts = [self._mount(each) for each in tables(fields, "mounts")]
         for each in tables(fields, "dials"):
             grant = self._add("dial", text(each, "to"), each)
+            grant.deny = texts(each, "deny")
             self._network.setdefault(grant.id, grant)
         for each in tables(fields, "listens"):
             network, port = text(each, "network") or "tcp", whole(each, "port") or 0
@@ -91,7 +94,10 @@ class GrantsSeen:
 
     def _mount(self, fields: Fields) -> GrantSeen:
         grant = self._add("mount", text(fields, "at"), fields)
-        grant.audited = "audit" in grant.reason.split(":")[0].split(", ")
+        layers = fields.get("layers")
+        if isinstance(layers, (list, tuple)):
+            grant.layers = tuple(texts({"layer": each}, "layer") for each in layers)
+        grant.audited = ("audit",) in grant.layers
         self._mounts[grant.at] = grant
         return grant
 

@@ -61,6 +61,8 @@ class About:
     command: tuple[str, ...] = ()
     pid: int | None = None
     syscalls: str = ""
+    syscalls_allow: tuple[str, ...] = ()
+    syscalls_deny: tuple[str, ...] = ()
     syscalls_origin: str = ""
     started: float | None = None
 
@@ -89,6 +91,7 @@ class Seen:
         self.recent: deque[Event] = deque(maxlen=RECENT)
         self.events = 0
         self.lost = 0
+        self.untold = 0
         self.recorded = False
         self.first: float | None = None
         self.last: float | None = None
@@ -121,6 +124,8 @@ class Seen:
             found.append("incomplete: the app's end was not told")
         if self.lost:
             found.append(f"{self.lost} events were lost")
+        if self.untold:
+            found.append(f"{self.untold} uses of further paths were not told one by one")
         if self.tree.is_full:
             found.append("some paths are counted for the directory above them: there were too many")
         if self.attempts.beyond:
@@ -170,6 +175,7 @@ class Seen:
         syscalls = fields.get("syscalls")
         if isinstance(syscalls, dict):
             about.syscalls, about.syscalls_origin = text(syscalls, "profile"), text(syscalls, "origin")
+            about.syscalls_allow, about.syscalls_deny = texts(syscalls, "allow"), texts(syscalls, "deny")
         self.recorded = self.recorded or fields.get("recorded") is True
         for grant in self.grants.plan(fields):
             self._stand(grant)
@@ -205,6 +211,9 @@ class Seen:
             return
         path = text(fields, "path")
         self._use(path, operation, count, event.time, self.grants.mounted(text(fields, "mount")))
+
+    def _untold(self, event: Event) -> None:
+        self.untold += times(event.fields)
 
     def _audited(self, event: Event) -> None:
         operation = _OF_AUDIT.get(text(event.fields, "operation"))
@@ -288,6 +297,7 @@ _TAKES: dict[str, Callable[[Seen, Event], None]] = {
     "app.start": Seen._start,
     "app.exit": Seen._end,
     "path.used": Seen._used,
+    "path.untold": Seen._untold,
     "audit": Seen._audited,
     "grant": Seen._granted,
     "ask": Seen._asks,

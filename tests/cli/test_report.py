@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 from libos.cli.report import LONGEST, MOST, SHOWN, Report
 from libos.events import Event, Kind
 
@@ -81,6 +83,39 @@ def test_a_refusal_that_stands_for_several_counts_as_many_and_has_its_name() -> 
     refused = {"network": "tcp", "address": "198.18.0.2", "name": "db", "port": 81, "count": 7}
     lines = _report(("dial.refused", refused), ("dial.refused", refused))
     assert lines[0].split() == ["14x", "dial", "tcp!db!81"]
+
+
+def _remedies(*events: tuple[Kind, dict[str, object]]) -> tuple[list[str], list[str]]:
+    report = Report()
+    for kind, fields in events:
+        report.note(Event(kind, "w", fields))
+    return report.remedies("a.toml", exists=lambda path: path != "/none", passing=lambda: {"socket"})
+
+
+def test_the_lines_that_would_grant_it_are_a_manifests() -> None:
+    said, lines = _remedies(
+        ("path.absent", {"path": "/opt"}),
+        ("path.absent", {"path": "/none"}),
+        ("path.absent", {"path": "/etc/ld.so.preload"}),
+        ("path.absent", {"path": "/usr/lib/x", "mount": "/usr"}),
+        ("dial.refused", {"network": "tcp", "address": "1.1.1.1", "port": 80}),
+        ("syscall.refused", {"call": "socket"}),
+        ("syscall.refused", {"call": "keyctl"}),
+        ("syscall.refused", {"call": "bpf"}),
+    )
+    assert tomllib.loads("\n".join(lines)) == {
+        "mount": [{"at": "/opt", "host": "/opt"}],
+        "dial": [{"to": "tcp!1.1.1.1!80"}],
+        "syscalls": {"allow": ["keyctl", "bpf"]},
+    }
+    words = "/opt 'tcp!1.1.1.1!80' keyctl bpf"
+    assert said == [f"these lines of a manifest grant it; libos allow a.toml {words} writes them:"]
+
+
+def test_what_holds_secrets_is_named_and_not_offered() -> None:
+    said, lines = _remedies(("path.absent", {"path": "/root"}))
+    assert lines == []
+    assert said == ["/root is sensitive: it holds ~/.ssh: SSH keys; libos allow grants it with --yes"]
 
 
 def test_a_long_name_is_cut() -> None:

@@ -224,7 +224,8 @@ def test_the_report_says_what_was_refused(as_user: Account) -> None:
     first = (["path", "/etc/shadow"], ["path", "/home"], ["dial", "tcp!1.1.1.1!80"])
     assert sorted(reported[: len(first)]) == sorted(first)
     assert done.stderr.count("by themselves; --events shows") == 1
-    assert done.stderr.splitlines()[-1].endswith("a dial with --dial ADDRESS")
+    assert "a path with -v SRC:AT, a dial with --dial ADDRESS\n" in done.stderr
+    assert done.stderr.endswith('\n[[dial]]\nto = "tcp!1.1.1.1!80"\n')
 
 
 def test_the_report_comes_when_the_command_is_not_found_too(as_user: Account) -> None:

@@ -1,0 +1,143 @@
+"""`libos allow`: the lines that grant something, written into a manifest."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import tempfile
+from typing import TYPE_CHECKING
+
+import click
+
+from libos.cli.show import say
+from libos.errors import ManifestError
+from libos.harmless import harmless
+
+if TYPE_CHECKING:
+    from libos.plan import Plan
+    from libos.why.questions import Question
+    from libos.why.writing import Writing
+
+
+@click.command("allow")
+@click.argument("manifest_path", metavar="MANIFEST")
+@click.argument("words", metavar="PATH[:ro|rw|cow]|ADDRESS|CALL|LIMIT=VALUE...", nargs=-1, required=True)
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Grant what holds secrets too.")
+def command(manifest_path: str, words: tuple[str, ...], dry_run: bool, yes: bool) -> None:
+    """Write into MANIFEST what grants these things, and show the difference. Comments and layout stay.
+
+    A PATH is the host's own, read-only unless said. An ADDRESS is tcp!HOST!PORT, HOST:PORT or a URL. All is
+    written at once or nothing: the manifest is checked with what would be written first.
+    """
+    from libos.manifest.reading import read_text
+    from libos.why.questions import question
+    from libos.why.writing import Writing
+
+    before = read_text(manifest_path, manifest_path)
+    writing = Writing(before)
+    asked = [question(word) for word in words]
+    _write(writing, asked, manifest_path, yes=yes)
+    after = writing.text
+    if after == before:
+        return
+    _show(before, after, manifest_path)
+    _replace(manifest_path, before, after, dry_run=dry_run)
+
+
+def _write(writing: Writing, asked: list[Question], manifest_path: str, *, yes: bool) -> None:
+    """Write what is not granted already. Raises ManifestError for what must not or cannot be."""
+    from libos.events import Event
+    from libos.manifest import load
+    from libos.plan import lower
+    from libos.plan.telling import told
+    from libos.seen import Seen
+    from libos.why.deciding import why
+
+    plan = lower(load(manifest_path))
+    seen = Seen()
+    for fields in told(plan):
+        seen.feed(Event("world.plan", None, fields))
+    for each in asked:
+        verdict = why(seen, each)
+        if verdict.granted and each.subject != "limit" and not _covers_host(plan, each):
+            say(f"{verdict.text} Nothing is written for it.")
+            continue
+        if verdict.hidden and not yes:
+            raise ManifestError(f"{verdict.text} Grant it with --yes, or change that by hand.")
+        host = None
+        if each.subject == "path":
+            host = _host_path(plan, each.what)
+            _refuse_sensitive(each.what, host, yes=yes)
+            if not os.path.exists(host):
+                host = None
+        writing.allow(each, host)
+
+
+def _covers_host(plan: Plan, asked: Question) -> bool:
+    """Whether what stands at a path is not the host's, which is what is asked for."""
+    from libos.namespace import HostSource
+
+    mount = plan.namespace.covering(asked.what) if asked.subject == "path" else None
+    return mount is not None and mount.at != asked.what and not isinstance(mount.source, HostSource)
+
+
+def _host_path(plan: Plan, path: str) -> str:
+    """The host's path of what stands at a path: that of the mount that gives it read-only, else the same."""
+    from libos.namespace import HostSource
+
+    mount = plan.namespace.covering(path)
+    if mount is None or not isinstance(mount.source, HostSource):
+        return path
+    return os.path.normpath(os.path.join(mount.source.path, path.removeprefix(mount.at).lstrip("/")))
+
+
+def _refuse_sensitive(path: str, host: str, *, yes: bool) -> None:
+    from libos.why.sensitive import sensitive
+
+    why = sensitive(path) or sensitive(host) or sensitive(os.path.realpath(host))
+    if why and not yes:
+        raise ManifestError(f"{path} is sensitive: {why}; grant it with --yes, or name less of it")
+
+
+def _show(before: str, after: str, name: str) -> None:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
+    click.echo("\n".join(map(harmless, lines)))
+
+
+def _replace(path: str, before: str, after: str, *, dry_run: bool) -> None:
+    """Check the new text beside the old file, so that what it names relatively is found, and put it in its
+    place in one step. Raises ManifestError, with nothing changed."""
+    from libos.manifest import load
+    from libos.plan import lower
+
+    real = os.path.realpath(path)
+    folder = os.path.dirname(real)
+    try:
+        was = os.stat(real)
+        fd, new = tempfile.mkstemp(prefix=f".{os.path.basename(real)}.", suffix=".toml", dir=folder)
+    except OSError as error:
+        raise ManifestError(f"{path}: {error.strerror}; it cannot be written") from error
+    try:
+        with open(fd, "w", encoding="utf-8", newline="") as file:
+            file.write(after)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), stat.S_IMODE(was.st_mode))
+            if (was.st_uid, was.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(file.fileno(), was.st_uid, was.st_gid)
+        try:
+            lower(load(new))
+        except ManifestError as error:
+            raise ManifestError(f"{error}".replace(new, path)) from None
+        if not dry_run:
+            with open(real, encoding="utf-8", newline="") as file:
+                if file.read() != before:
+                    raise ManifestError(f"{path} was changed meanwhile: nothing is written")
+            os.replace(new, real)
+    except OSError as error:
+        raise ManifestError(f"{path}: {error.strerror}; nothing is written") from error
+    finally:
+        if os.path.lexists(new):
+            os.unlink(new)

@@ -1,0 +1,105 @@
+"""What would grant a thing: lines of a manifest, and the option of `libos run`. Pure.
+
+Rules: exactly the thing that was asked for, and no more of it. The lines are TOML that can be appended to a
+manifest as they stand, unless `within` says where they belong.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from libos.seen.attempts import Attempt
+from libos.why.sensitive import sensitive
+
+_MODES = {"rw": "read-write", "cow": "copy-on-write"}
+# The option of `libos run` for a key of [limits].
+_LIMIT_OPTIONS = {
+    "memory": "--memory",
+    "cpus": "--cpus",
+    "cpu_share": "--cpu-shares",
+    "cpuset": "--cpuset-cpus",
+    "processes": "--pids-limit",
+    "time": "--timeout",
+    "open_files": "--ulimit nofile=",
+    "file_size": "--ulimit fsize=",
+    "cpu_time": "--ulimit cpu=",
+}
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What would grant a thing. `option` is "" where no option does; `warning` is what a person must know
+    first; `words` are those of `libos allow`."""
+
+    lines: tuple[str, ...]
+    option: str = ""
+    words: str = ""
+    within: str = ""
+    warning: str = ""
+
+
+def mount(path: str, mode: str = "", *, on_host: bool = True) -> Remedy:
+    """For a path: the host's own at the same place, or, where the host has none, an empty text."""
+    lines = ["[[mount]]", f"at = {quoted(path)}"]
+    if not on_host:
+        return Remedy(
+            (*lines, 'text = ""'), warning="the host has no such path either: say what is to stand there"
+        )
+    lines.append(f"host = {quoted(path)}")
+    if mode in _MODES:
+        lines.append(f'mode = "{_MODES[mode]}"')
+    suffix = f":{mode}" if mode in _MODES else ""
+    why = sensitive(path)
+    return Remedy(
+        tuple(lines),
+        "" if ":" in path else f"-v {shlex.quote(f'{path}:{path}{suffix}')}",
+        shlex.quote(path + suffix),
+        warning=f"{path} is sensitive: {why}" if why else "",
+    )
+
+
+def dial(to: str) -> Remedy:
+    """For an address."""
+    return Remedy(("[[dial]]", f"to = {quoted(to)}"), f"--dial {shlex.quote(to)}", shlex.quote(to))
+
+
+def call(name: str) -> Remedy:
+    """For a system call."""
+    return calls([name])
+
+
+def calls(names: Sequence[str]) -> Remedy:
+    """For system calls."""
+    allowed = ", ".join(map(quoted, names))
+    return Remedy(("[syscalls]", f"allow = [{allowed}]"), "", shlex.join(names))
+
+
+def limit(key: str, value: str | int | float) -> Remedy:
+    """For more of a limit."""
+    said = quoted(value) if isinstance(value, str) else str(value)
+    option = _LIMIT_OPTIONS.get(key, "")
+    if option:
+        option += f"{value}" if option.endswith("=") else f" {value}"
+    return Remedy(("[limits]", f"{key} = {said}"), option, shlex.quote(f"{key}={value}"))
+
+
+def remedy_of(attempt: Attempt, *, on_host: bool) -> Remedy | None:
+    """For something that was tried in vain; None where no line of a manifest grants it."""
+    if attempt.kind == "path" and "mount" not in attempt.details:
+        return mount(attempt.what, on_host=on_host)
+    if attempt.kind == "dial":
+        return dial(attempt.what)
+    if attempt.kind == "name":
+        return dial(f"tcp!{attempt.what}!443")
+    if attempt.kind == "call" and not attempt.what.isdigit():
+        return call(attempt.what)
+    return None
+
+
+def quoted(value: str) -> str:
+    """A text as a TOML string: a basic string, whose escapes are JSON's."""
+    shown = json.dumps(value, ensure_ascii=not value.isprintable())
+    return shown.replace("\x7f", "\\u007f")
