@@ -10,10 +10,13 @@ from typing import Any
 
 import tomlkit
 from tomlkit import TOMLDocument
-from tomlkit.items import AoT, Array, Table
+from tomlkit.items import Array
 
 from libos.errors import ManifestError
+from libos.manifest.positions import Path
+from libos.why.placing import has_header, with_end, with_entry, with_key
 from libos.why.questions import Question
+from libos.why.remedies import quoted
 
 _MODES = {"": "read-only", "ro": "read-only", "rw": "read-write", "cow": "copy-on-write"}
 # How much each mode allows.
@@ -25,19 +28,8 @@ class Writing:
 
     def __init__(self, text: str) -> None:
         """Raises ManifestError for what is not TOML."""
-        try:
-            self._document: TOMLDocument = tomlkit.parse(text)
-            self._before = text
-        except ValueError as error:
-            raise ManifestError(f"not TOML: {error}") from None
-
-    @property
-    def text(self) -> str:
-        """The manifest as it is now."""
-        text = tomlkit.dumps(self._document)
-        if text == self._before or self._before.endswith("\n\n"):
-            return text
-        return text.rstrip("\n") + "\n"
+        self.text = text
+        self._document = _parsed(text)
 
     def allow(self, asked: Question, host: str | None = None) -> bool:
         """Write one grant, of a path what the host has at `host`; gives whether anything had to be changed.
@@ -53,20 +45,20 @@ class Writing:
         raise ManifestError(f'"{asked.what}" has no port: write tcp!{asked.what}!443')
 
     def _mount(self, path: str, mode: str, host: str | None) -> bool:
-        for entry in self._entries("mount"):
+        for index, entry in enumerate(self._entries("mount")):
             if entry.get("at") != path:
                 continue
             if _RANK[mode] <= _RANK.get(str(entry.get("mode", "read-only")), 0):
                 return False
             if "host" not in entry:
                 raise ManifestError(f'the mount at "{path}" is not of the host: it cannot be {mode}')
-            entry["mode"] = mode
+            self._set(("mount", index), "mode", mode)
             return True
         if host is None:
             raise ManifestError(
                 f'the host has no "{path}": write a [[mount]] that says what is to stand there'
             )
-        said: dict[str, Any] = {"at": path, "host": host}
+        said = {"at": path, "host": host}
         self._add("mount", said if mode == "read-only" else said | {"mode": mode})
         return True
 
@@ -94,13 +86,13 @@ class Writing:
         if name in table.get("deny", []):
             raise ManifestError(f'[syscalls] denies "{name}": take it out of deny first')
         allowed = table.get("allow")
-        if not isinstance(allowed, list):
-            table["allow"] = [name]
-        elif name in allowed:
+        if isinstance(allowed, list) and name in allowed:
             return False
-        else:
-            assert isinstance(allowed, Array)
+        if isinstance(allowed, Array):
             allowed.append(name)
+            self.text = tomlkit.dumps(self._document)
+        else:
+            self._set(("syscalls",), "allow", [name])
         return True
 
     def _limit(self, key: str, value: str) -> bool:
@@ -112,54 +104,60 @@ class Writing:
                 said = float(said)
             except ValueError:
                 raise ManifestError(f'"{value}" is no number of processors') from None
-        table = self._table("limits")
-        if table.get(key) == said:
+        if self._table("limits").get(key) == said:
             return False
-        table[key] = said
+        self._set(("limits",), key, said)
         return True
 
     def _entries(self, kind: str) -> list[Any]:
         entries = self._document.get(kind, [])
         return [each for each in entries if hasattr(each, "get")] if isinstance(entries, list) else []
 
-    def _add(self, kind: str, said: dict[str, Any]) -> None:
+    def _table(self, name: str) -> Any:
+        found = self._document.get(name, {})
+        if not hasattr(found, "get"):
+            raise ManifestError(f'"{name}" is no table')
+        return found
+
+    def _add(self, kind: str, said: dict[str, str]) -> None:
         """Add an entry after those of its kind, written as they are."""
         entries = self._document.get(kind)
         if isinstance(entries, Array):
             inline = tomlkit.inline_table()
             inline.update(said)
             entries.append(inline)
+            self._become(tomlkit.dumps(self._document))
             return
-        table = tomlkit.table()
-        table.update(said)
-        if isinstance(entries, AoT):
-            self._part(entries.body[-1] if entries.body else None)
-            table.add(tomlkit.nl())
-            entries.append(table)
-            return
-        made = tomlkit.aot()
-        made.append(table)
-        self._end_with_blank()
-        self._document.append(kind, made)
+        lines = [f"[[{kind}]]", *(f"{key} = {quoted(value)}" for key, value in said.items())]
+        self._become(with_end(self.text, lines) if entries is None else with_entry(self.text, kind, lines))
 
-    def _part(self, before: Table | None) -> None:
-        """Let an empty line stand between the last entry and the one that comes."""
-        if before is not None and not before.as_string().endswith("\n\n"):
-            before.add(tomlkit.nl())
+    def _set(self, table: Path, key: str, value: Any) -> None:
+        """Give a key of a table this value; the table may not be there yet."""
+        found: Any = self._document
+        for part in table:
+            found = found[part] if not isinstance(part, str) or part in found else None
+            if found is None:
+                self._become(with_end(self.text, [f"[{part}]", f"{key} = {_shown(value)}"]))
+                return
+        if key in found or not has_header(self.text, table):
+            found[key] = value
+            self._become(tomlkit.dumps(self._document))
+        else:
+            self._become(with_key(self.text, table, f"{key} = {_shown(value)}"))
 
-    def _end_with_blank(self) -> None:
-        text = tomlkit.dumps(self._document)
-        if text and not text.endswith("\n"):
-            self._document.add(tomlkit.nl())
-        if text.strip() and not text.endswith("\n\n"):
-            self._document.add(tomlkit.nl())
+    def _become(self, text: str) -> None:
+        self.text = text
+        self._document = _parsed(text)
 
-    def _table(self, name: str) -> Any:
-        found = self._document.get(name)
-        if found is None:
-            self._end_with_blank()
-            self._document.append(name, tomlkit.table())
-            found = self._document[name]
-        if not hasattr(found, "get"):
-            raise ManifestError(f'"{name}" is no table')
-        return found
+
+def _parsed(text: str) -> TOMLDocument:
+    try:
+        return tomlkit.parse(text)
+    except ValueError as error:
+        raise ManifestError(f"not TOML: {error}") from None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(quoted, value))}]"
+    return quoted(value) if isinstance(value, str) else str(value)

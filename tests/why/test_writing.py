@@ -54,6 +54,78 @@ def test_a_dial_a_call_and_a_limit_are_written_and_the_rest_stays() -> None:
     assert after.endswith('allow = ["keyctl"]\n')
 
 
+COMMENTED = """\
+libos = 1
+[[mount]]
+at = "/work"
+host = "."
+# mode = "read-write"
+
+# What it may dial.
+[[dial]]
+to = "tcp!a.org!1"
+# How much it gets.
+[limits]
+memory = "1G"
+
+# The rest.
+"""
+
+
+def test_a_comment_stays_above_what_it_is_about() -> None:
+    after = written(COMMENTED, "/data", "tcp!db!1", "processes=9", "/work:rw", "keyctl")
+    assert (
+        after
+        == """\
+libos = 1
+[[mount]]
+at = "/work"
+host = "."
+# mode = "read-write"
+mode = "read-write"
+
+[[mount]]
+at = "/data"
+host = "/host"
+
+# What it may dial.
+[[dial]]
+to = "tcp!a.org!1"
+
+[[dial]]
+to = "tcp!db!1"
+
+# How much it gets.
+[limits]
+memory = "1G"
+processes = 9
+
+# The rest.
+
+[syscalls]
+allow = ["keyctl"]
+"""
+    )
+
+
+def test_tables_of_an_entry_stay_with_it() -> None:
+    text = 'libos = 1\n[[mount]]\nat = "/a"\nhost = "/a"\n[mount.fault]\nrate = 0.1\n[app]\ncommand = ["x"]'
+    raw = tomllib.loads(written(text, "/data", "/a:rw"))
+    assert raw["mount"] == [
+        {"at": "/a", "host": "/a", "mode": "read-write", "fault": {"rate": 0.1}},
+        {"at": "/data", "host": "/host"},
+    ]
+
+
+def test_dotted_keys_and_inline_tables_are_added_to() -> None:
+    after = written(
+        'libos = 1\nlimits.memory = "1G"\nsyscalls = { profile = "strict" }\n', "keyctl", "processes=9"
+    )
+    raw = tomllib.loads(after)
+    assert raw["limits"] == {"memory": "1G", "processes": 9}
+    assert raw["syscalls"] == {"profile": "strict", "allow": ["keyctl"]}
+
+
 def test_a_manifest_without_any_gets_the_first() -> None:
     after = written("libos = 1", "/data", "tcp!db!1", "keyctl", "memory=1G")
     assert tomllib.loads(after) == {
