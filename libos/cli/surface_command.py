@@ -101,7 +101,7 @@ def _draw(found: list[Survey], path: str) -> None:
     if outside is None:
         raise PlotError("--plot: the place outside was not measured, and everything is compared with it")
     points = [
-        Point(each.place, complexity(each), attack_surface(each, outside))
+        Point(each.place, complexity(each), attack_surface(each, outside), each.complete)
         for each in found
         if each.problem is None
     ]

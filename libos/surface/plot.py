@@ -32,11 +32,13 @@ _FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 @dataclass(frozen=True)
 class Point:
-    """One place: its name, its complexity (at least 0), its attack surface in percent."""
+    """One place: its name, its complexity (at least 0), its attack surface in percent. Where it is not
+    complete there are more files than that."""
 
     name: str
     complexity: int
     surface: float
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def svg(points: Sequence[Point]) -> str:
     centres = [_centre(point, decades) for point in points]
     labels = placed([_words(point) for point in points], centres)
     beside = [number for number, label in enumerate(labels) if label is None]
-    height = HEIGHT + len(beside) * _KEY_LINE + (12 if beside else 0)
+    height = HEIGHT + len(beside) * _KEY_LINE + 12 * bool(beside) + 20 * (not _all_complete(points))
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
@@ -103,6 +105,7 @@ def svg(points: Sequence[Point]) -> str:
             *_axes(decades),
             *_points(centres, labels),
             *_key(points, beside),
+            *_stopped(points, height),
             "</svg>",
             "",
         ]
@@ -154,7 +157,7 @@ def _label(text: str, at: float, top: float, height: float, anchor: str) -> Labe
 def _words(point: Point) -> str:
     name = "".join(char if char.isprintable() else "?" for char in point.name)
     name = name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
-    return f"{name}: {point.complexity:,} files, {point.surface:.0f}%"
+    return f"{name}: {point.complexity:,}{'' if point.complete else '+'} files, {point.surface:.0f}%"
 
 
 def _decades(points: Sequence[Point]) -> tuple[int, int]:
@@ -205,6 +208,17 @@ def _key(points: Sequence[Point], beside: Sequence[int]) -> Iterator[str]:
     for row, number in enumerate(beside):
         y = HEIGHT + 12 + row * _KEY_LINE
         yield _text(f"{number + 1}  {_words(points[number])}", _LEFT, y, size=_FONT)
+
+
+def _all_complete(points: Sequence[Point]) -> bool:
+    return all(point.complete for point in points)
+
+
+def _stopped(points: Sequence[Point], height: float) -> Iterator[str]:
+    """What has to be known of places whose walk was stopped."""
+    if not _all_complete(points):
+        text = "+: the walk was stopped there, and the shares of such places are no more than a guess"
+        yield _text(text, _LEFT, height - 6, size=_SMALL)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:

@@ -59,7 +59,7 @@ def _cell(row: Row, survey: Survey, outside: Survey | None) -> str:
 
 
 def _surface(survey: Survey, outside: Survey | None) -> str:
-    if survey.problem is not None or outside is None:
+    if survey.problem is not None or outside is None or not (survey.complete and outside.complete):
         return _UNKNOWN
     return percent(attack_surface(survey, outside))
 

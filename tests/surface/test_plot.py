@@ -58,6 +58,13 @@ def test_places_that_cannot_be_told_apart_are_told_of_below() -> None:
     assert height(picture) > height(svg(points[:1]))
 
 
+def test_a_place_whose_walk_was_stopped_is_marked() -> None:
+    assert not [text for text in texts(svg([Point("x", 5, 1.0)])) if "+" in text]
+    told = texts(svg([Point("x", 5, 1.0, complete=False)]))
+    assert "x: 5+ files, 1%" in told
+    assert any("stopped" in text for text in told)
+
+
 def test_a_name_is_shown_harmless_and_short() -> None:
     (told,) = (text for text in texts(svg([Point("<a>\x1b[31m" + "b" * 60, 5, 1.0)])) if " files, " in text)
     assert told == "<a>?[31m" + "b" * 23 + "…: 5 files, 1%"

@@ -58,6 +58,7 @@ def test_a_walk_that_was_stopped_gives_no_shares_and_says_so() -> None:
     text = table([cut, WORLD])
     assert "5,000+" in text
     assert "%" not in row(text, "files that it sees")[-1]
+    assert row(text, "attack surface") == ["-", "-"]
     assert notes([cut, WORLD])[0].startswith("the walk was stopped (outside)")
     assert closing([cut, WORLD]) == ["app.toml shows 11 of at least 5,000 files: at most 0.22%"]
 
