@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,20 +29,21 @@ SELECTED = "/etc/shadow"
 
 
 async def run_agent() -> list[libos.Event]:
-    """Run the demonstration's agent, and give its events but the last."""
+    """Run the demonstration's agent, and give its events."""
+    os.chdir(TOP)  # so that a picture says where the manifest is in a checkout
     sys.path.insert(0, str(TOP / "examples" / "agent"))
     demo = importlib.import_module("demo")
     trio.socket.set_custom_hostname_resolver(demo.DemoNames())
-    manifest = libos.load(demo.MANIFEST)
+    manifest = libos.load(demo.MANIFEST.relative_to(TOP))
     manifest = replace(manifest, app=replace(manifest.app, record=True))
     found: list[libos.Event] = []
     with demo.price_service():
         async with libos.Supervisor() as supervisor, supervisor.events() as events:
             await supervisor.start(manifest, name="agent")
             async for event in events:
+                found.append(event)
                 if event.kind == "app.exit":
                     return found
-                found.append(event)
     raise AssertionError("the supervisor ended before its app")
 
 
@@ -79,4 +81,4 @@ def alone(svg: str) -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(alone(asyncio.run(draw(trio.run(run_agent)))))
+    Path(sys.argv[1]).write_text(alone(asyncio.run(draw(trio.run(run_agent)[:-1]))))

@@ -56,6 +56,8 @@ _COMMANDS = (
     "diff-runs",
     "why",
     "allow",
+    "report",
+    "view",
 )
 # 128 + SIGINT and 128 + SIGPIPE, as the shell reports them.
 _INTERRUPTED = 130

@@ -31,9 +31,9 @@ class EventFile:
             yield from self.lines.feed(data)
         yield from self.lines.end()
 
-    def follow(self) -> Iterator[Event | None]:
-        """Every event that is there and that comes, without end; None where nothing has come for
-        PAUSE_SECONDS. A file that was emptied is read anew from its beginning. Raises EventsError,
+    def follow(self, pause: float = PAUSE_SECONDS) -> Iterator[Event | None]:
+        """Every event that is there and that comes, without end; None where nothing has come for `pause`
+        seconds. A file that was emptied is read anew from its beginning. Raises EventsError,
         OSError."""
         while True:
             if data := self._read():
@@ -43,7 +43,7 @@ class EventFile:
                 self.lines = EventLines(self.lines.name)
             else:
                 yield None
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(pause)
 
     def _read(self) -> bytes:
         try:

@@ -1,0 +1,69 @@
+"""`libos report`: one page of a run, from its events."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from libos.cli.show import say
+
+
+@click.command("report")
+@click.argument("events", metavar="EVENTS")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write the page there; - is standard output. By default beside EVENTS, its name ending in .html.",
+)
+@click.option("--world", metavar="NAME", help="The world to show, where the events are of several.")
+def command(events: str, output: str | None, world: str | None) -> None:
+    """Make one page of a run from its event file, as `libos run --events` writes it; - is standard input.
+
+    The page is a single HTML file without scripts that loads nothing: a drawn tree of the world, a time line,
+    what was absent or refused and what would grant it, grants and which of them were never used, connections,
+    limits and peaks. It says what it leaves out.
+    """
+    where = output or _beside(events)
+
+    from libos.page.making import report  # the templates: only once the options are known to be good
+
+    html = report(events, world)
+    if where == "-":
+        click.echo(html, nl=False)
+        return
+    try:
+        _write(Path(where), html)
+    except OSError as error:
+        raise click.UsageError(f"{where}: {error.strerror}") from error
+    say(f"the page is {where}")
+
+
+def _beside(events: str) -> str:
+    if events == "-":
+        raise click.UsageError("where should the page go? Name a file: -o run.html")
+    beside = Path(events).with_suffix(".html")
+    if str(beside) == events:
+        raise click.UsageError(f"{events} would be overwritten: name another file with -o")
+    return str(beside)
+
+
+def _write(path: Path, html: str) -> None:
+    """Write a file whole or not at all."""
+    if path.exists() and not path.is_file():  # a pipe, /dev/stdout
+        path.write_text(html, "utf-8")
+        return
+    fd, made = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(html)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.fchmod(fd, 0o666 & ~mask)
+        os.replace(made, path)
+    except BaseException:
+        os.unlink(made)
+        raise
