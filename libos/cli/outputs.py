@@ -4,6 +4,7 @@ whole."""
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 
@@ -28,14 +29,14 @@ def replace_file(path: str, text: str, option: str, look: Callable[[str], None] 
     before it takes its place, and may raise. Raises UnwritableError."""
     real = os.path.realpath(path)
     try:
-        mode = os.stat(real).st_mode & 0o777 if os.path.exists(real) else 0o666 & ~_umask()
+        was = os.stat(real) if os.path.exists(real) else None
         made_fd, made = tempfile.mkstemp(dir=os.path.dirname(real), prefix=f".{os.path.basename(real)}.")
         try:
             with open(made_fd, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
-                os.fchmod(file.fileno(), mode)
                 file.flush()
                 os.fsync(file.fileno())
+                _take_over(file.fileno(), was)
             if look is not None:
                 look(made)
             os.replace(made, real)
@@ -44,6 +45,14 @@ def replace_file(path: str, text: str, option: str, look: Callable[[str], None] 
             raise
     except OSError as error:
         raise UnwritableError(f"{option} {path}: {error.strerror}") from error
+
+
+def _take_over(file_fd: int, was: os.stat_result | None) -> None:
+    """Give a file the mode of the one that it replaces, and its owner where root writes; or a new file's
+    mode."""
+    os.fchmod(file_fd, 0o666 & ~_umask() if was is None else stat.S_IMODE(was.st_mode))
+    if was is not None and os.geteuid() == 0:
+        os.fchown(file_fd, was.st_uid, was.st_gid)
 
 
 def _umask() -> int:

@@ -64,8 +64,7 @@ def command(
         raise click.UsageError(f"--timeout {timeout}: {wrong}", ctx) from wrong
     if output is not None:
         check_writable(output, "-o")
-    with open(manifest_path, encoding="utf-8", newline="") as file:  # its line ends stay
-        text = file.read()
+    text = _text(manifest_path)
     found = [grant for grant in grants(manifest) if removable(text, grant)]
     progress = Progress()
     try:
@@ -74,7 +73,7 @@ def command(
         progress.clear()
     _print(trimmed, as_json=as_json)
     if output is not None:
-        _write(output, edited(text, trimmed.gone), trimmed)
+        _write(output, manifest_path, text, edited(text, trimmed.gone), trimmed)
     _close(trimmed, manifest_path, output)
 
 
@@ -102,8 +101,8 @@ def _print(trimmed: Trimmed, *, as_json: bool) -> None:
         click.echo(columns(rows(trimmed.findings), HEAD))
 
 
-def _write(output: str, text: str, trimmed: Trimmed) -> None:
-    """Write the shorter manifest, once it has been read as what was run."""
+def _write(output: str, manifest: str, before: str, after: str, trimmed: Trimmed) -> None:
+    """Write the shorter manifest, once it has been read as what was run, and the manifest is what it was."""
     from libos.manifest import load
     from libos.trimming.grants import grants
 
@@ -114,8 +113,15 @@ def _write(output: str, text: str, trimmed: Trimmed) -> None:
                 f"-o {output}: paths in a manifest are relative to its folder: write it beside the other one"
             )
         assert len(grants(written)) == len(grants(wanted))
+        if _text(manifest) != before:
+            raise ManifestError(f"{manifest} was changed meanwhile: nothing is written")
 
-    replace_file(output, text, "-o", look)
+    replace_file(output, after, "-o", look)
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", newline="") as file:  # its line ends stay
+        return file.read()
 
 
 def _close(trimmed: Trimmed, manifest: str, output: str | None) -> None:

@@ -150,13 +150,40 @@ def test_a_manifest_that_cannot_be_written_is_told_of_before_anything_runs(
     assert not list(elsewhere.iterdir())
 
 
+def test_a_manifest_that_is_changed_meanwhile_is_not_written(as_user: Account, manifest: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(40)
+        path = connecting(as_user, listener, "cat <&3")
+        running = as_user.start(
+            as_user.libos("trim", "-o", "app.toml", "app.toml"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            with listener.accept()[0]:  # the recorded run is there
+                changed = path.read_text() + "# a line more\n"
+                path.write_text(changed)
+            with listener.accept()[0]:
+                pass  # the run without what was not used
+        finally:
+            _, err = running.communicate(timeout=40)
+    assert (running.returncode, path.read_text()) == (2, changed)
+    assert "app.toml was changed meanwhile" in err
+    assert not list(as_user.folder.glob(".app.toml.*"))
+
+
+def connecting(account: Account, listener: socket.socket, then: str) -> Path:
+    """The manifest of an app that connects to a listener, so that a test knows of it, and goes on."""
+    port = listener.getsockname()[1]
+    path = written(account, f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; {then}'")
+    path.write_text(path.read_text().replace("192.0.2.1!80", f"127.0.0.1!{port}"))
+    return path
+
+
 def test_ctrl_c_leaves_the_manifest_as_it_was(as_user: Account, manifest: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(40)
-        port = listener.getsockname()[1]
-        began = f"exec 3<>/dev/tcp/127.0.0.1/{port}; echo > new; sleep 1000"
-        path = written(as_user, f"bash -c '{began}'")
-        path.write_text(path.read_text().replace("192.0.2.1!80", f"127.0.0.1!{port}"))
+        path = connecting(as_user, listener, "echo > new; sleep 1000")
         before = path.read_text()
         running = as_user.start(
             as_user.libos("trim", "--prove", "-o", "app.toml", "app.toml"),
