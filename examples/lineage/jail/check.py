@@ -1,4 +1,4 @@
-"""A jail has its own processes, its own name and its own address, and can be entered."""
+"""A jail has its own processes, its own name and its own address, can be entered, and has a weak root."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any
 
 import trio
 from claims import Evidence, Property
-from probing import Talk, drained, fields, made, outside, read, said
+from probing import Talk, as_root, drained, fields, made, outside, read, said
 
 import libos
 
 TITLE = "FreeBSD jail, 2000: a chroot with its own processes, name and address"
 HERE = Path(__file__).parent
 MANIFEST = HERE / "jail.toml"
+
+# What root of a system may do, and root of a jail may not.
+ROOTS = ("mount", "name the host", "raw socket", "chroot")
 
 PROPERTIES = {
     "processes": Property(
@@ -37,6 +40,11 @@ PROPERTIES = {
         "a further program enters it by its name, and meets its processes",
         "the further program has a world of its own",
         lambda saw: "python3 /jailed.py 8000" in saw["processes"] and saw["pids"] == saw["the jail's"],
+    ),
+    "root": Property(
+        "its root is uid 0 and weak: it may not mount, name the host, open a raw socket, or call chroot(2)",
+        "the program is root of namespaces of its own, outside of a jail",
+        lambda saw: saw["uid"] == 0 and all(saw[each] == "Operation not permitted" for each in ROOTS),
     ),
     "children": Property(
         "it can be given a limit of processes",
@@ -91,6 +99,17 @@ async def entered(app: libos.App, supervisor: libos.Supervisor, *, joins: bool) 
     return fields(await said(supervisor, made(value, MANIFEST)))
 
 
+async def roots(supervisor: libos.Supervisor, *, jailed: bool) -> Any:
+    """What root may do: that of a jail, or one with the same namespaces of its own."""
+    if not jailed:
+        return fields(await as_root(["--mount", "--uts", "--net"], [sys.executable, str(HERE / "weak.py")]))
+    value = read(MANIFEST)
+    value["app"] |= {"command": ["python3", "/weak.py"], "user": "root"}
+    value["mount"].append({"at": "/weak.py", "host": "weak.py"})
+    del value["listen"]
+    return fields(await said(supervisor, made(value, MANIFEST)))
+
+
 async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence:
     """Start a jail, look out of it, at it, and into it."""
     talk = await Talk.with_(supervisor, jail(without))
@@ -109,5 +128,6 @@ async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence
         "hostname": inside["hostname"],
         "address": addresses,
         "join": {**further, "the jail's": inside["pids"]},
+        "root": await roots(supervisor, jailed=without != "root"),
         "children": children,
     }
