@@ -30,6 +30,7 @@ _COMMANDS = (
     "logs",
     "check",
     "explain",
+    "learn",
     "surface",
     "trim",
     "ns",

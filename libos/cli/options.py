@@ -49,13 +49,14 @@ class ViewOptions:
     namespace_mode: str
     command: tuple[str, ...]
 
-    def manifest(self) -> Manifest:
-        """Give the manifest of file and options together. Raises ManifestError with every error found."""
+    def manifest(self, under: Manifest | None = None) -> Manifest:
+        """Give the manifest of file and options together; `under` takes the place of the file. Raises
+        ManifestError with every error found."""
         from libos.manifest import from_options
         from libos.manifest.limiting import LimitOptions
 
         return from_options(
-            self.manifest_path,
+            self.manifest_path if under is None else under,
             command=self.command,
             mounts=self.mounts,
             environment=self.environment,

@@ -51,6 +51,7 @@ class Request:
     report: bool
     serve_all: bool
     observe: Callable[[Event], None] | None = None  # is told every event, and may end the run by raising
+    started: Callable[[App], None] | None = None  # is told the app once it runs
 
 
 def run(request: Request) -> int:
@@ -146,6 +147,8 @@ async def _run_app(supervisor: Supervisor, request: Request) -> ExitStatus:
             if forwarder.start.cancelled_caught:
                 status = ExitStatus(-forwarder.early[0], "signal")
             else:
+                if request.started is not None:
+                    request.started(app)
                 await forwarder.attach(app, lambda: app.end("killed"))
                 status = await _attend(app, listener, terminal=request.terminal)
         nursery.cancel_scope.cancel()

@@ -1,0 +1,165 @@
+"""Folding by values: a host that is a table, and what was used of it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libos.learning.folding import Folded, fold, within
+from libos.learning.host import Below, Kind
+from libos.learning.secrets import is_secret
+
+HOME = "/home/me"
+WORK = "/home/me/work"
+
+
+class TableHost:
+    """A host that has these files, and links that lead to some of them."""
+
+    def __init__(self, files: list[str], links: Mapping[str, str] | None = None) -> None:
+        self.files = set(files)
+        self.links = dict(links or {})
+
+    def kind(self, path: str) -> Kind | None:
+        path = self.real(path)
+        if path in self.files:
+            return "file"
+        return "directory" if any(within(file, path) for file in self.files) or path == "/" else None
+
+    def real(self, path: str) -> str:
+        for link, target in self.links.items():
+            if within(path, link):
+                return target + path[len(link) :]
+        return path
+
+    def below(self, path: str) -> Below:
+        found = [file for file in self.files if within(file, path)]
+        return Below(len(found), tuple(file for file in found if is_secret(file)))
+
+
+def folded(host: TableHost, uses: Mapping[str, str]) -> Folded:
+    seen = {path: frozenset(words.split()) for path, words in uses.items()}
+    return fold(seen, host, directory=WORK, home=HOME, covered=lambda path: False, memory=("/tmp",))
+
+
+def modes(result: Folded) -> dict[str, str]:
+    return {grant.at: "memory" if grant.memory else grant.mode for grant in result.grants}
+
+
+def test_the_working_directory_is_granted_whole_and_its_secrets_hidden() -> None:
+    host = TableHost([f"{WORK}/{name}" for name in ("a", "b", ".env", "keys/x.pem")])
+    result = folded(host, {f"{WORK}/a": "look read"})
+    assert modes(result) == {WORK: "read-only"}
+    assert sorted(result.grants[0].hide) == [".env", "keys/x.pem"]
+
+
+def test_it_is_copy_on_write_where_something_in_it_was_changed() -> None:
+    assert modes(folded(TableHost([f"{WORK}/a"]), {f"{WORK}/new": "create write"})) == {WORK: "copy-on-write"}
+
+
+def test_a_secret_that_was_used_in_it_is_not_hidden_and_is_said() -> None:
+    result = folded(TableHost([f"{WORK}/.env", f"{WORK}/x.pem"]), {f"{WORK}/.env": "read"})
+    assert result.grants[0].hide == ("x.pem",)
+    assert result.notes == [f"secrets in {WORK} were used, and are granted with it"]
+
+
+def test_the_home_directory_is_never_granted_whole() -> None:
+    host = TableHost([f"{HOME}/{n}" for n in ("a", "b", "c", "d")])
+    seen = {f"{HOME}/{n}": frozenset(["read"]) for n in "abcd"}
+    result = fold(seen, host, directory=HOME, home=HOME, covered=lambda path: False)
+    assert sorted(modes(result)) == [f"{HOME}/{n}" for n in "abcd"]
+
+
+def test_files_of_which_a_good_part_was_used_are_folded() -> None:
+    files = [f"/opt/app/lib/{n}" for n in range(10)]
+    used = dict.fromkeys(files[:4], "read")
+    assert modes(folded(TableHost(files), used)) == {"/opt/app": "read-only"}
+    assert modes(folded(TableHost([*files, *(f"/opt/app/{n}" for n in range(50))]), used)) == {
+        "/opt/app/lib": "read-only"
+    }
+
+
+def test_files_of_a_large_directory_stay_alone() -> None:
+    files = [f"/opt/app/{n}" for n in range(100)]
+    used = dict.fromkeys(files[:5], "read")
+    assert sorted(modes(folded(TableHost(files), used))) == sorted(used)
+
+
+def test_too_many_lines_are_folded_where_least_is_shown() -> None:
+    files = [f"/opt/small/{n}" for n in range(500)] + [f"/opt/large/{n}" for n in range(5000)]
+    used = dict.fromkeys(files[:50] + files[500:550], "read")
+    places = modes(folded(TableHost(files), used))
+    assert "/opt/small" in places
+    assert "/opt/large" not in places
+    assert len(places) == 51
+
+
+def test_a_listed_directory_is_granted_unless_it_holds_a_secret() -> None:
+    host = TableHost(["/opt/a/x", "/opt/b/id_rsa", "/etc/passwd"])
+    result = folded(host, {"/opt/a": "list", "/opt/b": "list", "/etc": "list"})
+    assert modes(result) == {"/opt/a": "read-only"}
+    assert result.notes == ["/opt/b was listed, and is not granted: large, or with secrets"]
+
+
+def test_what_a_link_leads_to_is_not_granted_twice() -> None:
+    host = TableHost(["/opt/lib/x.so.1.2"], {"/opt/lib/x.so.1": "/opt/lib/x.so.1.2"})
+    result = folded(host, {"/opt/lib/x.so.1": "look follow", "/opt/lib/x.so.1.2": "look read"})
+    assert [(grant.at, grant.why) for grant in result.grants] == [("/opt/lib/x.so.1", "read")]
+
+
+def test_a_link_out_of_a_folded_directory_needs_what_it_leads_to() -> None:
+    host = TableHost(["/opt/a/1", "/opt/a/2", "/srv/x/target"], {"/opt/a/link": "/srv/x/target"})
+    uses = {"/opt/a/1": "read", "/opt/a/2": "read", "/opt/a/link": "follow", "/srv/x/target": "read"}
+    assert modes(folded(host, uses)) == {"/opt/a": "read-only", "/srv/x/target": "read-only"}
+
+
+def test_new_files_get_memory_and_changed_ones_a_copy() -> None:
+    host = TableHost(["/var/cache/app/old", "/srv/data/x"])
+    uses = {"/srv/data/x": "write", "/var/cache/new/deep/file": "create", "/tmp/scratch": "create write"}
+    assert modes(folded(host, uses)) == {"/srv/data": "copy-on-write", "/var/cache/new": "memory"}
+
+
+def test_a_secret_that_was_read_is_granted_alone_and_said() -> None:
+    host = TableHost([f"{HOME}/.ssh/{n}" for n in ("config", "id_rsa", "known_hosts", "x")])
+    used = {f"{HOME}/.ssh/{n}": "read" for n in ("config", "known_hosts", "x")}
+    result = folded(host, {**used, f"{HOME}/.ssh/id_rsa": "look"})
+    assert sorted(modes(result)) == sorted(used)
+    assert {grant.why for grant in result.grants} == {"SECRET: it was read"}
+    assert len(result.notes) == 4
+
+
+NAMES = st.sampled_from(
+    ["a", "b", "lib", ".ssh", ".env", "x.pem", "id_rsa", "work", "me", "home", "opt", "c"]
+)
+PATHS = st.lists(NAMES, min_size=1, max_size=5).map(lambda names: "/" + "/".join(names))
+SEEN = st.frozensets(
+    st.sampled_from(["look", "list", "read", "write", "execute", "create", "remove", "change", "follow"]),
+    min_size=1,
+)
+
+
+@given(st.dictionaries(PATHS, SEEN, max_size=12), st.lists(PATHS, max_size=20))
+def test_no_grant_shows_a_secret_that_was_not_used(
+    uses: dict[str, frozenset[str]], others: list[str]
+) -> None:
+    every = {*uses, *others}
+    files = [path for path in every if not any(other != path and within(other, path) for other in every)]
+    host = TableHost(files)
+    result = fold(uses, host, directory=WORK, home=HOME, covered=lambda path: False)
+    for secret in filter(is_secret, files):
+        for grant in result.grants:
+            if grant.memory or not within(secret, grant.at) or uses.get(secret, frozenset()) - {"look"}:
+                continue
+            assert posixpath.relpath(secret, grant.at) in grant.hide, (grant, secret)
+
+
+@given(st.dictionaries(PATHS, SEEN, max_size=12))
+def test_what_was_read_is_shown(uses: dict[str, frozenset[str]]) -> None:
+    files = [path for path in uses if not any(other != path and within(other, path) for other in uses)]
+    result = fold(uses, TableHost(files), directory=WORK, home=HOME, covered=lambda path: False)
+    for path in files:
+        if "read" in uses[path]:
+            assert result.covers(path), result

@@ -1,0 +1,76 @@
+"""What is learned as text: every comment stays in its line, and merging takes nothing away."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from libos.learning.folding import Grant
+from libos.learning.learned import Command, Learned, learn
+from libos.learning.observed import Observed
+from libos.learning.writing import merged, text
+from libos.manifest import load
+from libos.namespace import Mode
+
+WHEN = "today"
+
+
+def learned(*grants: Grant) -> Learned:
+    return Learned(Command(("cat", "x"), "/w", {"LANG": "C"}), list(grants))
+
+
+def test_what_is_written_can_be_loaded(tmp_path: Path) -> None:
+    what = learned(
+        Grant(
+            "/w", "because\nlibos = 2", mode="copy-on-write", hide=("a [1].pem", "b/!x"), source=str(tmp_path)
+        ),
+        Grant("/new", "made", memory=True),
+    )
+    what.dials = {"tcp!example.com!443": "connected to once"}
+    what.allow = {"@attributes": "used: listxattr", "ptrace": "used: ptrace"}
+    what.limits = {"memory": (64 << 20, "the peak was 9M"), "processes": (32, "the peak was 2")}
+    (tmp_path / "app.toml").write_text(text(what, WHEN))
+    manifest = load(tmp_path / "app.toml")
+    mounts = {mount.at: mount for mount in manifest.mounts}
+    assert (mounts["/w"].mode, manifest.app.directory) == (Mode.COPY_ON_WRITE, "/w")
+    assert {"/new", "/tmp"} <= mounts.keys()
+    assert "/usr" not in mounts
+    assert (manifest.limits.memory, manifest.limits.processes) == (64 << 20, 32)
+    assert manifest.syscalls.allow == ("@attributes", "ptrace")
+    assert [dial.to for dial in manifest.dials] == ["tcp!example.com!443"]
+
+
+def test_an_incomplete_run_is_said_in_the_head() -> None:
+    what = learned()
+    what.incomplete = "the run ended with status 1"
+    assert text(what, WHEN).splitlines()[1] == "# INCOMPLETE: the run ended with status 1."
+
+
+def test_merging_adds_what_is_new_and_keeps_the_rest() -> None:
+    before = text(learned(Grant("/a", "read"), Grant("/b", "read")), WHEN).replace('/a" #', '/a" # mine,')
+    more = learned(Grant("/a/x", "read"), Grant("/b", "changed", mode="copy-on-write"), Grant("/c", "read"))
+    after = merged(before, more, WHEN)
+    assert '"/a" # mine, read' in after
+    found = {mount["at"]: mount.get("mode") for mount in tomllib.loads(after)["mount"]}
+    assert found == {"/a": None, "/b": "copy-on-write", "/c": None}
+
+
+def test_merging_raises_limits_and_never_lowers_them() -> None:
+    one, two = learned(), learned()
+    one.limits = {"memory": (64 << 20, "small"), "processes": (100, "many")}
+    two.limits = {"memory": (128 << 20, "large"), "processes": (32, "few")}
+    assert tomllib.loads(merged(text(one, WHEN), two, WHEN))["limits"] == {"memory": "128M", "processes": 100}
+
+
+class Nothing:
+    """A host without files."""
+
+    def kind(self, path: str) -> None:
+        return None
+
+
+def test_calls_beyond_strict_become_groups_and_those_beyond_default_are_said() -> None:
+    observed = Observed(calls={"listxattr": 2, "mount": 1, "clone3": 1, "openat": 1})
+    what = learn(observed, Command(("x",), "/", {}), Nothing())  # type: ignore[arg-type]  # nothing else is asked
+    assert what.allow == {"@attributes": "used: listxattr"}
+    assert what.notes == ["the system call mount is beyond the default profile, and is not granted"]

@@ -1,0 +1,129 @@
+"""A program is learned, and what is learned runs it: ten real programs, three of them each time."""
+
+from __future__ import annotations
+
+import os
+import socketserver
+import threading
+import tomllib
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from accounts import Account
+from learnable import PROGRAMS, Program
+
+pytestmark = pytest.mark.system
+pytest_plugins = ["running"]
+
+ALWAYS = ("git", "sqlite3", "curl")
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    """A local web server's."""
+    with socketserver.TCPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    ) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def project(as_user: Account) -> Path:
+    """A folder below the account's home."""
+    folder = as_user.folder / "project"
+    as_user.run(["mkdir", str(folder)])
+    return folder
+
+
+def learn(account: Account, project: Path, *words: str) -> tuple[int, str, str]:
+    ran = account.run(account.libos("learn", *words), cwd=project)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def learned(project: Path, name: str) -> dict[str, Any]:
+    return tomllib.loads((project / name).read_text())
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(each, id=each.name, marks=[] if each.name in ALWAYS else pytest.mark.soak)
+        for each in PROGRAMS
+    ],
+)
+def test_what_is_learned_runs_the_program(
+    as_user: Account, project: Path, program: Program, port: int
+) -> None:
+    made = as_user.run(["sh", "-c", program.setup], cwd=project)
+    assert made.returncode == 0, made.stderr
+    words = [word.replace("PORT", str(port)) for word in (*program.options, "--", *program.command)]
+    status, out, err = learn(as_user, project, "-o", "../app.toml", *words)
+    assert (status, program.prints in out) == (0, True), (out, err)
+    ran = as_user.run(as_user.libos("run", "../app.toml"), cwd=project, stdin=None)
+    text = (project.parent / "app.toml").read_text()
+    assert (ran.returncode, program.prints in ran.stdout) == (0, True), (ran.stdout, ran.stderr, text)
+    assert "/usr" not in [mount["at"] for mount in tomllib.loads(text)["mount"]]
+
+
+def test_a_program_that_fails_is_learned_as_incomplete(as_user: Account, project: Path) -> None:
+    status, _, err = learn(
+        as_user, project, "-o", "x.toml", "--", "sh", "-c", "cat /etc/debian_version; exit 3"
+    )
+    assert status == 3
+    assert "INCOMPLETE" in err
+    assert "# INCOMPLETE: the run ended with status 3" in (project / "x.toml").read_text()
+    assert "/etc/debian_version" in [mount["at"] for mount in learned(project, "x.toml")["mount"]]
+
+
+def test_a_program_that_hangs_is_learned_until_its_time_is_over(as_user: Account, project: Path) -> None:
+    status, _, _ = learn(as_user, project, "-o", "x.toml", "--timeout", "1", "--", "sleep", "1000")
+    assert status == 124
+    assert "# INCOMPLETE" in (project / "x.toml").read_text()
+
+
+def test_secrets_beside_what_was_used_are_not_shown(as_user: Account, project: Path) -> None:
+    script = (
+        "mkdir ../.ssh; echo key > ../.ssh/id_rsa; echo host > ../.ssh/config; echo token > .env; echo x > a"
+    )
+    as_user.run(["sh", "-c", script], cwd=project)
+    assert learn(as_user, project, "-o", "../x.toml", "--", "cat", "a", "../.ssh/config")[0] == 0
+    manifest = str(project.parent / "x.toml")
+    probe = ["sh", "-c", "cat a ../.ssh/config; cat .env ../.ssh/id_rsa"]
+    mounts = learned(project.parent, "x.toml")["mount"]
+    assert [each["hide"] for each in mounts if "hide" in each] == [["/.env"]]
+    seen = as_user.run(
+        as_user.libos("run", "-v", "/usr:/usr", "-v", "/bin:/bin", "-v", "/lib:/lib", manifest, "--", *probe)
+    )
+    assert seen.stdout.split() == ["x", "host"], seen.stderr
+    assert seen.stderr.count("No such file") == 2
+
+
+def test_more_merges_a_second_run_and_keeps_comments(as_user: Account, project: Path) -> None:
+    as_user.run(["sh", "-c", "mkdir ../a ../b; echo 1 > ../a/one; echo 2 > ../b/two"], cwd=project)
+    one, two = (str(project.parent / each) for each in ("a/one", "b/two"))
+    assert learn(as_user, project, "-o", "x.toml", "--", "cat", one)[0] == 0
+    text = (project / "x.toml").read_text().replace("libos = 1", "libos = 1 # mine")
+    as_user.run(["tee", str(project / "x.toml")], input=text, stdin=None)
+    status, _, err = learn(as_user, project, "--more", "x.toml", "--", "cat", two)
+    assert status == 0, err
+    merged = (project / "x.toml").read_text()
+    assert "libos = 1 # mine" in merged
+    assert {one, two} <= {mount["at"] for mount in tomllib.loads(merged)["mount"]}
+    ran = as_user.run(as_user.libos("run", str(project / "x.toml"), "--", "cat", one, two))
+    assert ran.stdout.split() == ["1", "2"], ran.stderr
+
+
+def test_nothing_is_overwritten(as_user: Account, project: Path) -> None:
+    as_user.run(["sh", "-c", "echo mine > x.toml"], cwd=project)
+    status, _, err = learn(as_user, project, "-o", "x.toml", "--", "true")
+    assert (status, "--more x.toml" in err) == (2, True)
+    assert (project / "x.toml").read_text() == "mine\n"
+    assert os.listdir(project) == ["x.toml"]
