@@ -23,7 +23,7 @@ from libos.watch.sources import Take
 
 TOP = Path(__file__).parent.parent
 # Columns and rows.
-SIZE = (104, 34)
+SIZE = (104, 38)
 # What is selected in the picture.
 SELECTED = "/etc/shadow"
 

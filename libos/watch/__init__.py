@@ -2,7 +2,7 @@
 
     items.py, rows.py        lists that fold, filtered without losing anything
     holding.py, trying.py    what a world holds, and what was tried in it, as items
-    details.py               all that is known of one of them
+    details.py, advice.py    all that is known of one of them, and what would grant it
     keys.py, commands.py     the keys, and the command line that each stands for
     sources.py               events of a running world or of a file, into a `libos.seen.Seen`
     listing.py, prompts.py, screen.py   what is drawn, by Textual

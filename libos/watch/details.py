@@ -1,6 +1,6 @@
 """All that is known of what is selected, as lines. Pure.
 
-Rule: what would grant a thing is `libos why`'s word (`libos.seen.why`), not this file's.
+Rule: why a thing is refused, and what would grant it, is `libos why`'s word (advice.py).
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import time as clock
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from libos.seen.attempts import Attempt
 from libos.seen.connections import ConnectionSeen
@@ -17,19 +16,12 @@ from libos.seen.grants import GrantSeen
 from libos.seen.questions import Question
 from libos.seen.seen import Limit, Seen
 from libos.seen.tree import TreeNode
+from libos.watch.advice import advice
 from libos.watch.holding import NEVER, amount, size
-from libos.watch.items import Mark, Subject, short
+from libos.watch.items import Line, Subject, short
 
 # Lines of an HTTP connection's requests that are shown, the latest.
 _REQUESTS = 20
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line, harmless."""
-
-    text: str
-    mark: Mark = "plain"
 
 
 def details(seen: Seen, subject: Subject) -> list[Line]:
@@ -78,7 +70,8 @@ def _grant(seen: Seen, grant: GrantSeen) -> Iterator[Line]:
     if grant.ended:
         yield Line("revoked" if grant.ended == "revoke" else "given up by the app", "refused")
     if grant.narrowed:
-        yield Line(f"narrowed {grant.narrowed} times while it ran")
+        often = "once" if grant.narrowed == 1 else f"{grant.narrowed} times"
+        yield Line(f"narrowed {often} while it ran")
     yield from _uses(seen, grant)
 
 
@@ -109,7 +102,7 @@ def _attempt(seen: Seen, attempt: Attempt) -> Iterator[Line]:
     yield Line(f"{attempt.kind} {short(attempt.what)}", "head")
     when = _at(attempt.last) if attempt.count == 1 else f"{_at(attempt.first)} to {_at(attempt.last)}"
     yield Line(f"tried {attempt.count} times, {when}" if attempt.count > 1 else f"tried once, {when}")
-    yield Line(short(attempt.why), "refused")
+    yield from advice(seen, attempt) or [Line(short(attempt.why), "refused")]
 
 
 def _group(group: Group) -> Iterator[Line]:

@@ -48,6 +48,14 @@ class Item:
     below: Callable[[], Iterable[Item]] = _none
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of details, harmless."""
+
+    text: str
+    mark: Mark = "plain"
+
+
 def short(name: str) -> str:
     """The name as it may be shown: harmless, and at most LONGEST characters of it."""
     cut = name if len(name) <= LONGEST else f"{name[:LONGEST]}…"
