@@ -45,6 +45,8 @@ DRAW_SECONDS = 0.1
 # Of its time the view spends at most one part in so many on drawing.
 _DRAW_SHARE = 4
 _PANES = ("held", "tried", "details")
+# The actions of keys that are letters.
+_LETTERS = ("act", "filter", "pause", "keys", "leave")
 Part = TypeVar("Part", bound=Widget)
 
 
@@ -56,15 +58,17 @@ class Watch(App[None]):
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (70, "-wide")]  # noqa: RUF012 - Textual's own type
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012
+    # All before the widgets', and so one after another: what is typed after "/" is never taken for a key.
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(key.key, f"act('{key.key}')", key.word, show=False) for key in keys.ACTING),
-        Binding("slash", "filter", show=False),
-        Binding("escape", "unfilter", show=False),
+        *(Binding(key.key, f"act('{key.key}')", key.word, show=False, priority=True) for key in keys.ACTING),
+        Binding("slash", "filter", show=False, priority=True),
+        Binding("escape", "unfilter", show=False, priority=True),
         Binding("tab", "pane(1)", show=False, priority=True),
         Binding("shift+tab", "pane(-1)", show=False, priority=True),
-        Binding("p", "pause", show=False),
-        Binding("question_mark", "keys", show=False),
-        Binding("q,ctrl+c", "quit", show=False),
+        Binding("p", "pause", show=False, priority=True),
+        Binding("question_mark", "keys", show=False, priority=True),
+        Binding("q", "leave", show=False, priority=True),
+        Binding("ctrl+c", "quit", show=False, priority=True),
     ]
 
     def __init__(self, source: Source, world: str | None = None, *, measured: bool = True) -> None:
@@ -183,9 +187,10 @@ class Watch(App[None]):
     # --- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keep the view's keys from what is laid over it."""
-        ours = action in ("act", "filter", "unfilter", "pane", "pause", "keys")
-        return not (ours and isinstance(self.screen, ModalScreen))
+        """Keep the view's keys from what is laid over it, and its letters from a line that is typed."""
+        if isinstance(self.screen, ModalScreen) and action in (*_LETTERS, "unfilter", "pane"):
+            return False
+        return not (isinstance(self.focused, Input) and action in _LETTERS)
 
     def action_act(self, key: str) -> None:
         self._acting.start(key)
@@ -201,11 +206,12 @@ class Watch(App[None]):
         screen = self.screen_stack[0]
         for each in _PANES:
             screen.set_class(each == pane, f"on-{each}")
-        screen.query_one(f"#{pane}").focus()
+        screen.set_focus(screen.query_one(f"#{pane}"))
 
     def action_filter(self) -> None:
         self._part("filter", Horizontal).add_class("open")
-        self._part("words", Input).focus()
+        # At once: Widget.focus() would wait for its turn, and the next letter would come before.
+        self.screen_stack[0].set_focus(self._part("words", Input))
 
     def action_unfilter(self) -> None:
         self._part("words", Input).value = ""
@@ -222,6 +228,9 @@ class Watch(App[None]):
     def action_pause(self) -> None:
         self._paused_at = self.seen.events if self._paused_at is None else None
         self._draw()
+
+    def action_leave(self) -> None:
+        self.exit()
 
     def action_keys(self) -> None:
         self.push_screen(Keys())

@@ -37,7 +37,7 @@ def terminal(account: Account, *words: str, **environment: str) -> Iterator[pexp
         cwd=str(account.folder),
         dimensions=(30, 100),
         encoding="utf-8",
-        timeout=15,
+        timeout=60,
     )
     try:
         yield child
@@ -74,13 +74,13 @@ def world(as_user: Account) -> Iterator[World]:
         process.terminate()
 
 
+@pytest.mark.timeout(240)
 def test_a_walk_through_a_running_world(as_user: Account, world: World) -> None:
     with terminal(as_user, "w") as seen:
         seen.expect("path +/before")  # what happened before it looked
         assert world.look("/data") == "nothing"
         seen.expect("path +/data")
-        seen.send("/")
-        seen.send("data\r")
+        seen.send("/data\r")
         seen.expect("hidden by the filter")
         seen.send("g")
         seen.expect("libos mount w /data:/data")
@@ -132,6 +132,7 @@ def test_an_event_file_is_looked_at(as_user: Account) -> None:
         assert seen.exitstatus == 0
 
 
+@pytest.mark.soak_accounts("user")
 def test_no_color_means_none(as_user: Account) -> None:
     as_user.run(as_user.libos("run", "--events", "run.jsonl", "--", "cat", "/etc/shadow"))
     with terminal(as_user, "./run.jsonl", NO_COLOR="1") as seen:
@@ -144,6 +145,7 @@ def test_no_color_means_none(as_user: Account) -> None:
     assert not [number for number in numbers if number not in ("", "39", "49") and int(number) >= 30]
 
 
+@pytest.mark.soak_accounts("user")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_the_terminal_as_it_was(as_user: Account, number: signal.Signals) -> None:
     (as_user.folder / "run.jsonl").write_text("")
@@ -153,7 +155,7 @@ def test_a_signal_leaves_the_terminal_as_it_was(as_user: Account, number: signal
     shell = 'echo "shell $$"; "$@" & echo "view $!"; fg >/dev/null 2>&1; echo; echo status $?; read end'
     child = pexpect.spawn("bash", ["-mc", shell, "bash", *command],
                           env={**as_user.environment, "TERM": "xterm-256color"},
-                          cwd=str(as_user.folder), encoding="utf-8", timeout=15)  # fmt: skip
+                          cwd=str(as_user.folder), encoding="utf-8", timeout=60)  # fmt: skip
     try:
         child.expect("view ([0-9]+)")
         pid = int(child.match[1])
@@ -172,6 +174,7 @@ def _settings(child: pexpect.spawn) -> list[object]:
     return found
 
 
+@pytest.mark.soak_accounts("user")
 def test_it_ends_when_its_terminal_goes(as_user: Account) -> None:
     (as_user.folder / "run.jsonl").write_text("")
     with terminal(as_user, "run.jsonl") as seen:
@@ -195,6 +198,7 @@ def test_without_a_terminal_it_names_the_command_that_needs_none(
     assert why in done.stderr
 
 
+@pytest.mark.soak_accounts("user")
 def test_what_is_not_there_is_one_message(as_user: Account) -> None:
     for word, why, status in (("ghost", 'no world named "ghost"', 125), ("./no.jsonl", "No such file", 2)):
         with terminal(as_user, word) as seen:

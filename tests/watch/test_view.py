@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
@@ -137,6 +138,19 @@ def test_a_filter_is_typed_and_what_it_hides_is_counted() -> None:
         assert "hidden by the filter" in screen(view)
         await press(pilot, "escape")
         assert "hidden by the filter" not in screen(view)
+
+    look(Told(), use)
+
+
+def test_what_is_typed_faster_than_it_is_handled_is_never_taken_for_a_key(ran: list[tuple[str, ...]]) -> None:
+    async def use(view: Watch, pilot: Pilot[None]) -> None:
+        for char in "/Ky":
+            view.post_message(Key({"/": "slash"}.get(char, char), char))
+        await until(pilot, lambda: view.query_one("#words", Input).value == "Ky")
+        await press(pilot, "q", "p", "?", "/")
+        assert view.query_one("#words", Input).value == "Kyqp?/"
+        assert len(view.screen_stack) == 1
+        assert ran == []
 
     look(Told(), use)
 
