@@ -95,11 +95,9 @@ def sheet(
     seen: Seen,
     *,
     branches: Branches | None = None,
-    remedies: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Sheet:
-    """Give what a page shows of this state. `remedies` says for each of `seen.groups()` what would grant it,
-    `notes` what was wrong with where the events come from."""
+    """Give what a page shows of this state; `notes` says what was wrong with where the events come from."""
     branches = branches or Branches(seen)
     groups = seen.groups()
     return Sheet(
@@ -111,7 +109,7 @@ def sheet(
         branches=branches,
         root=seen.tree.root,
         names=plural(seen.tree.size - 1, "name"),
-        wanted=wanted(groups, remedies),
+        wanted=wanted(groups, seen.about.manifest if seen.about.manifest.endswith(".toml") else ""),
         grants=[granted(seen, each) for each in islice(seen.grants, MOST)],
         connections=[connected(seen, each) for each in latest(seen)],
         limits=list(held(seen)),

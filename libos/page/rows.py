@@ -5,17 +5,18 @@ Rules: each table has a bound, and says how much it leaves out; the rows that a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from libos.page.branches import said_of
-from libos.page.words import duration, plural, shown, size
+from libos.page.words import LONGEST, duration, plural, shown, size
 from libos.seen import Seen
 from libos.seen.attempts import Attempt
 from libos.seen.connections import ConnectionSeen
 from libos.seen.folding import Group
 from libos.seen.grants import GrantSeen
 from libos.seen.tree import ABSENT, DENIED
+from libos.why.remedies import remedy_of
 
 # Rows of a table: more are not read on a page, and the event file has them all.
 MOST = 300
@@ -84,10 +85,26 @@ class Wanted:
     remedy: str = ""
 
 
-def wanted(groups: Sequence[Group], remedies: Iterable[str] = ()) -> list[Wanted]:
-    """The first MOST groups; `remedies` says for each what would grant it, as text, or ""."""
-    said = iter(remedies)
-    return [_wanted(group, next(said, "")) for group in groups[:MOST]]
+def wanted(groups: Sequence[Group], manifest: str = "") -> list[Wanted]:
+    """The first MOST groups, each with what would grant it in this manifest, where something would."""
+    return [_wanted(group, _remedy(group, manifest)) for group in groups[:MOST]]
+
+
+def _remedy(group: Group, manifest: str) -> str:
+    """What would grant it, as `libos why` says it; "" where nothing would, or the name cannot be shown
+    whole."""
+    attempt = group.attempts[0]
+    if group.kind != "one" or len(attempt.what) > LONGEST:
+        return ""
+    remedy = remedy_of(attempt, on_host=True)
+    if remedy is None:
+        return ""
+    lines = [f"# in {remedy.within}" if remedy.within else "", *remedy.lines]
+    if remedy.words:
+        lines.append(f"# or: libos allow {manifest or 'MANIFEST'} {remedy.words}")
+    if remedy.warning:
+        lines.append(f"# mind: {remedy.warning}")
+    return "\n".join(shown(line, 4 * LONGEST) for line in lines if line)
 
 
 def _wanted(group: Group, remedy: str) -> Wanted:

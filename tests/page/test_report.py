@@ -104,6 +104,16 @@ def test_a_page_tells_the_run() -> None:
         assert words in said
 
 
+def test_what_would_grant_a_thing_is_beside_it() -> None:
+    said = text_of(page_of(*RUN, line("path.absent", path="/srv/data")))
+    assert (
+        'what would grant it [[mount]] at = "/srv/data" host = "/srv/data" '
+        "# or: libos allow agent.toml /srv/data" in said
+    )
+    assert '[[dial]] to = "tcp!1.1.1.1!80" # or: libos allow agent.toml' in said
+    assert "# mind: /etc/shadow is sensitive" in said
+
+
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
     made = page_of(*RUN)
     elements = Elements(made)
