@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 # Milliseconds that a page gets to show something, on a machine that does much else.
-PATIENCE = 30_000
+PATIENCE = 60_000
 # Names as a hostile program chooses them.
 HOSTILE = (
     "<script>window.harmed = 1</script>",

@@ -9,6 +9,8 @@ import pytest
 from looking import HOSTILE, PATIENCE, View, a_browser
 from playwright.sync_api import Browser, Page, Request, expect
 
+# A browser takes its time on a machine that does much else.
+pytestmark = pytest.mark.timeout(240)
 expect.set_options(timeout=PATIENCE)
 # --absent of page.css, in its light form.
 RED = "rgb(179, 38, 30)"
