@@ -55,6 +55,7 @@ def _remedy_lines(verdict: Verdict, manifest: str) -> list[str]:
     head = "To change that" if verdict.granted else "To grant it"
     told = ["", f"{head}, in {remedy.within}:" if remedy.within else f"{head}:", ""]
     told += [f"    {line}" for line in remedy.lines]
+    told = told if remedy.lines else []
     others = [f"libos run {remedy.option} …" if remedy.option else ""]
     if remedy.words:
         others.append(f"libos allow {manifest if manifest.endswith('.toml') else 'MANIFEST'} {remedy.words}")

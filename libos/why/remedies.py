@@ -43,6 +43,10 @@ class Remedy:
 
 def mount(path: str, mode: str = "", *, on_host: bool = True) -> Remedy:
     """For a path: the host's own at the same place, or, where the host has none, an empty text."""
+    if not path.isprintable() and any("\ud800" <= char <= "\udfff" for char in path):
+        return Remedy(
+            (), warning="its name is not UTF-8, and a manifest is: mount the directory that holds it"
+        )
     lines = ["[[mount]]", f"at = {quoted(path)}"]
     if not on_host:
         return Remedy(
@@ -89,7 +93,8 @@ def limit(key: str, value: str | int | float) -> Remedy:
 def remedy_of(attempt: Attempt, *, on_host: bool) -> Remedy | None:
     """For something that was tried in vain; None where no line of a manifest grants it."""
     if attempt.kind == "path" and "mount" not in attempt.details:
-        return mount(attempt.what, on_host=on_host)
+        remedy = mount(attempt.what, on_host=on_host)
+        return remedy if remedy.lines else None
     if attempt.kind == "dial":
         return dial(attempt.what)
     if attempt.kind == "name":

@@ -124,6 +124,13 @@ def test_a_name_that_is_made_to_be_read_wrongly_stays_one_string(seen: Seen) -> 
     assert tomllib.loads("\n".join(remedy.lines))["mount"][0]["at"] == path
 
 
+def test_a_name_that_no_manifest_can_hold_says_so(seen: Seen) -> None:
+    remedy = asked(seen, "/a\udcff").remedy
+    assert remedy is not None
+    assert remedy.lines == ()
+    assert "not UTF-8" in remedy.warning
+
+
 def test_how_often_it_was_tried_is_told(seen: Seen) -> None:
     for _ in range(3):
         seen.feed(Event("path.absent", "w", {"path": "/var"}))
