@@ -148,6 +148,7 @@ def test_runs_are_compared_as_diff_does(as_user: Account, file: Path) -> None:
     assert as_user.run(as_user.libos("diff-runs", str(file), "/none")).returncode == 2
 
 
+@pytest.mark.accounts("user")
 @pytest.mark.parametrize(
     "words",
     [
