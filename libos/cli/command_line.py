@@ -17,49 +17,11 @@ from typing import NoReturn
 import click
 
 from libos.cli import streams
+from libos.cli.sections import COMMANDS, SECTIONS
 from libos.cli.show import complain
 from libos.cli.status import LIBOS_FAILED
 from libos.errors import LibosError
 
-# In the order in which a person meets them; the module is named as the command, with "_command" behind and
-# "_" for "-".
-_COMMANDS = (
-    "run",
-    "up",
-    "down",
-    "logs",
-    "check",
-    "explain",
-    "learn",
-    "surface",
-    "trim",
-    "ns",
-    "doctor",
-    "schema",
-    "diff",
-    "commit",
-    "discard",
-    "ps",
-    "exec",
-    "kill",
-    "grants",
-    "mount",
-    "unmount",
-    "dial",
-    "publish",
-    "narrow",
-    "revoke",
-    "ask",
-    "watch",
-    "connections",
-    "stats",
-    "trace",
-    "diff-runs",
-    "why",
-    "allow",
-    "report",
-    "view",
-)
 # 128 + SIGINT and 128 + SIGPIPE, as the shell reports them.
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -69,15 +31,21 @@ class _Commands(click.Group):
     """Imports a command when it is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(
             f"libos.cli.{cmd_name.replace('-', '_')}_command"
         ).command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By section, from the table alone: no command is imported to be listed."""
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from libos import cli
+from libos.cli.sections import COMMANDS, SECTIONS
 from libos.kernel.landlock import abi
 
 GOOD = """\
@@ -148,10 +151,14 @@ def test_libos_alone_prints_its_help_on_stderr(libos: Libos) -> None:
     assert done.stderr == libos("--help").stdout
 
 
-def test_help_names_every_command(libos: Libos) -> None:
+def test_help_names_every_command_in_a_line_of_80_columns(libos: Libos) -> None:
     text = libos("--help").stdout
-    for name in ("run", "check", "explain", "ns", "doctor", "schema", "ps", "exec", "kill"):
-        assert f"\n  {name} " in text
+    modules = {path.stem.removesuffix("_command") for path in Path(cli.__path__[0]).glob("*_command.py")}
+    assert modules == {name.replace("-", "_") for name in COMMANDS}
+    for section in SECTIONS.values():
+        for name, line in section.items():
+            assert re.search(rf"^  {name} +{re.escape(line)}$", text, re.MULTILINE), name
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_the_version_is_the_packages(libos: Libos) -> None:
