@@ -18,6 +18,16 @@ from playwright.sync_api import Browser, Page, sync_playwright
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 # Milliseconds that a page gets to show something, on a machine that does much else.
 PATIENCE = 60_000
+# Holds what lights up lit, until `window.held` is called: a test that is slow must not miss it.
+HOLD = """
+const real = window.setTimeout;
+window.held = [];
+window.setTimeout = (act, wait, ...rest) => {
+  if (wait < 1000) return real(act, wait, ...rest);
+  window.held.push(act);
+  return "held";
+};
+"""
 # Names as a hostile program chooses them.
 HOSTILE = (
     "<script>window.harmed = 1</script>",
@@ -73,6 +83,7 @@ class View:
         """Open it in a window of its own, and wait until it is live."""
         page = browser.new_context().new_page()
         page.set_default_timeout(PATIENCE)
+        page.add_init_script(HOLD)
         page.goto(self.url)
         page.wait_for_selector("body[data-state=live]")
         return page

@@ -43,6 +43,7 @@ def test_a_file_lights_up_when_it_is_touched(view: View, browser: Browser) -> No
     page = view.page(browser)
     read(view, "/data/notes")
     page.wait_for_selector("#tree li.used.touched >> text=notes")
+    page.evaluate("window.held.splice(0).forEach((act) => act())")
     page.wait_for_selector("#tree li.used:not(.touched) >> text=notes")
     read(view, "/data/notes")
     page.wait_for_selector("#tree li.used.touched >> text=read twice")
