@@ -56,7 +56,7 @@ READ_ONLY = {
 
 def outcomes(command: list[str], account: Account, folder: Path) -> dict[str, str]:
     """What the program printed."""
-    result = account.run(command, cwd=folder, timeout=150)
+    result = account.run(command, cwd=folder, timeout=500)
     assert result.returncode == 0, result.stderr
     found: dict[str, str] = json.loads(result.stdout)
     return found

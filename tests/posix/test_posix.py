@@ -26,7 +26,7 @@ AS_ROOT = {
 # Of a read-only tree: what stands in the table, and what the kernel answers without asking the server.
 EXCEPT_READ_ONLY = ("get ACL, ", "access W_OK, ", "rename onto itself, ")
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
 @functools.cache

@@ -63,10 +63,14 @@ def _sorted(where: bytes) -> list[bytes]:
 
 
 class Stage:
-    """A filled directory, filled anew only after a case has changed it."""
+    """A filled directory, filled anew only after a case has changed it.
+
+    It is looked at once: what `fill` makes is always the same, and where it is not, that shows as a change.
+    """
 
     def __init__(self) -> None:
         self._home = os.getcwd()
+        self._filled: dict[str, str] = {}
         self._before: dict[str, str] = {}
         self._names: list[object] = []
 
@@ -82,8 +86,9 @@ class Stage:
             os.mkdir(f"stage-{number}")
             os.chdir(f"stage-{number}")
             fill()
-        self._before = look()
-        self._names = _names()
+        if not self._filled:
+            self._filled, self._names = look(), _names()
+        self._before = self._filled
 
     def changes(self, outcome: str) -> str:
         """What is different from the beginning, as text. After a call that failed only names are compared."""
