@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from running import one_line
 from services import echo_server, free_port, web_server
 from worlds import RunError, Worlds
 
@@ -95,7 +96,7 @@ async def published(supervisor: libos.Supervisor, where: str) -> AsyncIterator[l
     }
     app = await supervisor.start(manifest, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert app.stdout is not None
-    assert await app.stdout.receive_some() == b"listening\n"
+    assert await one_line(app.stdout) == b"listening\n"
     yield app
     await app.kill()
     await app.aclose()

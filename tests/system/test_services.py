@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -58,7 +58,7 @@ def echo_at(path: Path, uid: int | None = None) -> Iterator[None]:
     """A service of the host: each connection gets back what it sends, with "outside" before it."""
 
     def serve_one(connection: socket.socket) -> None:
-        with connection:
+        with connection, suppress(OSError):  # the other end may be gone, with its world
             while data := connection.recv(4096):
                 connection.sendall(b"outside " + data)
 
