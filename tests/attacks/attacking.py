@@ -31,7 +31,7 @@ INSIDE = Path(__file__).with_name("inside")
 Outcomes = dict[str, str]
 _Found = TypeVar("_Found")
 # Programs whose attacks touch nothing but what their test made.
-CHANGES_NOTHING = {"hostsockets", "paths", "writes", "openings", "processes", "storms"}
+CHANGES_NOTHING = {"gateways", "hostsockets", "paths", "writes", "openings", "processes", "storms"}
 # Everything that a container has of its own, and /proc of its own processes. unshare(1)
 OWN_NAMESPACES = (
     "unshare",
