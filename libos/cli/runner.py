@@ -15,6 +15,7 @@ import trio
 
 from libos.app import App, ExitStatus
 from libos.asking import CONNECT
+from libos.cli.confining import confine
 from libos.cli.eventfile import EventFile, open_event_file
 from libos.cli.relay import carry
 from libos.cli.report import Report
@@ -59,6 +60,7 @@ def run(request: Request) -> int:
     report = Report() if request.report else None
     with ExitStack() as stack:
         file = stack.enter_context(open_event_file(request.events)) if request.events is not None else None
+        confine([request.manifest])
         try:
             status = trio.run(_run, request, report, file)
         finally:

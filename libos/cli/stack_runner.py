@@ -18,6 +18,7 @@ from functools import partial
 import trio
 
 from libos.app import App
+from libos.cli.confining import confine
 from libos.cli.eventfile import EventFile, open_event_file
 from libos.cli.runner import HISTORY, describe
 from libos.cli.show import complain, harmless, say
@@ -79,6 +80,7 @@ def _run_here(stack: Stack, events: str | None, tell: Tell, told: Callable[[byte
         file = files.enter_context(open_event_file(events)) if events is not None else None
         folder = files.enter_context(open_folder())
         listener = files.enter_context(folder.listen(stack.name))
+        confine(member.manifest for member in stack.members)
         return trio.run(partial(_run, stack, folder, listener, file, tell, told))
 
 

@@ -23,6 +23,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_MODE_FILTER = 2
 # linux/capability.h
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID = 0, 1, 3, 4, 5, 6, 7
+CAP_NET_BIND_SERVICE, CAP_SYS_ADMIN, CAP_SETFCAP = 10, 21, 31
 
 # capget(2): the header version for 64-bit sets
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -83,6 +84,13 @@ def drop_capabilities(kept: Collection[int] = ()) -> None:
     mask = sum(1 << capability for capability in kept)
     # Effective, permitted, inheritable; then the same of the capabilities from 32 on.
     call("drop capabilities", "capset", header, struct.pack("=6I", mask, mask, 0, 0, 0, 0))
+
+
+def permitted_capabilities() -> frozenset[int]:
+    """The capabilities that this thread has. proc_pid_status(5)."""
+    with open("/proc/thread-self/status") as file:
+        mask = next(int(line.split()[1], 16) for line in file if line.startswith("CapPrm:"))
+    return frozenset(number for number in range(_CAPABILITIES) if mask >> number & 1)
 
 
 def load_seccomp_filter(program: bytes) -> None:
