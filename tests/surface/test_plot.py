@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from xml.etree import ElementTree
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libos.surface.plot import FRAME, Point, placed, svg
@@ -27,6 +27,7 @@ def height(picture: str) -> int:
     return int(parsed(picture).attrib["height"])
 
 
+@settings(deadline=None)  # asserts no time: machines are busy
 @given(POINTS)
 def test_the_picture_is_xml_and_has_each_place_once(points: list[Point]) -> None:
     picture = parsed(svg(points))
@@ -35,6 +36,7 @@ def test_the_picture_is_xml_and_has_each_place_once(points: list[Point]) -> None
     assert len(told) == len(points)
 
 
+@settings(deadline=None)  # asserts no time: machines are busy
 @given(
     st.lists(
         st.tuples(

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libos.errors import ManifestError
@@ -160,6 +160,7 @@ def test_a_file_that_changed_meanwhile_is_told_of(path: Path) -> None:
         edited("# a line more\n" + TEXT, gone)
 
 
+@settings(deadline=None)  # asserts no time: machines are busy
 @given(st.sets(st.integers(0, 40)))
 def test_the_text_says_what_the_manifest_without_the_grants_says(
     tmp_path_factory: pytest.TempPathFactory, chosen: set[int]
