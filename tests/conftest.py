@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import accounts
+import hypothesis
 import pytest
 from accounts import Account
 from fuzzing import Fuzzing
@@ -38,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_before] = Before()
+    # A busy machine takes longer for an example than hypothesis allows by itself, which proves nothing.
+    hypothesis.settings.register_profile("suite", deadline=None)
+    hypothesis.settings.load_profile("suite")
     if (seconds := config.getoption("--fuzz")) is not None:
         config.pluginmanager.register(Fuzzing(seconds, config.getoption("--fuzz-seed")))
     # A suite in a shell's background starts with these ignored, and so would what the tests start.
