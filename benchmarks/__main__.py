@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 import libos
-from benchmarks import command, files, held, launch, link, live, memory, relay, trees, view, walls
+from benchmarks import command, files, held, launch, learning, link, live, memory, relay, trees, view, walls
 from benchmarks.measure import Figure, machine, table
 
 RESULT = Path("build/bench.json")
@@ -36,6 +36,7 @@ ALONE: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "command": command.measure,
     "memory": memory.measure,
     "shaped": link.shaped,
+    "learning": learning.measure,
     "view": view.measure,
 }
 
