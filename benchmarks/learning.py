@@ -1,6 +1,6 @@
 """What learning costs a program of some 10,000 file operations: its own time in a learned world and outside.
 
-Outside: from start to exit. Learned: as long as its world tells that it ran (the event `app.exit`), so that the
+Outside: from start to exit. Learned: as long as its world tells that it ran (event `app.exit`), so that the
 start of libos, which does not grow with the program, is not counted.
 """
 
