@@ -36,6 +36,7 @@ from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Spec
 from libos.plan.network import capture_to, link_shape
+from libos.plan.rootids import SUB_IDS, RootIds, root_ids
 from libos.plan.walls import host_walls, lacks
 from libos.programs import Finder
 from libos.publishing import Publications, publication
@@ -237,7 +238,7 @@ class Launch:
         app_sockets, gate_sockets = self._first_sockets()
         message = {
             "app": app,
-            "root": self._identity.length if self.plan.root else 0,
+            "root": self._root_ids().length,
             "hostname": self.plan.hostname,
             "steps": steps,
             "routed": self.plan.routed,
@@ -254,6 +255,10 @@ class Launch:
         finally:
             self._limiting.joined()
             close_all(trees)
+
+    def _root_ids(self) -> RootIds:
+        """The ids of a root inside."""
+        return root_ids(self.plan, self._identity.length, self._parts.keeper.sub_ids_lack)
 
     def _new_gate(self) -> Gate:
         world = self._world
@@ -312,6 +317,8 @@ class Launch:
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
         for feature, reason in lacks(host_walls()):
             self._parts.hub.emit("missing", name, feature=feature, reason=reason)
+        if (lacking := self._root_ids().missing) is not None:
+            self._parts.hub.emit("missing", name, feature=SUB_IDS, reason=lacking)
         for lack in self.plan.limits.missing:
             self._parts.hub.emit("missing", name, feature=lack.feature, reason=lack.reason)
         apps[name] = self._app = app
@@ -326,6 +333,7 @@ class Launch:
 
             keeper, mounts = self._parts.keeper, self._mounts
             live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan, self._kept)
+            live.stores_nothing = self._root_ids().shared
             self._granted = Grants(name, live, self._parts.hub)
         return self._granted
 

@@ -56,8 +56,11 @@ class Supervisor:
     slower and shows every access. With `spare` the world of the last plan is prepared anew in the background,
     so that the next start of it is quicker. `on_ask(asked)` answers the questions of mounts that ask: "once",
     "always", "no", or None to leave it to others; it may be a coroutine function. With `history`, so many
-    events of each world are kept for who asks late (`App.events`). Entering raises HostError where the host
-    lacks what is needed, and SupervisorError where another supervisor serves in this process.
+    events of each world are kept for who asks late (`App.events`). With `sub_ids` a root inside has the
+    sub-ids of an ordinary caller too (subuid(5)): a privileged program maps them as the block is entered.
+    Where that does not work it has uid 0 alone, and a `missing` event of its world says why. Entering raises
+    HostError where the host lacks what is needed, and SupervisorError where another supervisor serves in this
+    process.
 
     Open files and connections of worlds take descriptors of this process, parts of its soft limit: a program
     with busy worlds raises that (`resource.setrlimit(resource.RLIMIT_NOFILE, …)`), which `libos run` does.
@@ -70,10 +73,12 @@ class Supervisor:
         spare: bool = True,
         on_ask: OnAsk | None = None,
         history: int = 0,
+        sub_ids: bool = False,
     ) -> None:
         self.serve_all = serve_all
         self._spare = spare
         self._on_ask = on_ask
+        self._sub_ids = sub_ids and not serves_root()
         self.apps: dict[str, App] = {}
         self._hub = Hub(history)
         self._numbers = count(1)
@@ -99,7 +104,11 @@ class Supervisor:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
-        with _one_at_a_time(), identities() as own, start_keeper(own.locks_fd) as self._keeper:
+        with (
+            _one_at_a_time(),
+            identities() as own,
+            start_keeper(own.locks_fd, sub_ids=self._sub_ids) as self._keeper,
+        ):
             # Imported while the keeper starts on another processor: this takes some 100 ms.
             from libos.fs.server import Server
             from libos.launch import Parts

@@ -13,7 +13,9 @@ What it does to worlds takes none: the keeper's user namespace was made by this 
 whole (user_namespaces(7)). Modules, raw devices, the clock, tracing of the host's programs, its network and
 the like are gone, from its threads and the keeper too, and do not come back.
 
-A secret that a command prints is left out of it: the command is the caller's, and may need what is taken.
+A secret that a command prints is left out of it: the command is the caller's, and may need what is taken. So
+is a root inside with the sub-ids of an ordinary user, since newuidmap(1) gains the privilege to map them. The
+keeper, which starts it, gains no more after that.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 
+from libos.keeper import subids
 from libos.kernel import process
 from libos.manifest import Manifest
 
@@ -33,10 +36,13 @@ KEPT = frozenset(
 )
 
 
-def confine(manifests: Iterable[Manifest]) -> None:
-    """Confine this process, while it has one thread, unless a manifest has a command for a secret. Raises
-    OSError."""
+def confine(manifests: Iterable[Manifest], *, sub_ids: bool = False) -> None:
+    """Confine this process, while it has one thread, unless a manifest has a command for a secret, or
+    `sub_ids` are wanted and there. Raises OSError."""
+    manifests = tuple(manifests)
     if any(secret.command is not None for manifest in manifests for secret in manifest.secrets):
+        return
+    if sub_ids and not subids.offer().lack:
         return
     process.set_no_new_privileges()
     permitted = process.permitted_capabilities()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,9 +48,13 @@ def command(ctx: click.Context, /, serve_all: bool, as_json: bool, **parameters:
         rules = resolve(plan.syscalls)
         click.echo(json.dumps(rules_json(rules), indent=2) if as_json else rules_text(rules))
         return
+    from libos.keeper.subids import offer
     from libos.plan.walls import host_walls, walls
 
-    standing = walls(plan, host_walls())
+    host = host_walls()
+    if plan.root and not host.serves_root:
+        host = replace(host, sub_ids_lack=offer().lack)
+    standing = walls(plan, host)
     if as_json:
         click.echo(json.dumps(plan.json() | {"walls": [asdict(wall) for wall in standing]}, indent=2))
     else:

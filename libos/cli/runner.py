@@ -60,7 +60,7 @@ def run(request: Request) -> int:
     report = Report() if request.report else None
     with ExitStack() as stack:
         file = stack.enter_context(open_event_file(request.events)) if request.events is not None else None
-        confine([request.manifest])
+        confine([request.manifest], sub_ids=_wants_sub_ids(request.manifest))
         try:
             status = trio.run(_run, request, report, file)
         finally:
@@ -68,6 +68,12 @@ def run(request: Request) -> int:
                 _tell(report, request.manifest)
     _tell_end(status, request)
     return exit_status(status.returncode, status.reason)
+
+
+def _wants_sub_ids(manifest: Manifest) -> bool:
+    from libos.plan.rootids import stores  # late: few runs ask
+
+    return manifest.app.user == "root" and not stores(manifest.mounts, manifest.app.keep)
 
 
 def _tell(report: Report, manifest: Manifest) -> None:
@@ -101,7 +107,9 @@ async def _run(request: Request, report: Report | None, file: EventFile | None) 
         AsyncExitStack() as readers,
         unwrapped(),
         trio.open_nursery() as nursery,
-        Supervisor(serve_all=request.serve_all, history=HISTORY) as supervisor,
+        Supervisor(
+            serve_all=request.serve_all, history=HISTORY, sub_ids=_wants_sub_ids(request.manifest)
+        ) as supervisor,
     ):
         _allow_descriptors()
         observe = request.observe

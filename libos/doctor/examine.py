@@ -13,7 +13,7 @@ from typing import Any
 
 from libos.doctor.causes import Failure, diagnose
 from libos.doctor.facts import Facts, read_facts
-from libos.keeper import second
+from libos.keeper import second, subids
 
 _ENTRY = str(Path(__file__).parent / "__main__.py")
 # Seconds for all steps; they take a tenth of a second. A kernel that hangs in one is itself a finding.
@@ -40,6 +40,7 @@ STEPS: dict[str, tuple[str, bool]] = {
     "network": ("lo up, every address local", True),
     "/proc": ("shows the world's own processes", True),
     "terminals": ("a terminal of the world's own", True),
+    "sub-ids": ("more than uid 0 for a root inside", False),
     "the app's user namespace": ("takes the app every right over its world", True),
     "Landlock": ("a second wall: mounts, tracing, devices", False),
     "seccomp filter": ("closes dangerous system calls", True),
@@ -68,8 +69,12 @@ def examine() -> list[Finding]:
     """Try every step and give what was found, in order. Takes about half a second; changes nothing."""
     facts = read_facts()
     results = {**_try_libraries(), **_try_steps()}
-    steps = [step for step in STEPS if step != "id-mapped mount" or facts.serves_root]
-    return [_finding(step, results.get(step), facts) for step in steps]
+    others = "sub-ids" if facts.serves_root else "id-mapped mount"
+    return [
+        _sub_ids() if step == "sub-ids" else _finding(step, results.get(step), facts)
+        for step in STEPS
+        if step != others
+    ]
 
 
 def remedy() -> str:
@@ -102,6 +107,14 @@ def _finding(step: str, failure: Failure | None, facts: Facts) -> Finding:
         return Finding(step, purpose, required, ok=True)
     diagnosis = diagnose(failure, facts)
     return Finding(step, purpose, required, False, failure.message, diagnosis.cause, diagnosis.remedy)
+
+
+def _sub_ids() -> Finding:
+    """What an ordinary user is given (subuid(5)). To have none is no fault of a machine."""
+    purpose, required = STEPS["sub-ids"]
+    if lack := subids.offer().lack:
+        purpose = f"none: a root inside has uid 0 alone; {lack}"
+    return Finding("sub-ids", purpose, required, ok=True)
 
 
 def _try_libraries() -> dict[str, Failure]:

@@ -61,23 +61,26 @@ def main(supervisor: socket.socket, outside: socket.socket) -> None:
     # Every init is a copy of this process, and apps may read the command line of theirs.
     process.set_command_line("libos")
     try:
-        fuse_fd = _enter(outside)
+        fuse_fd, answer = _enter(outside)
     except (OSError, MemoryError) as error:
         channel.send(supervisor, {"event": "failed", **channel.failure(error)})
         return
     outside.close()
-    channel.send(supervisor, {"event": "ready"}, [fuse_fd])
+    channel.send(supervisor, {"event": "ready", **answer}, [fuse_fd])
     os.close(fuse_fd)
     Keeper(supervisor).serve()
 
 
-def _enter(outside: socket.socket) -> int:
-    """Enter K and its mount namespace; give the descriptor of the FUSE mount."""
+def _enter(outside: socket.socket) -> tuple[int, channel.Message]:
+    """Enter K and its mount namespace; give the descriptor of the FUSE mount, and what the outside half says
+    of the ids: `lack` where it was asked for sub-ids (subids.py)."""
     as_root = serves_root()
     if as_root:
         os.setgroups([])
     namespaces.unshare(namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
-    _have_ids_mapped(outside)
+    answer = _have_ids_mapped(outside)
+    if "lack" in answer:
+        process.set_no_new_privileges()  # else the supervisor has seen to it; see outside.py
     # Opened in K, as FUSE asks, but before the id changes: as root /dev/fuse may be root's alone.
     fuse_fd = _open_fuse()
     os.setresgid(APP_ID, APP_ID, APP_ID)
@@ -86,10 +89,10 @@ def _enter(outside: socket.socket) -> int:
     process.prctl("stay dumpable", process.PR_SET_DUMPABLE, 1)
     process.die_with_parent()
     base.build(fuse_fd)
-    return fuse_fd
+    return fuse_fd, answer
 
 
-def _have_ids_mapped(outside: socket.socket) -> None:
+def _have_ids_mapped(outside: socket.socket) -> channel.Message:
     try:
         channel.send(outside, {})
         received = channel.receive(outside)
@@ -99,6 +102,7 @@ def _have_ids_mapped(outside: socket.socket) -> None:
         raise OSError(errno.EPIPE, "the keeper ended: its outside half was killed")
     if "errno" in received[0]:
         raise OSError(received[0]["errno"], received[0]["message"])
+    return received[0]
 
 
 def _open_fuse() -> int:

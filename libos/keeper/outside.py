@@ -33,8 +33,9 @@ _TRIES, _PAUSE = 200, 0.005
 _FIXED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}
 
 
-def main(outside_fd: int, inside_fd: int, locks_fd: int | None = None) -> None:
-    """Run the keeper with its two channels to the supervisor, and the locks on identities; never returns."""
+def main(outside_fd: int, inside_fd: int, locks_fd: int | None = None, *, sub_ids: bool = False) -> None:
+    """Run the keeper with its two channels to the supervisor, and the locks on identities; never returns.
+    With `sub_ids` the caller's sub-ids are mapped too, where he has some (subids.py)."""
     for number in signal.valid_signals() - _FIXED:
         signal.signal(number, signal.SIG_DFL)  # what the caller ignored, as under nohup, is not for apps
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -55,7 +56,9 @@ def main(outside_fd: int, inside_fd: int, locks_fd: int | None = None) -> None:
     process.set_name("libos keeper")
     folders: list[str] = []
     try:
-        _map_ids(ours, child)
+        _map_ids(ours, child, sub_ids=sub_ids)
+        if sub_ids:
+            process.set_no_new_privileges()  # newuidmap(1) was the last that had any to gain
         folders = _watch(supervisor)
     finally:
         _end(child, child_fd)
@@ -73,13 +76,19 @@ def _run_inside(supervisor: socket.socket, outside: socket.socket) -> None:
         os._exit(status)
 
 
-def _map_ids(ours: socket.socket, child: int) -> None:
-    """Answer the inside half's one request: to write the id maps of the user namespace that it made."""
+def _map_ids(ours: socket.socket, child: int, *, sub_ids: bool) -> None:
+    """Answer the inside half's one request: to write the id maps of the user namespace that it made. With
+    `sub_ids` the answer has the reason why they are not among them, "" where they are."""
     if channel.receive(ours) is None:
         return  # it failed before, and has told the supervisor why
     answer: channel.Message = {}
     try:
-        namespaces.write_id_ranges(f"/proc/{child}", *keeper_maps(), groups=serves_root())
+        if sub_ids:
+            from libos.keeper import subids  # only here: no other keeper pays for it
+
+            answer = {"lack": subids.map_process(child)}
+        else:
+            namespaces.write_id_ranges(f"/proc/{child}", *keeper_maps(), groups=serves_root())
     except (OSError, MemoryError) as error:
         answer = channel.failure(error)
     with suppress(OSError):

@@ -1,8 +1,9 @@
 """A root inside: how a program becomes uid 0 of its own user namespace, and what that root may.
 
-It has the ids of its world and no others: 0 is the app's id in K, and, in the worlds of a host's root, 1 to
-65535 are the rest of the world's slot (identity.py). Its rights count over those ids, in that namespace, and
-nowhere else: the mounts, the network, init and all other worlds are K's.
+It has the ids of its world and no others: 0 is the app's id in K, and 1 to 65535 are the rest of the world's
+slot in the worlds of a host's root (identity.py), and a user's sub-ids where he has some (subids.py). Its
+rights count over those ids, in that namespace, and nowhere else: the mounts, the network, init and all other
+worlds are K's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import errno
 import os
 import resource
 
+from libos.keeper.identity import APP_ID
 from libos.kernel import namespaces, process
 from libos.kernel.namespaces import IdRange
 
@@ -32,17 +34,34 @@ def enter(app: int, length: int, proc: str, processes: int | None) -> None:
         namespaces.unshare(namespaces.CLONE_NEWUSER)
         namespaces.write_id_maps(f"{proc}/self", 0, app, app)
         return
+    if app == APP_ID:
+        # Who is the user in K is so in all his worlds: between them stands a namespace in which the processes
+        # of this one alone are counted.
+        _enter_mapped(_own_and_others(app, length), proc, None)
+        _enter_mapped(_own_and_others(0, length), proc, processes)
+    else:
+        _enter_mapped([IdRange(0, app, length)], proc, processes)
+
+
+def _own_and_others(app: int, length: int) -> list[IdRange]:
+    """What lies in two ranges outside cannot be one inside: user_namespaces(7)."""
+    return [IdRange(0, app, 1), IdRange(1, app + 1, length - 1)]
+
+
+def _enter_mapped(ids: list[IdRange], proc: str, processes: int | None) -> None:
     ours = os.readlink(f"{proc}/self")
     done_fd, tell_fd = os.pipe2(os.O_CLOEXEC)
     # More than the own id is mapped by who has the right in K, which this process is about to give up.
     mapper = os.fork()
     if mapper == 0:
-        _map(f"{proc}/{ours}", app, length, done_fd, tell_fd)
+        _map(f"{proc}/{ours}", ids, done_fd, tell_fd)
     os.close(done_fd)
     if processes is not None:
         # Before the namespace is made it counts for all its ids together: else each would have its own count.
-        # The id is this world's alone.
-        resource.setrlimit(resource.RLIMIT_NPROC, (processes, resource.getrlimit(resource.RLIMIT_NPROC)[1]))
+        # The id is this world's alone, here.
+        hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        most = processes if hard == resource.RLIM_INFINITY else min(processes, hard)
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, hard))
     try:
         namespaces.unshare(namespaces.CLONE_NEWUSER)
         os.write(tell_fd, b"1")
@@ -55,13 +74,12 @@ def enter(app: int, length: int, proc: str, processes: int | None) -> None:
         raise OSError(number, f"map the ids of a root inside: {os.strerror(number)}")
 
 
-def _map(folder: str, app: int, length: int, done_fd: int, tell_fd: int) -> None:
+def _map(folder: str, ids: list[IdRange], done_fd: int, tell_fd: int) -> None:
     """Write the maps once the other process is in its namespace; ends with the errno of what failed."""
     status = errno.EIO
     try:
         os.close(tell_fd)
         if os.read(done_fd, 1):
-            ids = [IdRange(0, app, length)]
             namespaces.write_id_ranges(folder, ids, ids, groups=True)
             status = 0
     except OSError as error:

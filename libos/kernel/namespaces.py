@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from libos.kernel.syscalls import call, call_holding_gil
@@ -62,16 +62,24 @@ def write_id_maps(process: str, inside: int, uid: int, gid: int) -> None:
 
 
 def write_id_ranges(
-    process: str, uids: Sequence[IdRange], gids: Sequence[IdRange], *, groups: bool = False
+    process: str,
+    uids: Sequence[IdRange],
+    gids: Sequence[IdRange],
+    *,
+    groups: bool = False,
+    only: Collection[str] = ("uid_map", "gid_map"),
 ) -> None:
     """Map ranges of ids, as `write_id_maps` maps one; with `groups` the namespace may set supplementary
-    groups. More than the caller's own id takes CAP_SETUID and CAP_SETGID in the parent namespace."""
+    groups. More than the caller's own id takes CAP_SETUID and CAP_SETGID in the parent namespace. A map that
+    `only` does not name is left as it is."""
     texts = {
         "setgroups": "allow" if groups else "deny",
         "uid_map": "\n".join(" ".join(map(str, each)) for each in uids),
         "gid_map": "\n".join(" ".join(map(str, each)) for each in gids),
     }
     for name, text in texts.items():
+        if name not in only and not (name == "setgroups" and "gid_map" in only):
+            continue
         path = f"{process}/{name}"
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

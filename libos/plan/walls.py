@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from libos.keeper import second
 from libos.keeper.identity import FIRST_ID, SLOT, SLOTS, serves_root
 from libos.kernel import landlock
+from libos.plan.rootids import root_ids
 
 if TYPE_CHECKING:
     from libos.plan.model import Plan
@@ -37,11 +38,13 @@ class Wall:
 @dataclass(frozen=True)
 class HostWalls:
     """What the walls depend on: whether root's worlds have ids of their own, the caller's uid, and the
-    version of Landlock, 0 for none."""
+    version of Landlock, 0 for none; why a root inside has no sub-ids, "" where it has them, None where nobody
+    asked."""
 
     serves_root: bool
     uid: int
     landlock: int
+    sub_ids_lack: str | None = None
 
 
 @cache
@@ -90,10 +93,18 @@ def _user_namespace(plan: Plan, host: HostWalls) -> Wall:
         )
     if host.serves_root:
         return Wall("user namespace", f"root, {SLOT} ids of its own", "other worlds; init and mounts are K's")
+    found = root_ids(plan, 1, host.sub_ids_lack)
+    if found.shared:
+        ids = f"root, {found.length} ids: uid {host.uid} and its sub-ids"
+        return Wall(
+            "user namespace", ids, "others; init and mounts are K's. The user's worlds share the sub-ids"
+        )
+    why = f" ({found.why})" if found.why else ""
     return Wall(
         "user namespace",
         "root, one id mapped",
-        f"other ids do not exist: chown to one fails, and files of others than uid {host.uid} are nobody's",
+        f"other ids do not exist{why}: chown to one fails, and files of others than uid {host.uid} are "
+        "nobody's",
     )
 
 

@@ -42,6 +42,8 @@ class Keeper:
         self._failure: channel.Message | None = None
         self._worlds: dict[str, World] = {}
         self._fuse_fd = -1
+        # Why a root inside has no sub-ids; "" where it has them, None where nobody asked for them.
+        self.sub_ids_lack: str | None = None
         self._handlers: dict[str, Callable[[channel.Message, list[int]], None]] = {
             "ready": self._on_ready,
             "failed": self._on_failed,
@@ -84,11 +86,14 @@ class Keeper:
             raise ValueError(f"an unknown event {event!r}")
         self._handlers[event](message, fds)
 
-    def _on_ready(self, _message: channel.Message, fds: list[int]) -> None:
+    def _on_ready(self, message: channel.Message, fds: list[int]) -> None:
         (fuse_fd,) = fds
+        lack = message.get("lack")
+        if not isinstance(lack, str | None):
+            raise TypeError("a reason is a text")
         if self._ready.is_set() or os.fstat(fuse_fd).st_rdev != _FUSE:
             raise ValueError("no descriptor of /dev/fuse, or a second one")
-        self._fuse_fd = fuse_fd
+        self._fuse_fd, self.sub_ids_lack = fuse_fd, lack
         self._ready.set()
 
     def _on_failed(self, message: channel.Message, fds: list[int]) -> None:
@@ -211,9 +216,10 @@ class Keeper:
 
 
 @contextmanager
-def start_keeper(locks_fd: int | None = None) -> Iterator[Keeper]:
+def start_keeper(locks_fd: int | None = None, *, sub_ids: bool = False) -> Iterator[Keeper]:
     """Start a keeper, which holds `locks_fd` as long as any world is left; the block's end ends it and every
-    world in it. Sync: ending takes some milliseconds."""
+    world in it. With `sub_ids` an ordinary caller's sub-ids are mapped (`libos.keeper.subids`). Sync: ending
+    takes some milliseconds."""
     outside, their_outside = channel.pair()
     inside, their_inside = channel.pair()
     with their_outside, their_inside:
@@ -221,7 +227,7 @@ def start_keeper(locks_fd: int | None = None) -> Iterator[Keeper]:
         if locks_fd is not None:
             fds.append(locks_fd)
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", _ENTRY, *map(str, fds)],
+            [sys.executable, "-I", "-S", _ENTRY, *map(str, fds), *(["--sub-ids"] if sub_ids else [])],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -19,7 +19,7 @@ import trio
 
 from libos.errors import SupervisorError
 from libos.fs.layers import stack_of
-from libos.namespace import BoundSource, Mode, Mount, Namespace, Order, is_at_or_below
+from libos.namespace import BoundSource, HostSource, Mode, Mount, Namespace, Order, is_at_or_below
 from libos.plan import Plan
 from libos.worlds.joining import LiveUnions
 from libos.worlds.narrowing import Narrowing, Note
@@ -53,6 +53,8 @@ class LiveView:
         self._mounts = mounts
         self._view = view
         self._turn = trio.Lock()
+        # Its root has sub-ids, and no file of theirs is to lie on the host's disk: libos.plan.rootids.
+        self.stores_nothing = False
         self.placements: dict[str, Placement] = {each.mount.at: each for each in placements_of(plan, view)}
         self._placing = Placing(
             world,
@@ -81,8 +83,17 @@ class LiveView:
                 yield
                 await self._view.settle()
 
+    def _refuse_to_store(self, mount: Mount, elsewhere: bool) -> None:
+        if self.stores_nothing and elsewhere and mount.mode is Mode.READ_WRITE:
+            raise OSError(
+                errno.EPERM,
+                "its root has sub-ids, whose files nobody outside could remove: mount it read-only, or start "
+                "the app with a read-write mount, and it has uid 0 alone",
+            )
+
     async def mount(self, mount: Mount) -> Placement:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
+        self._refuse_to_store(mount, isinstance(mount.source, HostSource))
         async with self._change():
             self._placing.require_world()
             if mount.order is not Order.REPLACE and (joined := await self._unions.join(mount)) is not None:
@@ -92,6 +103,7 @@ class LiveView:
     async def mount_shared(self, mount: Mount, other: LiveView, shared: Placement) -> Placement:
         """Mount what the kernel mounts in another world already: the same files, the same memory, the same
         changes. Errors as `mount`."""
+        self._refuse_to_store(mount, True)
         async with self._change():
             tree_fd = await other._world.copy_mount(shared.mount.at)
             with ExitStack() as resources:

@@ -34,8 +34,9 @@ def test_a_good_machine_passes_every_step(as_user: Account) -> None:
     findings = _findings(done)
     assert done.returncode == 0, done.stdout
     assert all(finding["ok"] for finding in findings.values())
-    assert set(STEPS) - set(findings) <= {"id-mapped mount"}
+    assert set(STEPS) - set(findings) <= {"id-mapped mount", "sub-ids"}
     assert ("id-mapped mount" in findings) == (as_user.uid == 0)
+    assert ("sub-ids" in findings) == (as_user.uid != 0)
 
 
 def test_for_people_each_step_is_a_line_and_the_verdict_comes_last(as_user: Account) -> None:

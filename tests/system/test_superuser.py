@@ -182,7 +182,9 @@ def test_a_package_is_installed_in_copies_of_the_hosts_directories(
     as_user: Account, worlds: Worlds, tool: str
 ) -> None:
     if as_user.uid != 0:
-        pytest.skip("only root's worlds have more than one id")
+        pytest.skip(
+            "what copies of the host's directories hold is root's; test_subids.py has an ordinary user's"
+        )
     if shutil.which(tool.split()[0]) is None:
         pytest.skip(f"this machine has no {tool.split()[0]}")
     package(as_user.folder)
