@@ -51,7 +51,8 @@ Kind = Literal[
 
 # The version of the event lines; it grows when a field changes its meaning or goes away.
 VERSION = 1
-# Events that a reader may be behind. At some 500 bytes each this bounds a reader to about 5 MB.
+# Events that a reader may be behind. At some 500 bytes each this bounds a reader to about 5 MB; one that
+# names the longest paths has up to 30 KB.
 BACKLOG = 10_000
 # What `Event.bounded` leaves: characters of one text (PATH_MAX, limits.h), and of the whole event, with 16
 # more for each value. JSON takes at most 12 bytes a character, so a bounded event fits into a control
@@ -81,6 +82,11 @@ class Event:
     def json(self) -> str:
         """Give the event as one line of JSON, without the line's end."""
         return json.dumps(self.value(), separators=(", ", ": "))
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a text in it is longer than what an app names has to be."""
+        return any(isinstance(each, str) and len(each) > LONGEST_TEXT for each in self.fields.values())
 
     def bounded(self) -> Event:
         """Give the event with long texts cut, each then ending in "…", and what is too much left out: for who
@@ -165,6 +171,8 @@ class Hub:
         if not self.heard:
             return
         event = Event(kind, world, fields)
+        if kind not in _STAY and event.is_long:
+            event = event.bounded()
         if self._history and world is not None:
             self._histories.setdefault(world, History(self._history)).add(event)
         for reader in self._readers:

@@ -209,6 +209,9 @@ class Grants:
     async def take(self, grant: Grant, action: str) -> None:
         """Take one grant of this world out; see `Grant.end`."""
         await self._live.unmount(grant.placement)
+        for each in self:  # an app binds and drops for as long as it likes
+            if grant in each.children:
+                each.children.remove(grant)
         if self._grants.pop(grant.id, None) is not None:
             self._tell(grant, action, note=LIVES_ON if grant.placement.lives_on else "")
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from libos.events import Event
 from libos.seen.fields import Fields, text, times, whole
 
-# Different things that are remembered, each of some 500 bytes.
+# Different things that are remembered, each of some 500 bytes; of the longest names some 10 KB.
 MOST = 10_000
+# Characters of what else is said of one.
+LONGEST = 500
 
 
 @dataclass(eq=False)
@@ -88,7 +90,7 @@ class Attempts:
         attempt.grant = text(event.fields, "grant") or attempt.grant
         for key in ("reason", "limit", "error", "method", "operation", "program", "mount"):
             if said := text(event.fields, key):
-                attempt.details[key] = said
+                attempt.details[key] = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
         return attempt
 
 

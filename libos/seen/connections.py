@@ -10,6 +10,10 @@ from libos.seen.fields import Fields, number, text, whole
 
 # Connections that are remembered; of more, the oldest closed ones are forgotten first, then the oldest.
 MOST = 2000
+# HTTP requests that are listed: of one connection, of all, and characters of each.
+MOST_OF_ONE = 100
+MOST_REQUESTS = 20_000
+LONGEST = 300
 
 
 @dataclass(eq=False)
@@ -42,6 +46,7 @@ class ConnectionsSeen:
         self.opened = 0
         self.sent = 0
         self.received = 0
+        self._requests = 0
 
     def __iter__(self) -> Iterator[ConnectionSeen]:
         return iter(self._all.values())
@@ -60,7 +65,8 @@ class ConnectionsSeen:
         self._know(seen, fields)
         if len(self._all) > self._most:
             closed = next((each for each, seen in self._all.items() if seen.closed is not None), None)
-            self._all.pop(next(iter(self._all)) if closed is None else closed)
+            gone = self._all.pop(next(iter(self._all)) if closed is None else closed)
+            self._requests -= len(gone.requests)
         return seen
 
     def closes(self, way: str, time: float, fields: Fields) -> ConnectionSeen:
@@ -83,9 +89,11 @@ class ConnectionsSeen:
         seen.program = text(fields, "program") or seen.program
         seen.pid = whole(fields, "pid") if whole(fields, "pid") is not None else seen.pid
 
-    def request(self, fields: Fields, most: int = 100) -> None:
+    def request(self, fields: Fields) -> None:
         """Take an HTTP request that passed."""
         seen = self._all.get(whole(fields, "connection") or 0)
-        if seen is not None and len(seen.requests) < most:
+        if seen is not None and len(seen.requests) < MOST_OF_ONE and self._requests < MOST_REQUESTS:
+            self._requests += 1
             said = f"{text(fields, 'method')} {text(fields, 'host')}{text(fields, 'path')}"
+            said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
             seen.requests.append(f"{said} {whole(fields, 'status') or ''}".rstrip())

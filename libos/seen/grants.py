@@ -62,6 +62,7 @@ class GrantsSeen:
 
     def __init__(self) -> None:
         self._all: list[GrantSeen] = []
+        # Of those that are remembered alone.
         self._mounts: dict[str, GrantSeen] = {}  # by place: the last one there
         self._network: dict[str, GrantSeen] = {}  # by id
         self._ports: dict[tuple[str, int], GrantSeen] = {}
@@ -78,22 +79,29 @@ class GrantsSeen:
 
     def plan(self, fields: Fields) -> list[GrantSeen]:
         """Take what a `world.plan` event says; gives the mounts among it."""
-        mounts = [self._mount(each) for each in tables(fields, "mounts")]
+        told = map(self._mount, tables(fields, "mounts"))
+        mounts = [grant for grant in told if grant is not None]
         for each in tables(fields, "dials"):
             grant = self._add("dial", text(each, "to"), each)
+            if grant is None:
+                break
             grant.deny = texts(each, "deny")
             self._network.setdefault(grant.id, grant)
         for each in tables(fields, "listens"):
             network, port = text(each, "network") or "tcp", whole(each, "port") or 0
             grant = self._add("listen", f"{network}!*!{port}", each)
+            if grant is None:
+                break
             grant.what = f"publish {text(each, 'publish')}"
             if grant.id:
                 self._network.setdefault(grant.id, grant)
             self._ports.setdefault((network, port), grant)
         return mounts
 
-    def _mount(self, fields: Fields) -> GrantSeen:
+    def _mount(self, fields: Fields) -> GrantSeen | None:
         grant = self._add("mount", text(fields, "at"), fields)
+        if grant is None:
+            return None
         layers = fields.get("layers")
         if isinstance(layers, (list, tuple)):
             grant.layers = tuple(texts({"layer": each}, "layer") for each in layers)
@@ -101,14 +109,15 @@ class GrantsSeen:
         self._mounts[grant.at] = grant
         return grant
 
-    def _add(self, kind: What, at: str, fields: Fields) -> GrantSeen:
+    def _add(self, kind: What, at: str, fields: Fields) -> GrantSeen | None:
+        """A further grant, in the list; None, and counted, where there is no room."""
+        if len(self._all) >= MOST:
+            self.beyond += 1
+            return None
         said = {key: text(fields, key) for key in ("what", "mode", "mechanism", "reason", "origin", "id")}
         grant = GrantSeen(len(self._all), kind, at)
         vars(grant).update(said)
-        if len(self._all) < MOST:
-            self._all.append(grant)
-        else:
-            self.beyond += 1
+        self._all.append(grant)
         return grant
 
     def changed(self, fields: Fields) -> GrantSeen | None:
@@ -117,7 +126,8 @@ class GrantsSeen:
         if action in ("mount", "dial", "publish"):
             return self._made(action, at, fields)
         grant = self._network.get(text(fields, "id")) or self._mounts.get(at)
-        if grant is None:
+        id_ = text(fields, "id")
+        if grant is None or (id_ and grant.id and grant.id != id_):
             return None
         if action == "narrow":
             grant.narrowed += 1
@@ -125,9 +135,11 @@ class GrantsSeen:
             grant.ended = action
         return None
 
-    def _made(self, action: str, at: str, fields: Fields) -> GrantSeen:
+    def _made(self, action: str, at: str, fields: Fields) -> GrantSeen | None:
         kind: What = "mount" if action == "mount" else "dial" if action == "dial" else "listen"
         grant = self._add(kind, at, fields)
+        if grant is None:
+            return None
         grant.origin = grant.origin or _LATER
         if kind == "mount":
             self._mounts[at] = grant

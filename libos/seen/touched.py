@@ -13,6 +13,8 @@ from libos.seen.fields import text, whole
 
 # Different things that are kept of one run.
 MOST = 200_000
+# Characters of their names together, some 20 MB mostly: as many as a recorded run may have.
+MOST_CHARACTERS = 20_000_000
 
 Thing = tuple[str, str]
 # The words of attempts, as `libos diff-runs` prints them.
@@ -31,13 +33,15 @@ class Touched:
     def __init__(self) -> None:
         self.things: set[Thing] = set()
         self.beyond = 0
+        self._left = MOST_CHARACTERS
 
     def feed(self, event: Event) -> None:
         """Take an event."""
         thing = thing_of(event)
         if thing is None or thing in self.things:
             return
-        if len(self.things) < MOST:
+        if len(self.things) < MOST and len(thing[1]) <= self._left:
+            self._left -= len(thing[1])
             self.things.add(thing)
         else:
             self.beyond += 1

@@ -24,6 +24,9 @@ _PAUSE = 0.02
 _PATIENCE = 5.0
 # Room that is left for events of other kinds, which wait for nobody.
 _LEFT = 1000
+# Mount points by which uses are told apart. An app may bind and unmount for as long as it likes; what it uses
+# at a further place is told under the mount above it.
+MOST_PLACES = 10_000
 # Events told in one turn; the file server answers between two.
 _TURN = 200
 
@@ -42,7 +45,8 @@ class Recording:
 
     def mounted(self, at: str) -> None:
         """Note that something is mounted at a further place."""
-        self._places.add(at.encode(errors="surrogateescape"))
+        if len(self._places) < MOST_PLACES:
+            self._places.add(at.encode(errors="surrogateescape"))
         self.uses.moved()
 
     def begin(self, name: str) -> None:

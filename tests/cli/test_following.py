@@ -13,7 +13,7 @@ import libos
 from libos.control.channel import Channel
 from libos.control.folder import open_folder
 from libos.control.server import serve
-from libos.events import MOST_FIRST, Event, History
+from libos.events import LONGEST_TEXT, MOST_FIRST, Event, History, Hub
 
 pytestmark = pytest.mark.system
 
@@ -151,6 +151,16 @@ def test_what_an_app_makes_happen_as_often_as_it_likes_does_not_fill_a_history()
     for _ in range(5000):
         history.add(Event("grant", "w", {"action": "drop"}))
     assert len(history.events()) == MOST_FIRST + 10 + 1
+
+
+async def test_what_an_app_names_is_bounded_for_every_reader_and_what_a_person_says_is_whole() -> None:
+    hub, long = Hub(), "x" * 60_000
+    with hub.read() as events:
+        hub.emit("http.refused", "w", path=long, count=1)
+        hub.emit("app.start", "w", command=[long])
+        told, started = await anext(events), await anext(events)
+    assert len(str(told.fields["path"])) == LONGEST_TEXT + 1
+    assert started.fields["command"] == [long]
 
 
 def test_a_bounded_event_fits_into_a_control_message() -> None:

@@ -11,8 +11,12 @@ import pytest
 from libos.events import Event, Kind
 from libos.seen import Filter, Seen
 from libos.seen.attempts import Attempts
+from libos.seen.connections import MOST as MOST_CONNECTIONS
+from libos.seen.connections import MOST_OF_ONE, MOST_REQUESTS, ConnectionsSeen
+from libos.seen.grants import MOST as MOST_GRANTS
 from libos.seen.timeline import MOST as MOST_STEPS
 from libos.seen.timeline import Timeline
+from libos.seen.touched import MOST_CHARACTERS, Touched
 from libos.seen.tree import Tree
 
 PLAN: dict[str, object] = {
@@ -38,6 +42,35 @@ def seen_of(*events: tuple[str, Mapping[str, object]]) -> Seen:
     for at, (kind, fields) in enumerate(events):
         seen.feed(Event(kind, "w", fields, 100.0 + at))  # type: ignore[arg-type]  # any kind may stand in a file
     return seen
+
+
+def test_an_app_that_binds_without_end_is_counted_and_breaks_no_view() -> None:
+    binds = (("grant", {"action": "mount", "id": f"{n}", "path": f"/b/{n}"}) for n in range(MOST_GRANTS))
+    seen = seen_of(("world.plan", PLAN), *binds)
+    assert (len(seen.grants), seen.grants.beyond) == (MOST_GRANTS, 4)
+    standing = [node for node in seen.tree.root.walk() if node.grant is not None]
+    assert all(seen.grants[node.grant or 0].at == node.path for node in standing)
+    assert seen.grants.covering(f"/b/{MOST_GRANTS - 1}") is None
+    assert any("further grants are not shown" in mark for mark in seen.marks())
+
+
+def test_requests_without_end_are_bounded() -> None:
+    connections = ConnectionsSeen()
+    for number in range(MOST_CONNECTIONS * 2):
+        connections.opens("dial", 1.0, {"connection": number})
+        for _ in range(MOST_OF_ONE + 1):
+            connections.request({"connection": number, "method": "GET", "host": "h", "path": "/" * 4000})
+    kept = [request for each in connections for request in each.requests]
+    assert len(kept) == MOST_REQUESTS
+    assert max(map(len, kept)) < 400
+
+
+def test_what_runs_touched_is_bounded_by_its_names_too() -> None:
+    touched = Touched()
+    for number in range(2 * MOST_CHARACTERS // 4000):
+        touched.feed(Event("path.absent", "w", {"path": f"/{number:04000}"}))
+    assert sum(len(name) for _, name in touched.things) <= MOST_CHARACTERS
+    assert len(touched.things) + touched.beyond == 2 * MOST_CHARACTERS // 4000
 
 
 def test_what_the_plan_grants_is_known_with_the_lines_that_ask_for_it() -> None:

@@ -326,6 +326,21 @@ async def test_what_the_app_bound_of_it_dies_with_a_grant(supervisor: libos.Supe
     await app.aclose()
 
 
+async def test_what_an_app_binds_and_drops_is_forgotten(supervisor: libos.Supervisor, folder: Path) -> None:
+    manifest = {"include": ["base"], "app": {"command": ["bash"], "control": True}}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    app = await supervisor.start(manifest, **pipes)  # type: ignore[arg-type]  # as above
+    sh = Shell(app)
+    grant = await app.mount("/data", libos.host(str(folder)))
+    once = "echo bind /data /copy$i > /mnt/ns/ctl; echo unmount /copy$i > /mnt/ns/ctl"
+    assert await sh.do(f"for i in {{1..20}}; do {once}; done") == ""
+    assert grant.children == []
+    assert await sh.do("echo bind /data /copy > /mnt/ns/ctl") == ""
+    assert [each.at for each in grant.children] == ["/copy"]
+    await app.kill()
+    await app.aclose()
+
+
 async def test_a_copy_for_another_world_shows_nothing_that_is_mounted_on_it(
     supervisor: libos.Supervisor, folder: Path
 ) -> None:
