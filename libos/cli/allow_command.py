@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-import stat
-import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -94,7 +93,7 @@ def _host_path(plan: Plan, path: str) -> str:
 
 
 def _refuse_sensitive(path: str, host: str, *, yes: bool) -> None:
-    from libos.why.sensitive import sensitive
+    from libos.sensitive import sensitive
 
     why = sensitive(path) or sensitive(host) or sensitive(os.path.realpath(host))
     if why and not yes:
@@ -106,38 +105,27 @@ def _show(before: str, after: str, name: str) -> None:
     click.echo("\n".join(map(harmless, lines)))
 
 
+class _OnlyLookedError(Exception):
+    """What would be written is good, and is not to be."""
+
+
 def _replace(path: str, before: str, after: str, *, dry_run: bool) -> None:
     """Check the new text beside the old file, so that what it names relatively is found, and put it in its
-    place in one step. Raises ManifestError, with nothing changed."""
+    place in one step. Raises ManifestError, UnwritableError, with nothing changed."""
+    from libos.cli.outputs import replace_file
     from libos.manifest import load
+    from libos.manifest.reading import read_text
     from libos.plan import lower
 
-    real = os.path.realpath(path)
-    folder = os.path.dirname(real)
-    try:
-        was = os.stat(real)
-        fd, new = tempfile.mkstemp(prefix=f".{os.path.basename(real)}.", suffix=".toml", dir=folder)
-    except OSError as error:
-        raise ManifestError(f"{path}: {error.strerror}; it cannot be written") from error
-    try:
-        with open(fd, "w", encoding="utf-8", newline="") as file:
-            file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), stat.S_IMODE(was.st_mode))
-            if (was.st_uid, was.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(file.fileno(), was.st_uid, was.st_gid)
+    def look(made: str) -> None:
         try:
-            lower(load(new))
+            lower(load(made))
         except ManifestError as error:
-            raise ManifestError(f"{error}".replace(new, path)) from None
-        if not dry_run:
-            with open(real, encoding="utf-8", newline="") as file:
-                if file.read() != before:
-                    raise ManifestError(f"{path} was changed meanwhile: nothing is written")
-            os.replace(new, real)
-    except OSError as error:
-        raise ManifestError(f"{path}: {error.strerror}; nothing is written") from error
-    finally:
-        if os.path.lexists(new):
-            os.unlink(new)
+            raise ManifestError(f"{error}".replace(made, path)) from None
+        if dry_run:
+            raise _OnlyLookedError
+        if read_text(path, path) != before:
+            raise ManifestError(f"{path} was changed meanwhile: nothing is written")
+
+    with suppress(_OnlyLookedError):
+        replace_file(path, after, look=look)

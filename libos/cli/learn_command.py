@@ -14,6 +14,7 @@ from libos.cli.options import ViewOptions, WithCommand, take_view, view_options
 from libos.cli.run_command import choose_terminal
 from libos.cli.show import say
 from libos.errors import HostError, ManifestError, SupervisorError
+from libos.harmless import harmless
 
 if TYPE_CHECKING:
     from libos.app import App
@@ -129,17 +130,12 @@ def _manifest(view: ViewOptions) -> tuple[Manifest, list[Grant]]:
 
 
 def _write(path: str, before: str | None, learned: Learned) -> None:
+    from libos.cli.outputs import replace_file
     from libos.learning.writing import merged, text
 
     when = time.strftime("on %Y-%m-%d at %H:%M:%S")
     new = text(learned, when) if before is None else merged(before, learned, when)
-    beside = f"{path}.{os.getpid()}.new"
-    try:
-        with open(beside, "x", encoding="utf-8") as file:
-            file.write(new)
-        os.replace(beside, path)
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be written: {error.strerror}") from error
+    replace_file(path, new)
 
 
 def _tell(path: str, learned: Learned) -> None:
@@ -149,7 +145,7 @@ def _tell(path: str, learned: Learned) -> None:
     lines.append(f"taken over from the environment: {taken or 'nothing'}; others with -e NAME")
     state = f"INCOMPLETE: {learned.incomplete}" if learned.incomplete else f"run it: libos run {path}"
     lines.append(f"{path}: {len(learned.grants)} mounts, {len(learned.dials)} dials; {state}")
-    say("\n".join(lines))
+    say("\n".join(map(harmless, lines)))  # a line's end in a name is none
 
 
 def _json(path: str, learned: Learned) -> dict[str, Any]:

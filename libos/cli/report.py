@@ -9,6 +9,7 @@ tree itself does not hold is the tree's own affair and is not. What libraries lo
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING
@@ -107,7 +108,7 @@ class Report:
         said, wanted = said[:OFFERED], wanted[:OFFERED]
         if wanted:
             words = " ".join(remedy.words for remedy in wanted if remedy.words)
-            named = manifest if manifest.endswith(".toml") else "MANIFEST"
+            named = shlex.quote(manifest) if manifest.endswith(".toml") else "MANIFEST"
             said.append(f"these lines of a manifest grant it; libos allow {named} {words} writes them:")
         return said, [line for remedy in _merged(wanted) for line in ("", *remedy.lines)]
 

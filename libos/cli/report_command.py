@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import click
 
+from libos.cli.outputs import replace_file
 from libos.cli.show import say
 
 
@@ -45,6 +44,8 @@ def command(events: str, output: str | None, world: str | None) -> None:
 def _beside(events: str) -> str:
     if events == "-":
         raise click.UsageError("where should the page go? Name a file: -o run.html")
+    if not Path(events).name:
+        raise click.UsageError(f"{events} is no file of events")
     beside = Path(events).with_suffix(".html")
     if str(beside) == events:
         raise click.UsageError(f"{events} would be overwritten: name another file with -o")
@@ -52,18 +53,8 @@ def _beside(events: str) -> str:
 
 
 def _write(path: Path, html: str) -> None:
-    """Write a file whole or not at all."""
-    if path.exists() and not path.is_file():  # a pipe, /dev/stdout
+    """Write a file whole or not at all; a pipe as it is."""
+    if path.exists() and not path.is_file():  # /dev/stdout too
         path.write_text(html, "utf-8")
-        return
-    fd, made = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(html)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.fchmod(fd, 0o666 & ~mask)
-        os.replace(made, path)
-    except BaseException:
-        os.unlink(made)
-        raise
+    else:
+        replace_file(str(path), html)

@@ -31,7 +31,8 @@ from libos.supervisor import Supervisor
 from libos.unwrap import unwrapped
 from libos.worlds.world import Change
 
-# Events of a world that are kept for who looks at it late; some 2 MB at the most, mostly far less.
+# Events of a world that are kept for who looks at it late: some 1 MB, and as large as `Event.bounded` lets
+# each be where an app makes its names long.
 HISTORY = 2000
 # What ended the app where a limit did, and how it gets more.
 _LIMITS = {
@@ -83,7 +84,7 @@ def _tell(report: Report, manifest: Manifest) -> None:
         return frozenset(rule.call for rule in resolve(manifest.syscalls.wanted).allowed)
 
     said, lines = report.remedies(manifest.source, passing=passing)
-    say("\n".join([*report.lines(), *said]))
+    say("\n".join(map(harmless, [*report.lines(), *said])))  # a line's end in a name is none
     say_plain(lines)
 
 

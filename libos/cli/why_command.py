@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ def _remedy_lines(verdict: Verdict, manifest: str) -> list[str]:
     told = told if remedy.lines else []
     others = [f"libos run {remedy.option} …" if remedy.option else ""]
     if remedy.words:
-        others.append(f"libos allow {manifest if manifest.endswith('.toml') else 'MANIFEST'} {remedy.words}")
+        name = shlex.quote(manifest) if manifest.endswith(".toml") else "MANIFEST"
+        others.append(f"libos allow {name} {remedy.words}")
     if said := "; ".join(each for each in others if each):
         told += ["", f"Or: {said}"]
     if remedy.warning:

@@ -8,7 +8,7 @@ Rules, in this order:
 - A directory that was listed is granted, since the program saw all of its names.
 - Of the rest, each file gets a mount of its own, and those of one directory are folded into it where the
   program used a good part of it, or where there would be too many lines.
-- Nothing is folded into a directory that holds a secret (libos.learning.secrets), that could not be looked at
+- Nothing is folded into a directory that holds a secret (libos.sensitive), that could not be looked at
   whole, that is WIDE, or that leads to the working directory or the home directory.
 - A secret that was used itself is granted alone, and said; one that was only looked at is not.
 - Links are granted as what they lead to; what they lead to is then not granted a second time.
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from libos.learning.host import Host
-from libos.learning.secrets import is_secret
+from libos.sensitive import is_secret
 
 # Directories that many programs share: their names say nothing of this one.
 WIDE = frozenset(

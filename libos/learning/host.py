@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, Protocol
 
-from libos.learning.secrets import is_secret
+from libos.sensitive import is_secret
 
 # Names below a directory that are looked at; one that has more is never folded into.
 MOST_LOOKED_AT = 50_000

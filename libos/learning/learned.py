@@ -13,6 +13,7 @@ from libos.manifest import from_mapping
 from libos.namespace import MemorySource
 from libos.syscalls import Wanted, tables
 from libos.syscalls.resolving import resolve
+from libos.why.remedies import is_text
 
 # The base of every learned manifest: short tables of /etc, the library cache, an empty /tmp; none of the
 # host's programs.
@@ -54,7 +55,13 @@ def learn(observed: Observed, command: Command, host: Host, given: Iterable[Gran
         return any(within(path, at) for at in shown)
 
     folded = fold(observed.uses, host, directory=command.directory, home=home, covered=covered, memory=memory)
-    learned = Learned(command, [*given, *folded.grants], notes=folded.notes)
+    named = [grant for grant in folded.grants if is_text(grant.at)]
+    learned = Learned(command, [*given, *named], notes=folded.notes)
+    learned.notes += [
+        f"{grant.at} is not granted, since its name is not UTF-8 and a manifest is: mount what holds it"
+        for grant in folded.grants
+        if not is_text(grant.at)
+    ]
     learned.dials = {address: _times("connected to", count) for address, count in observed.dials.items()}
     _learn_calls(observed, learned)
     for name, least in LEAST.items():

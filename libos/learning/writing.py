@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import tomlkit
-from tomlkit.items import AoT, Array, Table
+from tomlkit.items import AoT, Array, String, StringType, Table, Trivia
 
 from libos.harmless import harmless
 from libos.learning.folding import Grant, within
 from libos.learning.learned import INCLUDE, Learned
 from libos.manifest.values import size
+from libos.why.remedies import is_text, quoted
 
 # Modes of a host mount, each of which can do what the ones before can.
 _MODES = ("read-only", "copy-on-write", "read-write")
@@ -94,10 +95,10 @@ def _app(learned: Learned) -> Table:
     command = learned.command
     table["command"] = _listed((word, "") for word in command.words)
     if _stands(learned, command.directory):
-        table["directory"] = command.directory
+        table["directory"] = _text(command.directory)
         table["directory"].comment("where it was learned")
     environment = tomlkit.inline_table()
-    environment.update(command.environment)
+    environment.update({name: _text(value) for name, value in command.environment.items()})
     table["environment"] = environment
     environment.comment("taken over from the environment in which it was learned")
     return table
@@ -125,12 +126,12 @@ def _add_limits(document: Any, learned: Learned) -> None:
 def _add_entries(document: Any, grants: Iterable[Grant], dials: dict[str, str]) -> None:
     for grant in grants:
         table = tomlkit.table()
-        table["at"] = grant.at
+        table["at"] = _text(grant.at)
         table["at"].comment(_shown(grant.why))
         if grant.memory:
             table["memory"] = _MEMORY
         else:
-            table["host"] = grant.source or grant.at
+            table["host"] = _text(grant.source or grant.at)
             if grant.mode != _MODES[0]:
                 table["mode"] = grant.mode
             if grant.hide:
@@ -138,7 +139,7 @@ def _add_entries(document: Any, grants: Iterable[Grant], dials: dict[str, str]) 
         _append(document, "mount", table)
     for to, why in dials.items():
         table = tomlkit.table()
-        table["to"] = to
+        table["to"] = _text(to)
         table["to"].comment(_shown(why))
         _append(document, "dial", table)
 
@@ -155,18 +156,29 @@ def _listed(entries: Iterable[tuple[str, str]]) -> Array:
     array = tomlkit.array()
     for value, why in pairs:
         if why:
-            array.add_line(value, comment=_shown(why))
+            array.add_line(_text(value), comment=_shown(why))
         else:
-            array.append(value)
+            array.append(_text(value))
     if any(why for _, why in pairs):
         array.add_line(indent="")
     return array
 
 
+def _text(value: str) -> String:
+    """A text as it is written: what cannot be seen in it is escaped, for who reads the file."""
+    return String(StringType.SLB, value, quoted(value)[1:-1], Trivia())
+
+
 def _pattern(name: str) -> str:
-    """A path below the mount as a pattern of gitignore(5) that means it alone."""
-    escaped = "".join(f"\\{char}" if char in "*?[]\\!#" else char for char in name)
-    return f"/{escaped}"
+    """A path below the mount as a pattern of gitignore(5) that means it, and no more than must be besides: a
+    pattern has no line's end, and is UTF-8 in a manifest."""
+    return f"/{''.join(map(_matching, name))}"
+
+
+def _matching(char: str) -> str:
+    if char in "*?[]\\!# ":
+        return f"\\{char}"
+    return "?" if char == "\n" or not is_text(char) else char
 
 
 def _shown(why: str) -> str:

@@ -5,6 +5,7 @@ Rules: each table has a bound, and says how much it leaves out; the rows that a 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def _remedy(group: Group, manifest: str) -> str:
         return ""
     lines = [f"# in {remedy.within}" if remedy.within else "", *remedy.lines]
     if remedy.words:
-        lines.append(f"# or: libos allow {manifest or 'MANIFEST'} {remedy.words}")
+        lines.append(f"# or: libos allow {shlex.quote(manifest) if manifest else 'MANIFEST'} {remedy.words}")
     if remedy.warning:
         lines.append(f"# mind: {remedy.warning}")
     return "\n".join(shown(line, 4 * LONGEST) for line in lines if line)

@@ -10,7 +10,7 @@ import os
 import shlex
 from dataclasses import dataclass
 
-from libos.harmless import harmless
+from libos.harmless import harmless, is_seen
 from libos.seen.attempts import Attempt
 from libos.seen.connections import ConnectionSeen
 from libos.seen.folding import Group
@@ -18,11 +18,12 @@ from libos.seen.grants import GrantSeen, GrantsSeen
 from libos.seen.questions import Question
 from libos.seen.tree import TreeNode
 from libos.watch.items import Subject
+from libos.why.remedies import path_word
 
 # What is dialed where only the name is known, https's: a person corrects it before it is run.
 _USUAL_PORT = 443
-# What gitignore(5) would take for more than a character of the name.
-_PATTERN = str.maketrans({char: f"\\{char}" for char in "\\*?[]!# "})
+# What gitignore(5) would take for more than a character of the name; a line's end cannot stand in a pattern.
+_PATTERN = str.maketrans({**{char: f"\\{char}" for char in "\\*?[]!# "}, "\n": "?"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Command:
     @property
     def is_plain(self) -> bool:
         """Whether it can be typed as it is shown."""
-        return all(word.isprintable() for word in self.words)
+        return all(map(is_seen, self.words))
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,12 @@ def write(world: World, subject: Subject) -> Command:
     if not world.manifest:
         raise CannotBeError("this world was made without a manifest file: there is nothing to write to")
     if isinstance(subject, Question):
-        return Command(("libos", "allow", world.manifest, subject.what))
+        return Command(("libos", "allow", world.manifest, path_word(subject.what)))
     attempt = _attempt(subject)
     if attempt.kind not in ("path", "name", "dial", "call"):
         raise CannotBeError(f"{attempt.why}: change the grant itself in the manifest")
     what = f"tcp!{attempt.what}!{_USUAL_PORT}" if attempt.kind == "name" else attempt.what
-    return Command(("libos", "allow", world.manifest, what))
+    return Command(("libos", "allow", world.manifest, path_word(what) if attempt.kind == "path" else what))
 
 
 def deny(world: World, subject: Subject) -> Command:
@@ -145,6 +146,8 @@ def _granting(world: World, subject: Subject) -> Command:
     attempt = _attempt(subject)
     match attempt.kind:
         case "path":
+            if ":" in attempt.what or "," in attempt.what:
+                raise CannotBeError("its name has what SRC:AT means something by: write it to the manifest")
             return Command(("libos", "mount", world.name, f"{attempt.what}:{attempt.what}"))
         case "name":
             return Command(("libos", "dial", world.name, f"tcp!{attempt.what}!{_USUAL_PORT}"))

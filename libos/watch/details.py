@@ -63,7 +63,7 @@ def _grant(seen: Seen, grant: GrantSeen) -> Iterator[Line]:
     named = {"mount": "mount", "dial": "dial", "listen": "listen"}[grant.kind]
     id_ = f" ({short(grant.id)})" if grant.id else ""
     yield Line(f"{named} {short(grant.at)}{id_}: {short(grant.what) or '-'}", "head")
-    mode = f"{grant.mode}, " if grant.mode else ""
+    mode = f"{short(grant.mode)}, " if grant.mode else ""
     because = f": {short(grant.reason)}" if grant.reason else ""
     yield Line(f"{mode}{short(grant.mechanism) or 'gate'}{because}")
     yield Line(f"asked for in {short(grant.origin) or 'the caller'}")

@@ -79,7 +79,7 @@ class Holding:
             used = sum(count for of, count in node.sums.items() if of != ABSENT)
             return replace(item, tail=times(used), mark="plain") if used else item
         of = self._grant(grant)
-        mode = "" if grant.mode in ("", "read-only") else f"  {grant.mode}"
+        mode = "" if grant.mode in ("", "read-only") else f"  {short(grant.mode)}"
         return replace(item, text=text + mode, tail=of.tail, mark=of.mark, subject=grant)
 
     # --- one grant, one limit

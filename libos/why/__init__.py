@@ -4,6 +4,5 @@ questions.py   what was asked about: a path, an address, a call, a limit
 remedies.py    the lines of a manifest that grant a thing, and the option that does
 deciding.py    which rule decided, and where it stands; reaching.py for the network, using.py for the rest
 verdict.py     the answer, as a value
-sensitive.py   what holds secrets, so that nobody grants it in passing
 writing.py     those lines written into a manifest, its comments and layout kept
 """

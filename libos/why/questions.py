@@ -59,8 +59,7 @@ def _address(word: str) -> Question:
 
     said = word
     if "://" in word:
-        url = urlsplit(word)
-        said = f"tcp!{url.hostname}!{url.port or (80 if url.scheme in ('http', 'ws') else 443)}"
+        said = _of_url(word)
     elif "!" not in word:
         host, colon, port = word.rpartition(":")
         if not colon or not port.isdigit() or (":" in host and not host.startswith("[")):
@@ -75,4 +74,18 @@ def _address(word: str) -> Question:
         raise ManifestError(str(error) if "!" in word else _UNKNOWN.format(word)) from None
 
 
+def _of_url(word: str) -> str:
+    """The address that a URL leads to."""
+    try:
+        url = urlsplit(word)
+        port = url.port
+    except ValueError as error:
+        raise ManifestError(f'"{word}" is no URL: {error}') from None
+    if url.scheme not in _PORTS or not url.hostname:
+        raise ManifestError(f'"{word}" is no URL of the web: write https://HOST/, or tcp!HOST!PORT')
+    return f"tcp!{url.hostname}!{_PORTS[url.scheme] if port is None else port}"
+
+
+# Of URLs, RFC 9110 section 4.2 and RFC 6455 section 3.
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _UNKNOWN = '"{}" is neither a path (/…), an address (tcp!HOST!PORT), a system call, nor a limit (memory)'

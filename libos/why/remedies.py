@@ -6,15 +6,16 @@ manifest as they stand, unless `within` says where they belong.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from libos.harmless import is_seen
 from libos.seen.attempts import Attempt
-from libos.why.sensitive import sensitive
+from libos.sensitive import sensitive
 
 _MODES = {"rw": "read-write", "cow": "copy-on-write"}
+_SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
 # The option of `libos run` for a key of [limits].
 _LIMIT_OPTIONS = {
     "memory": "--memory",
@@ -43,7 +44,7 @@ class Remedy:
 
 def mount(path: str, mode: str = "", *, on_host: bool = True) -> Remedy:
     """For a path: the host's own at the same place, or, where the host has none, an empty text."""
-    if not path.isprintable() and any("\ud800" <= char <= "\udfff" for char in path):
+    if not is_text(path):
         return Remedy(
             (), warning="its name is not UTF-8, and a manifest is: mount the directory that holds it"
         )
@@ -60,9 +61,21 @@ def mount(path: str, mode: str = "", *, on_host: bool = True) -> Remedy:
     return Remedy(
         tuple(lines),
         "" if ":" in path else f"-v {shlex.quote(f'{path}:{path}{suffix}')}",
-        shlex.quote(path + suffix),
+        shlex.quote(path_word(path, mode)),
         warning=f"{path} is sensitive: {why}" if why else "",
     )
+
+
+def path_word(path: str, mode: str = "") -> str:
+    """The word of `libos allow` for exactly this path: what an app looked for may end like a mode."""
+    if mode in _MODES:
+        return f"{path}:{mode}"
+    return f"{path}:ro" if path.endswith((":ro", ":rw", ":cow")) else path
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is Unicode, as a manifest is; names of files are bytes."""
+    return name.isprintable() or not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def dial(to: str) -> Remedy:
@@ -105,6 +118,14 @@ def remedy_of(attempt: Attempt, *, on_host: bool) -> Remedy | None:
 
 
 def quoted(value: str) -> str:
-    """A text as a TOML string: a basic string, whose escapes are JSON's."""
-    shown = json.dumps(value, ensure_ascii=not value.isprintable())
-    return shown.replace("\x7f", "\\u007f")
+    """A text as a TOML string: a basic string (toml.io, v1.0.0, String), with what cannot be seen escaped.
+    One that is no Unicode gives a string that no TOML parser takes."""
+    return f'"{"".join(map(_quoted, value))}"'
+
+
+def _quoted(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if is_seen(char):
+        return char
+    return _SHORT.get(char) or (f"\\u{ord(char):04x}" if ord(char) < 1 << 16 else f"\\U{ord(char):08x}")

@@ -78,7 +78,7 @@ def limit(seen: Seen, asked: Question) -> Verdict:
 def _twice(asked: str) -> str | int:
     """Twice a limit as it is written, where that can be told; the same else."""
     number = asked.rstrip("KMGTs ")
-    if not number.replace(".", "", 1).isdigit():
+    if not number.replace(".", "", 1).isdecimal():
         return asked
     twice = float(number) * 2
     shown = f"{twice:g}"

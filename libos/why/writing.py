@@ -16,7 +16,7 @@ from libos.errors import ManifestError
 from libos.manifest.positions import Path
 from libos.why.placing import has_header, with_end, with_entry, with_key
 from libos.why.questions import Question
-from libos.why.remedies import quoted
+from libos.why.remedies import is_text, quoted
 
 _MODES = {"": "read-only", "ro": "read-only", "rw": "read-write", "cow": "copy-on-write"}
 # How much each mode allows.
@@ -54,6 +54,10 @@ class Writing:
                 raise ManifestError(f'the mount at "{path}" is not of the host: it cannot be {mode}')
             self._set(("mount", index), "mode", mode)
             return True
+        if not (is_text(path) and is_text(host or "")):
+            raise ManifestError(
+                f'the name of "{path}" is not UTF-8, and a manifest is: mount the directory that holds it'
+            )
         if host is None:
             raise ManifestError(
                 f'the host has no "{path}": write a [[mount]] that says what is to stand there'
@@ -98,7 +102,7 @@ class Writing:
     def _limit(self, key: str, value: str) -> bool:
         if not value:
             raise ManifestError(f'"{key}" needs a value: write {key}=…')
-        said: str | int | float = int(value) if value.isdecimal() else value
+        said: str | int | float = int(value) if value.isdecimal() and len(value) < 20 else value
         if key == "cpus" and isinstance(said, str):
             try:
                 said = float(said)

@@ -48,6 +48,15 @@ def test_what_does_not_please_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_name_that_is_no_text_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(UnwritableError, match="not UTF-8"):
+        replace_file(str(path), "a\udcff")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("name", [".", "no/such", "file/below"])
 def test_what_cannot_be_written_is_told_of_beforehand(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from libos.learning.folding import Folded, fold, within
 from libos.learning.host import Below, Kind
-from libos.learning.secrets import is_secret
+from libos.sensitive import is_secret
 
 HOME = "/home/me"
 WORK = "/home/me/work"

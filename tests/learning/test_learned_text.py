@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
+from libos.fs.layers.patterns import Patterns
+from libos.harmless import is_seen
 from libos.learning.folding import Grant
+from libos.learning.host import Kind, ThisHost
 from libos.learning.learned import Command, Learned, learn
 from libos.learning.observed import Observed
 from libos.learning.writing import merged, text
 from libos.manifest import load
-from libos.namespace import Mode
+from libos.namespace import Hide, Mode
 
 WHEN = "today"
 
@@ -38,6 +42,40 @@ def test_what_is_written_can_be_loaded(tmp_path: Path) -> None:
     assert (manifest.limits.memory, manifest.limits.processes) == (64 << 20, 32)
     assert manifest.syscalls.allow == ("@attributes", "ptrace")
     assert [dial.to for dial in manifest.dials] == ["tcp!example.com!443"]
+
+
+def test_hostile_names_are_written_so_that_they_can_be_loaded(tmp_path: Path) -> None:
+    names = ('/a" # \nhost = "x', "/b\x9b2J\u202e\U0001f600", "/c  ")
+    hidden = ("two\nlines.pem", "no utf-8 \udcff.key", "end.pem ")
+    whole = Grant("/w", "because", hide=hidden, source=str(tmp_path))
+    what = learned(whole, *(Grant(name, "read", source="/etc") for name in names))
+    written = text(what, WHEN)
+    assert all(map(is_seen, written.splitlines()))
+    (tmp_path / "app.toml").write_text(written)
+    mounts = {mount.at: mount for mount in load(tmp_path / "app.toml").mounts}
+    assert set(names) < mounts.keys()
+    (layer,) = mounts["/w"].layers
+    assert isinstance(layer, Hide)
+    patterns = Patterns(layer.patterns)
+    assert all(patterns.match(os.fsencode(name), False) for name in hidden)
+
+
+class Names(ThisHost):
+    """A host that has these files besides."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self._names = names
+
+    def kind(self, path: str) -> Kind | None:
+        return "file" if path in self._names else super().kind(path)
+
+
+def test_a_name_that_is_no_text_is_not_granted_and_said() -> None:
+    observed = Observed(uses={"/opt/\udcff": frozenset({"read"})})
+    found = learn(observed, Command(("cat",), "/w", {}), Names("/opt/\udcff"))
+    assert found.grants == []
+    assert any("not UTF-8" in note for note in found.notes)
 
 
 def test_an_incomplete_run_is_said_in_the_head() -> None:

@@ -134,3 +134,17 @@ def test_each_key_is_there_once_and_says_its_command() -> None:
     every = (*keys.ACTING, *keys.VIEWING)
     assert len({key.key for key in every}) == len({key.shown for key in every}) == len(every)
     assert all(key.line.startswith("libos ") for key in keys.ACTING)
+
+
+def test_what_an_app_looked_for_is_no_mode() -> None:
+    names = ("/srv/x:rw", "/y,after")
+    state = seen([*HAPPENED, *(event("path.absent", 3, path=name) for name in names)])
+    assert meant("w", "/srv/x:rw", state).words == ("libos", "allow", "/srv/web.toml", "/srv/x:rw:ro")
+    for name in names:
+        with pytest.raises(CannotBeError, match="write it to the manifest"):
+            meant("g", name, state)
+
+
+def test_a_name_of_two_lines_can_be_hidden() -> None:
+    used = event("path.used", 3, path="/work/a\nb c", operation="read", mount="/work")
+    assert meant("d", "/work/a\nb c", seen([*HAPPENED, used])).words[-1] == "/a?b\\ c"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from watched import EXIT, HAPPENED, PLAN, event, seen
 
 from libos.seen import Seen
+from libos.watch.details import details
 from libos.watch.holding import Holding, size
 from libos.watch.rows import Words, flattened
 
@@ -48,6 +49,14 @@ def test_without_a_record_nothing_is_said_to_be_unused() -> None:
     assert "files | 4 mounts" in rows
     assert "  /run/secrets/token" in rows
     assert "  tcp!db.example!5432 | never used" in rows
+
+
+def test_a_mode_is_harmless_too() -> None:
+    mount = {"at": "/w", "what": "host", "mode": "\x1b[2J", "mechanism": "bind"}
+    state = seen([event("world.plan", 0, mounts=[mount])])
+    shown = [*held(state), *(each.text for each in details(state, next(iter(state.grants))))]
+    assert all(line.isprintable() for line in shown)
+    assert any("\\x1b[2J" in line for line in shown)
 
 
 def test_what_was_taken_back_says_so_and_counts_no_more() -> None:

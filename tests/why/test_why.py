@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from libos.manifest import from_mapping
 from libos.plan import lower
 from libos.plan.telling import told
 from libos.seen import Seen
+from libos.syscalls.tables import group_of
 from libos.why.deciding import why
 from libos.why.questions import Question, question
-from libos.why.sensitive import sensitive
+from libos.why.remedies import mount
 from libos.why.verdict import Verdict
 
 MANIFEST = """
@@ -152,10 +154,28 @@ def test_a_limit_that_was_met_says_so(seen: Seen) -> None:
     assert "The app met it 4 times." in verdict.text
 
 
-@pytest.mark.parametrize("word", ["", "what is it", "limits.nothing", "tcp!x", "!!", "a b:80", "tcp!h!99999"])
+@pytest.mark.parametrize(
+    "word",
+    ["", "what is it", "limits.nothing", "tcp!x", "!!", "tcp!!", "a b:80", "tcp!h!99999", "http://", "ws://",
+     "http://[::1", "http://h:99999", "http://h:x", "http://h:0", "://x", "ftp://h", "999"],
+)  # fmt: skip
 def test_what_cannot_be_asked_about_is_one_message(word: str) -> None:
     with pytest.raises(ManifestError):
         question(word)
+
+
+def test_every_call_with_a_name_is_answered() -> None:
+    seen = Seen()
+    for name in group_of():
+        assert why(seen, question(name)).text.startswith(name)
+
+
+@pytest.mark.parametrize("path", ["/a", "/a:rw", "/a:cow", "/a:ro", "/a:rw:ro", "/a b"])
+def test_the_word_that_is_offered_for_a_path_means_that_path(path: str) -> None:
+    (word,) = shlex.split(mount(path).words)
+    asked = question(word)
+    assert asked.what == path
+    assert asked.mode in ("", "ro")
 
 
 def test_words_are_read_as_people_write_them() -> None:
@@ -164,17 +184,3 @@ def test_words_are_read_as_people_write_them() -> None:
     assert question("[::1]:80") == Question("address", "tcp!::1!80")
     assert question("http://h/x") == Question("address", "tcp!h!80")
     assert question("memory=1G") == Question("limit", "memory", "1G")
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/etc/shadow", "/home/me/.ssh/id_rsa", "/home/me/.ssh", "/home/me", "/home", "/root", "/", "/etc",
-     "/work/.env", "/work/server.pem", "/home/me/.config", "/run", "/var/run/docker.sock", "/x/id_ed25519"],
-)  # fmt: skip
-def test_secrets_are_known_and_what_holds_them(path: str) -> None:
-    assert sensitive(path)
-
-
-@pytest.mark.parametrize("path", ["/usr", "/opt", "/home/me/project", "/etc/hosts", "/tmp", "/work/.envrc"])
-def test_what_holds_no_secret_is_not_sensitive(path: str) -> None:
-    assert sensitive(path) is None

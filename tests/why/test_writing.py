@@ -54,6 +54,18 @@ def test_a_dial_a_call_and_a_limit_are_written_and_the_rest_stays() -> None:
     assert after.endswith('allow = ["keyctl"]\n')
 
 
+def test_a_name_that_is_no_text_is_one_message() -> None:
+    with pytest.raises(ManifestError, match="not UTF-8"):
+        written(TEXT, "/data/\udcff")
+
+
+def test_a_name_cannot_leave_its_string() -> None:
+    name = '/x" # \nhost = "/etc\u202e\U0001f600'
+    after = written(TEXT, name)
+    assert {"at": name, "host": "/host"} in tomllib.loads(after)["mount"]
+    assert "\u202e" not in after
+
+
 COMMENTED = """\
 libos = 1
 [[mount]]
