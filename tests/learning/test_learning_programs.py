@@ -19,7 +19,7 @@ from learnable import PROGRAMS, Program
 pytestmark = pytest.mark.system
 pytest_plugins = ["running"]
 
-ALWAYS = ("git", "sqlite3", "curl")
+ALWAYS = ("git", "sqlite3", "web app")
 
 
 @pytest.fixture
