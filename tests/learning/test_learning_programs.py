@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import socketserver
-import threading
 import tomllib
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 from accounts import Account
-from learnable import PROGRAMS, Program
+
+from benchmarks.scenes import PROGRAMS, Program, web_server
 
 pytestmark = pytest.mark.system
 pytest_plugins = ["running"]
@@ -25,14 +22,8 @@ ALWAYS = ("git", "sqlite3", "web app")
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     """A local web server's."""
-    with socketserver.TCPServer(
-        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with web_server(tmp_path) as port:
+        yield port
 
 
 @pytest.fixture
@@ -64,8 +55,7 @@ def test_what_is_learned_runs_the_program(
 ) -> None:
     made = as_user.run(["sh", "-c", program.setup], cwd=project)
     assert made.returncode == 0, made.stderr
-    words = [word.replace("PORT", str(port)) for word in (*program.options, "--", *program.command)]
-    status, out, err = learn(as_user, project, "-o", "../app.toml", *words)
+    status, out, err = learn(as_user, project, "-o", "../app.toml", *program.learning(port))
     assert (status, program.prints in out) == (0, True), (out, err)
     ran = as_user.run(as_user.libos("run", "../app.toml"), cwd=project, stdin=None)
     text = (project.parent / "app.toml").read_text()

@@ -1,9 +1,19 @@
-"""Ten programs that people use, each with a small project: what is learned of them must run them again."""
+"""Ten programs that people use, each with a small project: what is learned of them must run them again.
+
+Shared with tests/learning, which asserts it; benchmarks/programs.py counts what is learned.
+"""
 
 from __future__ import annotations
 
+import socketserver
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
 
 _APP = """from wsgiref.simple_server import make_server
 import threading, urllib.request
@@ -41,6 +51,24 @@ class Program:
     command: tuple[str, ...]
     prints: str
     options: tuple[str, ...] = ()
+
+    def learning(self, port: int) -> list[str]:
+        """The words after `libos learn` that learn it, with a web server at this port."""
+        return [word.replace("PORT", str(port)) for word in (*self.options, "--", *self.command)]
+
+
+@contextmanager
+def web_server(folder: Path) -> Iterator[int]:
+    """A web server of this process on 127.0.0.1, which lists a folder. Gives its port."""
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with socketserver.TCPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 PROGRAMS = (
