@@ -71,6 +71,10 @@ FILES = MappingProxyType(
 # What the patterns take in and everybody may read: certificates and public keys, examples, and modules of
 # programming languages that are about secrets.
 OPEN = ("*.pub", ".env.example", ".env.sample", ".env.template", "secrets.py", "secrets.pyi", "secrets.*.pyc")
+# Below directories of these names stand packages that were installed; of these the modules that are about
+# secrets, and the certificates of public authorities (certifi's), are none.
+INSTALLED = ("site-packages", "dist-packages", "node_modules")
+OPEN_INSTALLED = ("credentials.py", "credentials.pyi", "credentials.*.pyc", "cacert.pem")
 # Below these, files of the operating system alone: certificates (*.pem) and the like, readable by all.
 SYSTEM = ("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/etc/ssl/certs/", "/etc/alternatives/")
 # What is no secret itself, and hands over the machine or what others do on it.
@@ -128,6 +132,7 @@ def _secret(path: str) -> str | None:
         if f"/{directory}/" in whole:
             return why
     name = path.rpartition("/")[2]
-    if any(fnmatchcase(name, pattern) for pattern in OPEN):
+    installed = any(f"/{directory}/" in path for directory in INSTALLED)
+    if any(fnmatchcase(name, pattern) for pattern in (*OPEN, *(OPEN_INSTALLED if installed else ()))):
         return None
     return next((why for pattern, why in FILES.items() if fnmatchcase(name, pattern)), None)

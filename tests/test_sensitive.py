@@ -17,7 +17,8 @@ DOCUMENT = Path(__file__).parents[1] / "docs/how-to/learn-a-manifest.md"
     "path",
     ["/home/me/.ssh", "/home/me/.ssh/config", "/srv/app/.env", "/srv/app/.env.production", "/x/server.pem"]
     + ["/home/me/.aws/credentials", "/home/me/.config/gh/hosts.yml", "/home/me/.bash_history", "/etc/shadow"]
-    + ["/home/me/.npmrc", "/home/me/.pypirc", "/etc/pip.conf", "/etc/ssl/private/x"],
+    + ["/home/me/.npmrc", "/home/me/.pypirc", "/etc/pip.conf", "/etc/ssl/private/x"]
+    + ["/srv/app/cacert.pem", "/srv/app/credentials.py", "/srv/node_modules/x/.env"],
 )
 def test_secrets(path: str) -> None:
     assert is_secret(path)
@@ -51,4 +52,5 @@ def test_the_document_has_the_whole_list() -> None:
     table = DOCUMENT.read_text().partition("## Secrets")[2]
     told = re.findall(r"`([^`]+)`", "".join(line for line in table.splitlines() if line.startswith("|")))
     listed = [*lists.DIRECTORIES, *lists.FILES, *lists.OPEN, *lists.SYSTEM]
+    listed += [*lists.INSTALLED, *lists.OPEN_INSTALLED]
     assert sorted(told) == sorted(listed)

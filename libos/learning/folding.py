@@ -5,6 +5,7 @@ Rules, in this order:
   where it is, or holds, the home directory, nor at the root's own level.
 - What was written elsewhere gets an empty directory in memory where only new files were made, and a
   copy-on-write directory where files that are there were changed.
+- A library tree (libos.learning.libraries) is granted whole where it was listed or much of it was used.
 - A directory that was listed is granted, since the program saw all of its names.
 - Of the rest, each file gets a mount of its own, and those of one directory are folded into it where the
   program used a good part of it, or where there would be too many lines.
@@ -21,6 +22,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from libos.learning import libraries
 from libos.learning.host import Host
 from libos.sensitive import is_secret
 
@@ -91,7 +93,7 @@ def fold(
     where there are empty directories in memory already."""
     folding = _Folding(host, directory, home, memory)
     rest = {path: seen for path, seen in uses.items() if not (covered(path) or path.startswith(LOADER))}
-    for step in (folding.directory_whole, folding.changed, folding.listed, folding.files):
+    for step in (folding.directory_whole, folding.changed, folding.libraries, folding.listed, folding.files):
         step(rest)
         rest = {path: seen for path, seen in rest.items() if not folding.done.covers(path)}
     folding.done.grants.sort(key=lambda grant: grant.at)
@@ -167,6 +169,16 @@ class _Folding:
         while self.host.kind(above := posixpath.dirname(place)) is None:
             place = above
         return place if place != "/" else None
+
+    # --- libraries
+
+    def libraries(self, rest: Uses) -> None:
+        used = [path for path in rest if not is_secret(path)]
+        for tree, count in libraries.trees(used, self.host).items():
+            wanted = count >= libraries.FEWEST or "list" in rest.get(tree, ())
+            if wanted and not self.done.covers(tree) and self.foldable(tree):
+                total = self.host.below(tree).files
+                self.grant(tree, f"{count} of its {total} files were used: a library, granted whole")
 
     # --- what was listed
 

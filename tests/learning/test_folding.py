@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libos.learning.folding import Folded, fold, within
+from libos.learning.folding import MOST_LISTED, Folded, fold, within
 from libos.learning.host import Below, Kind
 from libos.sensitive import is_secret
 
@@ -104,6 +104,42 @@ def test_a_listed_directory_is_granted_unless_it_holds_a_secret() -> None:
     assert result.notes == ["/opt/b was listed, and is not granted: large, or with secrets"]
 
 
+SITE = "/opt/app/lib/python3.13/site-packages"
+
+
+def test_a_library_of_which_much_was_used_is_granted_whole_and_said() -> None:
+    files = [f"{SITE}/p{n}/m{m}.py" for n in range(50) for m in range(10)]
+    result = folded(TableHost(files), dict.fromkeys(files[:100:10], "read"))
+    assert modes(result) == {SITE: "read-only"}
+    assert result.grants[0].why == "10 of its 500 files were used: a library, granted whole"
+
+
+def test_a_library_of_which_little_was_used_is_not() -> None:
+    files = [f"{SITE}/p{n}/m{m}.py" for n in range(50) for m in range(10)]
+    used = dict.fromkeys(files[:90:10], "read")
+    assert modes(folded(TableHost(files), used)) == dict.fromkeys(used, "read-only")
+
+
+def test_a_library_that_was_listed_is_granted_however_large() -> None:
+    files = [f"/opt/node_modules/p{n}/index.js" for n in range(MOST_LISTED + 1)]
+    host = TableHost([*files, "/opt/other/x"])
+    assert modes(folded(host, {"/opt/node_modules": "list"})) == {"/opt/node_modules": "read-only"}
+
+
+def test_a_library_with_a_secret_is_not_granted_whole() -> None:
+    files = [f"{SITE}/p{n}/m.py" for n in range(100)]
+    used = dict.fromkeys(files[:20], "read")
+    assert modes(folded(TableHost([*files, f"{SITE}/p99/.env"]), used)) == dict.fromkeys(used, "read-only")
+
+
+def test_pythons_own_library_is_known_by_its_module_os() -> None:
+    files = [f"/opt/python/lib/python3.13/m{n}.py" for n in range(100)]
+    used = dict.fromkeys(files[:12], "read")
+    assert modes(folded(TableHost(files), used)) == dict.fromkeys(used, "read-only")
+    own = TableHost([*files, "/opt/python/lib/python3.13/os.py"])
+    assert modes(folded(own, used)) == {"/opt/python/lib/python3.13": "read-only"}
+
+
 def test_what_a_link_leads_to_is_not_granted_twice() -> None:
     host = TableHost(["/opt/lib/x.so.1.2"], {"/opt/lib/x.so.1": "/opt/lib/x.so.1.2"})
     result = folded(host, {"/opt/lib/x.so.1": "look follow", "/opt/lib/x.so.1.2": "look read"})
@@ -132,7 +168,7 @@ def test_a_secret_that_was_read_is_granted_alone_and_said() -> None:
 
 
 NAMES = st.sampled_from(
-    ["a", "b", "lib", ".ssh", ".env", "x.pem", "id_rsa", "work", "me", "home", "opt", "c"]
+    ["a", "b", "lib", ".ssh", ".env", "x.pem", "id_rsa", "work", "me", "home", "opt", "site-packages"]
 )
 PATHS = st.lists(NAMES, min_size=1, max_size=5).map(lambda names: "/" + "/".join(names))
 SEEN = st.frozensets(
