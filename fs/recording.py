@@ -87,6 +87,10 @@ class Uses:
         """All paths that are kept, in the order of their first use."""
         return iter(list(self._paths.values()))
 
+    def __len__(self) -> int:
+        """How many paths are kept."""
+        return len(self._paths)
+
     def note(self, inode: AnyInode, at: bytes, operation: int) -> None:
         """Notes one use of what an inode stands for. `at` is where its tree stands in the world, b"" for the
         world's own."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from libos.cli.learning_progress import Progress
 from libos.cli.options import ViewOptions, WithCommand, take_view, view_options
 from libos.cli.run_command import choose_terminal
 from libos.cli.show import say
@@ -17,7 +18,6 @@ from libos.errors import HostError, ManifestError, SupervisorError
 from libos.harmless import harmless
 
 if TYPE_CHECKING:
-    from libos.app import App
     from libos.learning.folding import Grant
     from libos.learning.learned import Learned
     from libos.manifest import Manifest
@@ -66,19 +66,20 @@ def command(
     from libos.learning.observed import Observed
 
     observed = Observed()
-    apps: list[App] = []
     say("learning: the app has the caller's own files and the network; each use is recorded")
     request = Request(manifest, choose_terminal(terminal), events, report=False, serve_all=False)
+    progress = Progress(observed, shown=not request.terminal)
     try:
-        status = run(replace(request, observe=observed.note, started=apps.append))
+        status = run(replace(request, observe=progress.note, started=progress.start))
     except (HostError, SupervisorError):
         from libos.cli.doctor_command import explain_failure
 
         explain_failure()
         raise
-    for app in apps:
-        if app.uses is not None:
-            observed.take(app.uses, app.uses.beyond)
+    finally:
+        progress.end()
+    if progress.uses is not None:
+        observed.take(progress.uses, progress.uses.beyond)
     from libos.learning.host import ThisHost
     from libos.learning.learned import Command, learn
 
@@ -144,7 +145,8 @@ def _tell(path: str, learned: Learned) -> None:
     taken = ", ".join(learned.command.environment)
     lines.append(f"taken over from the environment: {taken or 'nothing'}; others with -e NAME")
     state = f"INCOMPLETE: {learned.incomplete}" if learned.incomplete else f"run it: libos run {path}"
-    lines.append(f"{path}: {len(learned.grants)} mounts, {len(learned.dials)} dials; {state}")
+    counts = f"{len(learned.grants)} mounts, {len(learned.dials)} dials"
+    lines.append(f"{path}: {counts}, of a run of {learned.seconds:.1f} s; {state}")
     say("\n".join(map(harmless, lines)))  # a line's end in a name is none
 
 
@@ -157,7 +159,9 @@ def _json(path: str, learned: Learned) -> dict[str, Any]:
         "environment": dict(learned.command.environment),
         "mounts": [asdict(grant) for grant in learned.grants],
         "dials": [{"to": to, "why": why} for to, why in learned.dials.items()],
+        "listens": [{"port": port, "publish": publish} for port, publish in learned.listens.items()],
         "calls": [{"allow": name, "why": why} for name, why in learned.allow.items()],
         "limits": {name: value for name, (value, _) in learned.limits.items()},
+        "seconds": learned.seconds,
         "notes": learned.notes,
     }

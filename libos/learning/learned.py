@@ -34,15 +34,18 @@ class Command:
 
 @dataclass
 class Learned:
-    """A manifest to be written. `incomplete` says why the run may not have shown everything."""
+    """A manifest to be written. `incomplete` says why the run may not have shown everything. `seconds`, which
+    the run took, become no limit: they are the machine's and the network's more than the program's."""
 
     command: Command
     grants: list[Grant] = field(default_factory=list)
     dials: dict[str, str] = field(default_factory=dict)
+    listens: dict[int, str] = field(default_factory=dict)  # the port, and where it is published
     allow: dict[str, str] = field(default_factory=dict)
     limits: dict[str, tuple[int, str]] = field(default_factory=dict)  # the limit, and why
     notes: list[str] = field(default_factory=list)
     incomplete: str | None = None
+    seconds: float = 0.0
 
 
 def learn(observed: Observed, command: Command, host: Host, given: Iterable[Grant] = ()) -> Learned:
@@ -56,13 +59,14 @@ def learn(observed: Observed, command: Command, host: Host, given: Iterable[Gran
 
     folded = fold(observed.uses, host, directory=command.directory, home=home, covered=covered, memory=memory)
     named = [grant for grant in folded.grants if is_text(grant.at)]
-    learned = Learned(command, [*given, *named], notes=folded.notes)
+    learned = Learned(command, [*given, *named], notes=folded.notes, seconds=observed.seconds)
     learned.notes += [
         f"{grant.at} is not granted, since its name is not UTF-8 and a manifest is: mount what holds it"
         for grant in folded.grants
         if not is_text(grant.at)
     ]
     learned.dials = {address: _times("connected to", count) for address, count in observed.dials.items()}
+    learned.listens = dict(observed.listens)
     _learn_calls(observed, learned)
     for name, least in LEAST.items():
         if peak := observed.peaks.get(name):

@@ -17,11 +17,13 @@ MOST = 1000
 
 @dataclass
 class Observed:
-    """Files, dials that led outside, addresses that were refused, system calls beyond the profile, peaks."""
+    """Files, dials that led outside, ports at which it listened and where these are published, addresses that
+    were refused, system calls beyond the profile, peaks."""
 
     uses: dict[str, frozenset[str]] = field(default_factory=dict)
     beyond: int = 0
     dials: dict[str, int] = field(default_factory=dict)
+    listens: dict[int, str] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
@@ -34,6 +36,10 @@ class Observed:
         count = count if isinstance(count, int) else 1
         if event.kind == "dial.open":
             _add(self.dials, str(fields.get("address")), 1)
+        elif event.kind == "listen.ready":
+            port = fields.get("port")
+            assert isinstance(port, int)
+            self.listens[port] = str(fields.get("publish"))
         elif event.kind == "dial.refused":
             host = fields.get("name") or fields.get("address")
             _add(self.refused, f"{fields.get('network', 'tcp')}!{host}!{fields.get('port')}", count)

@@ -1,7 +1,7 @@
 """A learned manifest as TOML text, with a comment on each line that says why it is there; and merging.
 
-Merging takes nothing away: it adds mounts, dials and calls, makes a mount writable that must be, and raises
-limits. What a person wrote, comments too, stays (tomlkit).
+Merging takes nothing away: it adds mounts, dials, listens and calls, makes a mount writable that must be, and
+raises limits. What a person wrote, comments too, stays (tomlkit).
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def text(learned: Learned, when: str) -> str:
         syscalls["allow"] = _listed(learned.allow.items())
     _add_limits(document, learned)
     _add_entries(document, learned.grants, learned.dials)
+    _add_listens(document, learned.listens)
     return tomlkit.dumps(document)
 
 
@@ -51,6 +52,8 @@ def merged(before: str, learned: Learned, when: str) -> str:
     grants = [grant for grant in learned.grants if not _widened(mounts, grant)]
     known = {str(each.get("to")) for each in dials}
     _add_entries(document, grants, {to: why for to, why in learned.dials.items() if to not in known})
+    ports = {each.get("port") for each in _entries(document, "listen")}
+    _add_listens(document, {port: at for port, at in learned.listens.items() if port not in ports})
     table = document.get("syscalls")
     if table is not None and learned.allow:
         allow = table.setdefault("allow", tomlkit.array())
@@ -120,7 +123,6 @@ def _add_limits(document: Any, learned: Learned) -> None:
     for name, (value, why) in learned.limits.items():
         table[name] = f"{value >> 20}M" if name == "memory" else value
         table[name].comment(_shown(why))
-    table.add(tomlkit.nl())
 
 
 def _add_entries(document: Any, grants: Iterable[Grant], dials: dict[str, str]) -> None:
@@ -144,10 +146,20 @@ def _add_entries(document: Any, grants: Iterable[Grant], dials: dict[str, str]) 
         _append(document, "dial", table)
 
 
+def _add_listens(document: Any, listens: dict[int, str]) -> None:
+    for port, published in listens.items():
+        table = tomlkit.table()
+        table["port"] = port
+        table["port"].comment("the program listened there; published as -p said")
+        table["publish"] = published
+        _append(document, "listen", table)
+
+
 def _append(document: Any, key: str, table: Table) -> None:
     if key not in document:
         document[key] = tomlkit.aot()
     document[key].append(table)
+    table.trivia.indent = "\n"  # a blank line before its head
 
 
 def _listed(entries: Iterable[tuple[str, str]]) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 from libos.fs.layers.patterns import Patterns
@@ -31,6 +32,7 @@ def test_what_is_written_can_be_loaded(tmp_path: Path) -> None:
         Grant("/new", "made", memory=True),
     )
     what.dials = {"tcp!example.com!443": "connected to once"}
+    what.listens = {8000: "127.0.0.1:0", 9000: "unix:/run/x.sock"}
     what.allow = {"@attributes": "used: listxattr", "ptrace": "used: ptrace"}
     what.limits = {"memory": (64 << 20, "the peak was 9M"), "processes": (32, "the peak was 2")}
     (tmp_path / "app.toml").write_text(text(what, WHEN))
@@ -42,6 +44,20 @@ def test_what_is_written_can_be_loaded(tmp_path: Path) -> None:
     assert (manifest.limits.memory, manifest.limits.processes) == (64 << 20, 32)
     assert manifest.syscalls.allow == ("@attributes", "ptrace")
     assert [dial.to for dial in manifest.dials] == ["tcp!example.com!443"]
+    listens = [(listen.port, listen.published) for listen in manifest.listens]
+    assert listens == [(8000, "127.0.0.1:0"), (9000, "unix:/run/x.sock")]
+
+
+def test_a_blank_line_stands_before_each_head() -> None:
+    what = learned(Grant("/a", "read"), Grant("/b", "read"))
+    what.dials, what.listens = {"tcp!example.com!443": "once"}, {8000: "127.0.0.1:8000"}
+    for what.allow in ({}, {"@attributes": "used"}):
+        for what.limits in ({}, {"processes": (32, "few")}):
+            lines = text(what, WHEN).split("\n")
+            heads = [number for number, line in enumerate(lines) if line.startswith("[")]
+            assert len(heads) == 6 + bool(what.limits)
+            assert [lines[number - 1] for number in heads] == [""] * len(heads)
+            assert "" not in (before for before, line in pairwise(lines) if line == "")
 
 
 def test_hostile_names_are_written_so_that_they_can_be_loaded(tmp_path: Path) -> None:
@@ -91,6 +107,16 @@ def test_merging_adds_what_is_new_and_keeps_the_rest() -> None:
     assert '"/a" # mine, read' in after
     found = {mount["at"]: mount.get("mode") for mount in tomllib.loads(after)["mount"]}
     assert found == {"/a": None, "/b": "copy-on-write", "/c": None}
+
+
+def test_merging_adds_a_port_once() -> None:
+    one, two = learned(), learned()
+    one.listens, two.listens = {8000: "127.0.0.1:8000"}, {8000: "127.0.0.1:1", 9000: "127.0.0.1:2"}
+    entries = tomllib.loads(merged(text(one, WHEN), two, WHEN))["listen"]
+    assert [(each["port"], each["publish"]) for each in entries] == [
+        (8000, "127.0.0.1:8000"),
+        (9000, "127.0.0.1:2"),
+    ]
 
 
 def test_merging_raises_limits_and_never_lowers_them() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +111,24 @@ def test_more_merges_a_second_run_and_keeps_comments(as_user: Account, project: 
     assert {one, two} <= {mount["at"] for mount in tomllib.loads(merged)["mount"]}
     ran = as_user.run(as_user.libos("run", str(project / "x.toml"), "--", "cat", one, two))
     assert ran.stdout.split() == ["1", "2"], ran.stderr
+
+
+def test_a_port_that_it_serves_is_learned(as_user: Account, project: Path) -> None:
+    """It listens until its standard input ends, which is when its listening was told."""
+    program = "import socket, sys; s = socket.create_server(('', 8000)); sys.stdin.read()"
+    command = as_user.libos("learn", "-o", "x.toml", "-p", "0:8000", "--events", "1", "--")
+    with as_user.start(
+        [*command, "/usr/bin/python3", "-c", program],
+        cwd=project,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as run:
+        assert run.stdin is not None and run.stdout is not None
+        assert any(json.loads(line)["kind"] == "listen.ready" for line in run.stdout)
+        run.stdin.close()
+        run.stdout.read()
+    assert run.returncode == 0
+    assert learned(project, "x.toml")["listen"] == [{"port": 8000, "publish": "127.0.0.1:0"}]
 
 
 def test_nothing_is_overwritten(as_user: Account, project: Path) -> None:
