@@ -58,7 +58,7 @@ class Server:
         finally:
             self._session = self._nursery = None
             session.close()
-        raise OSError(errno.ENOTCONN, "the FUSE mount is gone")
+        raise OSError(errno.ENOTCONN, "the FUSE mount is gone, as when the keeper that holds it is killed")
 
     async def _run(self, session: Session, serving: trio.CancelScope, whole: trio.CancelScope) -> None:
         """Answers requests until `serving` is cancelled; ends the whole server if the mount dies before."""
