@@ -103,6 +103,7 @@ def _id_mapped_mount() -> None:
     """Map root's files of the root filesystem to the unprivileged id, as for an app that root starts."""
     pid, pidfd = namespaces.clone_process(namespaces.CLONE_NEWUSER)
     if pid == 0:
+        process.die_with_parent()
         signal.pause()
         os._exit(0)
     try:

@@ -254,9 +254,14 @@ def _overlay(message: dict[str, Any], fds: list[int]) -> int:
 def _id_map_namespace(uid: int, gid: int, inside: int, length: int) -> int:
     """Give a user namespace in which files of the host's `uid` and `gid`, and of `length` ids from there on,
     are those of ids of K. mount_setattr(2)."""
+    keeper = os.getpid()
     pid, pidfd = namespaces.clone_process(namespaces.CLONE_NEWUSER)
     if pid == 0:
-        signal.pause()
+        # Should the keeper be killed now, this process must end, and hold no end of its channel open before.
+        process.close_from(0)
+        process.die_with_parent()
+        if os.getppid() == keeper:
+            signal.pause()
         os._exit(0)
     try:
         for name, outside in (("uid_map", uid), ("gid_map", gid)):
