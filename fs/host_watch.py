@@ -10,8 +10,8 @@ Rules:
 - Whoever asks the server gets what is true after all events up to now. Who asks the kernel alone may see what
   was for as long as an event takes to come; a change by a mapping of the host's makes no event, and is seen
   after KEEP three times, at most: a look, the listing that tells it again, and what the kernel keeps of that.
-- An overlay tells what is changed through it. A change of the directories below it, which overlayfs calls
-  undefined (filesystems/overlayfs.rst, "Changes to underlying filesystems"), makes no event either.
+- Nothing is kept of an overlay: a first change parts a file from its other names, which nothing tells; what
+  changes in the directories below it makes no event. Kernel: filesystems/overlayfs.rst.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ log = logging.getLogger("libos.fs")
 
 # Seconds for which the kernel keeps what is watched, and for which a look is not done again here.
 KEEP = 5.0
-# Their changes all come by this machine's kernel: ext, XFS, Btrfs, tmpfs, F2FS, overlayfs. linux/magic.h
-FILESYSTEMS = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x794C7630))
+# Their changes all come by this machine's kernel: ext, XFS, Btrfs, tmpfs, F2FS. linux/magic.h
+FILESYSTEMS = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010))
 EVENTS = (
     inotify.MODIFY
     | inotify.ATTRIB
