@@ -106,7 +106,7 @@ async def leaves_nothing(supervisor: libos.Supervisor, before: Held, *, memory: 
 
 
 @pytest.mark.timeout(3600)
-@each("count", [100, pytest.param(LAUNCHES, marks=[soak, pytest.mark.brief])])
+@each("count", [100, pytest.param(LAUNCHES, marks=soak)])
 async def test_launches_one_after_another_leave_nothing(supervisor: libos.Supervisor, count: int) -> None:
     for _ in range(WARM):
         await run(supervisor, "/bin/true")
