@@ -241,7 +241,8 @@ class Supervisor:
             self._check()  # which knows why
             raise
         except OSError as error:
-            raise HostError(f"the world cannot be made: {error.strerror or error}") from error
+            about = f" (about {error.filename})" if error.filename else ""
+            raise HostError(f"the world cannot be made: {error.strerror or error}{about}") from error
         return prepared
 
     def _check(self) -> None:

@@ -13,6 +13,7 @@ Rules, in this order:
   whole, that is WIDE, or that leads to the working directory or the home directory.
 - A secret that was used itself is granted alone, and said; one that was only looked at is not.
 - Links are granted as what they lead to; what they lead to is then not granted a second time.
+- What leads into OWN is no grant: a world has those of its own, and the host's would tell of the host.
 - Directories that were only passed through, and listings of WIDE directories, are no grant.
 """
 
@@ -33,6 +34,8 @@ WIDE = frozenset(
     + ("/etc", "/home", "/root", "/var", "/var/lib", "/opt", "/run", "/srv", "/mnt", "/media")
     + ("/tmp",)  # noqa: S108 - a name, nothing is made there
 )
+# What every world has of its own.
+OWN = ("/proc/", "/dev/", "/sys/")
 # Lines for which folding begins: a person reads so many.
 MOST_LINES = 80
 # The least files of one directory that are folded into it, and the part of its files that must have been
@@ -92,7 +95,11 @@ def fold(
     """Give the grants for what was used. `covered(path)`: whether something else shows it already; `memory`:
     where there are empty directories in memory already."""
     folding = _Folding(host, directory, home, memory)
-    rest = {path: seen for path, seen in uses.items() if not (covered(path) or path.startswith(LOADER))}
+    rest = {
+        path: seen
+        for path, seen in uses.items()
+        if not (covered(path) or path.startswith(LOADER) or host.real(path).startswith(OWN))
+    }
     for step in (folding.directory_whole, folding.changed, folding.libraries, folding.listed, folding.files):
         step(rest)
         rest = {path: seen for path, seen in rest.items() if not folding.done.covers(path)}

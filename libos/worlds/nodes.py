@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from libos.errors import HostError
 from libos.fs import synthetic
 from libos.keeper.identity import APP_ID, serves_root
 from libos.namespace import (
@@ -58,7 +59,7 @@ async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: 
             stack.callback(os.close, tree_fd)
             return await mounted_node(tree_fd, stack, mounts.identity.owner, writable=True)
         case HostSource(path):
-            return await _host(path, stack, writable=served.writable, owner=_owner(path))
+            return await _host(path, stack, writable=served.writable, owner=_owner(path), at=served.at)
         case BoundSource() | ServiceSource():
             raise AssertionError("what is bound inside the world is mounted by its init, never served")
 
@@ -101,14 +102,20 @@ def _split(path: str) -> tuple[str, bytes]:
     return os.path.dirname(path), os.fsencode(os.path.basename(path))
 
 
-async def _host(path: str, stack: ExitStack, *, writable: bool, owner: tuple[int, int]) -> Node:
-    """Serve a directory of the host, or one file of a directory."""
+async def _host(path: str, stack: ExitStack, *, writable: bool, owner: tuple[int, int], at: str = "") -> Node:
+    """Serve a directory of the host, or one file of a directory. Raises OSError; HostError for what stands on
+    a file system that is not served."""
     from libos.fs.host import HostTree
 
     folder, name = _split(path)
     folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         tree = HostTree(folder_fd, writable=writable, owner=owner)
+    except PermissionError as error:
+        raise HostError(
+            f'the mount at "{at}" cannot be served, as layers and recording need: what "{path}" holds '
+            "depends on who opens it. Leave it out: every world has a /proc, /dev and /sys of its own"
+        ) from error
     finally:
         os.close(folder_fd)
     stack.callback(tree.close)

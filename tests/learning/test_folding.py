@@ -146,6 +146,12 @@ def test_what_a_link_leads_to_is_not_granted_twice() -> None:
     assert [(grant.at, grant.why) for grant in result.grants] == [("/opt/lib/x.so.1", "read")]
 
 
+def test_what_leads_to_what_every_world_has_of_its_own_is_not_granted() -> None:
+    host = TableHost(["/proc/7/mounts", "/usr/bin/df"], {"/etc/mtab": "/proc/7/mounts"})
+    uses = {"/etc/mtab": "look follow", "/proc/7/mounts": "read", "/usr/bin/df": "look execute"}
+    assert set(modes(folded(host, uses))) == {"/usr/bin/df"}
+
+
 def test_a_link_out_of_a_folded_directory_needs_what_it_leads_to() -> None:
     host = TableHost(["/opt/a/1", "/opt/a/2", "/srv/x/target"], {"/opt/a/link": "/srv/x/target"})
     uses = {"/opt/a/1": "read", "/opt/a/2": "read", "/opt/a/link": "follow", "/srv/x/target": "read"}

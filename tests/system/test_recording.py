@@ -98,3 +98,8 @@ def test_a_manifest_asks_for_it(as_user: Account, tree: None) -> None:
     assert uses(events, "/t/") == {"/t/read": {"read"}}
     explained = as_user.run(as_user.libos("explain", "app.toml")).stdout
     assert "its uses are recorded" in explained
+
+
+def test_a_mount_that_cannot_be_served_is_named(as_user: Account) -> None:
+    ran = as_user.run(as_user.libos("run", "--record", "-v", "/proc/version:/etc/version", "--", "true"))
+    assert (ran.returncode, '"/etc/version"' in ran.stderr) == (125, True), ran.stderr
