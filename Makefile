@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Both do all the set-up by themselves.
 
-.PHONY: help demo test check soak fuzz bench pictures format clean setup setup-test
+.PHONY: help demo test check soak fuzz bench docs package pictures format clean setup setup-test
 
 help:
 	@echo "make demo    set up, then watch an untrusted program run in a world of its own"
@@ -9,6 +9,8 @@ help:
 	@echo "make soak    the long tests that make test leaves out"
 	@echo "make fuzz    the property tests with new examples, for FUZZ_SECONDS (300)"
 	@echo "make bench   the figures, each against a peer in the same run"
+	@echo "make docs    the pages of docs/ as HTML and manual pages, in build/docs"
+	@echo "make package a wheel with manual pages and completion, in build/package"
 	@echo "make pictures the pictures of README and docs, drawn anew from measurements"
 	@echo "make format  rewrite the sources as ruff formats them"
 	@echo "make clean   remove what these made, the virtual environment too"
@@ -40,6 +42,12 @@ fuzz: setup-test
 
 bench: setup-test
 	@scripts/in-venv python -m benchmarks $(ARGS)
+
+docs: setup-test
+	@scripts/in-venv scripts/pages $(ARGS)
+
+package: setup-test
+	@scripts/in-venv scripts/package $(ARGS)
 
 pictures: setup-test
 	@scripts/pictures $(ARGS)

@@ -1,8 +1,9 @@
 """Hold what libos runs with against what is locked, allowed and warned of. Needs no network.
 
 Rules:
-- What libos runs with are the packages that pyproject.toml names, its extras but for `dev` included, and what
-  those need in turn on this machine. Tools of the tests are not audited: they never run where libos does.
+- What libos runs with are the packages that pyproject.toml names, its extras but for `dev` and `docs`
+  included, and what those need in turn on this machine. Tools of tests and pages are not audited: they never
+  run where libos does.
 - Each is locked in requirements.lock, with hashes, and is installed in that version. UNLOCKED=1 lets other
   versions pass with a word: for who tries newer ones.
 - Its licence is one of those that audit.toml allows, by what its own metadata says.
@@ -92,7 +93,7 @@ def declared(project: Mapping[str, Any]) -> list[Requirement]:
     """What pyproject.toml asks for, extras of the tests left out."""
     texts = list(project["project"]["dependencies"])
     for extra, more in project["project"].get("optional-dependencies", {}).items():
-        texts += more if extra != "dev" else []
+        texts += more if extra not in ("dev", "docs") else []
     return [Requirement(text) for text in texts]
 
 

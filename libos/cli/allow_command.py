@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from libos.cli import completing
 from libos.cli.show import say
 from libos.errors import ManifestError
 from libos.harmless import harmless
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("allow")
-@click.argument("manifest_path", metavar="MANIFEST")
+@click.argument("manifest_path", metavar="MANIFEST", shell_complete=completing.files)
 @click.argument("words", metavar="PATH[:ro|rw|cow]|ADDRESS|CALL|LIMIT=VALUE...", nargs=-1, required=True)
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Grant what holds secrets too.")

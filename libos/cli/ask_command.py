@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from libos.cli import completing
 from libos.cli.show import columns, complain, harmless
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _SHORT = {"o": "once", "a": "always", "n": "no"}
 
 
 @click.command("ask")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.argument("question", metavar="[ID", type=int, required=False)
 @click.argument("answer", metavar="ANSWER]", type=click.Choice(_ANSWERS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the open questions as JSON.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from libos.cli import completing
 from libos.cli.show import harmless
 from libos.errors import ManifestError
 
@@ -14,7 +15,7 @@ _VERSION = 1
 
 
 @click.command("check")
-@click.argument("manifest_path", metavar="MANIFEST")
+@click.argument("manifest_path", metavar="MANIFEST", shell_complete=completing.files)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(manifest_path: str, as_json: bool) -> int:
     """Check MANIFEST with all that it includes, and say every error at once.

@@ -67,7 +67,9 @@ def run() -> NoReturn:
 def _run() -> object:
     try:
         return libos.main(prog_name="libos", standalone_mode=False)
-    except SystemExit as end:  # click's answer to EPIPE is status 1, in this mode too
+    except SystemExit as end:  # click's end of a completion, and, with 1, its answer to EPIPE
+        if not end.code:
+            return 0
         raise BrokenPipeError from end
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from libos.cli import completing
+
 
 @click.command("commit")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.kept)
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("-f", "--force", is_flag=True, help="Overwrite what changed on the host meanwhile.")
 def command(name: str, patterns: tuple[str, ...], force: bool) -> int:

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from libos.cli import completing
 from libos.cli.show import columns, complain, harmless
 
 _VERSION = 1
 
 
 @click.command("connections")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.option("--json", "as_json", is_flag=True, help="Print the connections as JSON.")
 def command(name: str, as_json: bool) -> None:
     """List the open connections of the running world APP: number, grant, address, where it leads, who opened

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from libos.cli import completing
+
 
 @click.command("dial")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.argument("to", metavar="ADDRESS")
 @click.option("--deny", "deny", multiple=True, metavar="ADDRESS", help="What it does not cover after all.")
 @click.option("--private", is_flag=True, help="The name may lead to private and loopback addresses.")

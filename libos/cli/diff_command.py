@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from libos.cli import completing
+
 if TYPE_CHECKING:
     from libos.kept import Change, Changes
 
@@ -15,7 +17,7 @@ _LEGEND = {"A": "added", "M": "modified", "D": "deleted", "R": "renamed", "T": "
 
 
 @click.command("diff")
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=completing.kept)
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("--patch", "as_patch", is_flag=True, help="Show the text as a unified diff, for patch(1) too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, version 1.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from libos.cli import completing
 from libos.cli.show import say
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ _SAME, _DIFFERENT = 0, 1
 
 
 @click.command("diff-runs")
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", shell_complete=completing.files)
+@click.argument("second", metavar="B", shell_complete=completing.files)
 @click.option(
     "--path",
     "paths",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from libos.cli import completing
+
 
 @click.command("discard")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.kept)
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 def command(name: str, patterns: tuple[str, ...]) -> int:
     """Forget the changes kept as NAME: all and the name, or what PATTERNs name (gitignore's, as libos diff).

@@ -6,12 +6,14 @@ import os
 
 import click
 
+from libos.cli import completing
+
 # Seconds beyond which a stack that is stopping is given up on: several graces after each other.
 _PATIENCE = 600.0
 
 
 @click.command("down")
-@click.argument("stack", default="stack.toml", metavar="[NAME|FILE]")
+@click.argument("stack", default="stack.toml", metavar="[NAME|FILE]", shell_complete=completing.files)
 @click.option("--timeout", type=float, default=_PATIENCE, help="Seconds to wait for its end.")
 def command(stack: str, timeout: float) -> None:
     """Stop the worlds of a running stack, each after those that need it, and wait until they have ended.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from libos.cli import completing
 from libos.cli.options import WithCommand
 
 
 @click.command("exec", cls=WithCommand, context_settings={"allow_interspersed_args": False})
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.worlds)
 @click.option(
     "-e",
     "--env",

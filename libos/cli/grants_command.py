@@ -6,13 +6,14 @@ import json
 
 import click
 
+from libos.cli import completing
 from libos.cli.show import columns, harmless
 
 _VERSION = 1
 
 
 @click.command("grants")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.option("--json", "as_json", is_flag=True, help="Print the grants as JSON.")
 def command(name: str, as_json: bool) -> None:
     """List what the running world APP holds: id, place, what it is, what gives it, where it was asked for."""

@@ -6,6 +6,8 @@ import signal
 
 import click
 
+from libos.cli import completing
+
 
 class _SignalType(click.ParamType[signal.Signals | None]):
     """A signal as kill(1) takes it: INT, SIGINT or 2."""
@@ -27,7 +29,7 @@ class _SignalType(click.ParamType[signal.Signals | None]):
 
 
 @click.command("kill")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=completing.worlds)
 @click.option("-s", "--signal", "number", type=_SignalType(), metavar="SIGNAL",
               help="Send this to the app instead of ending the world.")  # fmt: skip
 def command(names: tuple[str, ...], number: signal.Signals | None) -> int:

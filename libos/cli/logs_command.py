@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import click
 
+from libos.cli import completing
 from libos.cli.down_command import stack_name
 from libos.cli.show import harmless
 from libos.errors import SupervisorError
@@ -21,7 +22,7 @@ _PAUSE = 0.1
 
 
 @click.command("logs")
-@click.argument("stack", default="stack.toml", metavar="[NAME|FILE]")
+@click.argument("stack", default="stack.toml", metavar="[NAME|FILE]", shell_complete=completing.files)
 @click.argument("worlds", nargs=-1, metavar="[WORLD]...")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("-n", "--tail", type=click.IntRange(min=0), help="Only the last so many records.")

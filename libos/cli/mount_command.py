@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from libos.cli import completing
+
 
 @click.command("mount")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.argument("what", metavar="SRC:AT[:ro|rw|cow][,before|after]")
 @click.option("--hide", "hide", multiple=True, metavar="PATTERN", help="Absent in it: a gitignore pattern.")
 @click.option("--revocable", is_flag=True, help="Serve it, so that a revoke fails what is open of it too.")

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from libos.cli import completing
+
 
 @click.command("narrow")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.argument("grant", metavar="GRANT")
 @click.option("--read-only", "read_only", is_flag=True, help="Of files: nothing can be written by it.")
 @click.option("--hide", "hide", multiple=True, metavar="PATTERN", help="Of files: absent from now on.")

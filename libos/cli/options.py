@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from libos.cli import completing
+
 if TYPE_CHECKING:
     from libos.manifest import Manifest
 
@@ -108,7 +110,7 @@ class WithCommand(click.Command):
 
 
 _OPTIONS: list[Callable[[Any], Any]] = [
-    click.argument("manifest_path", metavar="[MANIFEST]", required=False),
+    click.argument("manifest_path", metavar="[MANIFEST]", required=False, shell_complete=completing.files),
     click.option("-v", "--volume", "mounts", metavar="SRC:AT[:ro|rw|cow|replace]", multiple=True,
                  help="Mount a file or directory of the host; read-only unless said. replace: a "
                  "read-write file that programs may replace by rename."),

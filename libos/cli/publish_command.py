@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from libos.cli import completing
+
 
 @click.command("publish")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.argument("what", metavar="PORT|[IP:]PORT:PORT[/udp]")
 @click.option("--proxy-protocol", is_flag=True, help="Tell the app who connects: PROXY protocol, version 2.")
 def command(name: str, what: str, proxy_protocol: bool) -> None:

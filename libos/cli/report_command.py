@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from libos.cli import completing
 from libos.cli.outputs import replace_file
 from libos.cli.show import say
 
 
 @click.command("report")
-@click.argument("events", metavar="EVENTS")
+@click.argument("events", metavar="EVENTS", shell_complete=completing.files)
 @click.option(
     "-o",
     "--output",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from libos.cli import completing
+
 
 @click.command("revoke")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.argument("grant", metavar="GRANT")
 def command(name: str, grant: str) -> None:
     """Take GRANT (its id in `libos grants`, or its place) back from the running world APP, with all that was

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from libos.cli import completing
 from libos.cli.show import columns, harmless
 
 _VERSION = 1
@@ -14,7 +15,7 @@ _MIB = 1 << 20
 
 
 @click.command("stats")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def command(name: str, as_json: bool) -> None:
     """Show what the running world APP has used: its programs and their memory, its limits, what each dial

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from libos.cli import completing
 from libos.cli.options import WithCommand
 from libos.cli.outputs import check_writable, replace_file
 from libos.cli.progress import StatusLine
@@ -28,7 +29,7 @@ class PlotError(LibosError):
 
 
 @click.command("surface", cls=WithCommand, epilog=_EPILOG)
-@click.argument("manifests", metavar="[MANIFEST]...", nargs=-1)
+@click.argument("manifests", metavar="[MANIFEST]...", nargs=-1, shell_complete=completing.files)
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 @click.option("--plot", "plot", metavar="FILE.svg", help="Draw complexity against attack surface.")
 @click.option("--bwrap", "bwrap", metavar="FLAGS", multiple=True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from libos.cli import completing
 from libos.cli.options import WithCommand
 from libos.cli.show import say
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command("trace", cls=WithCommand)
-@click.argument("source", metavar="[APP|FILE|MANIFEST]", required=False)
+@click.argument(
+    "source", metavar="[APP|FILE|MANIFEST]", required=False, shell_complete=completing.worlds_and_files
+)
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the world ends.")
 @click.option(

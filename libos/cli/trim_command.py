@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from libos.cli import completing
 from libos.cli.options import WithCommand
 from libos.cli.outputs import check_writable, replace_file
 from libos.cli.progress import StatusLine
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("trim", cls=WithCommand)
-@click.argument("manifest_path", metavar="MANIFEST")
+@click.argument("manifest_path", metavar="MANIFEST", shell_complete=completing.files)
 @click.option("-o", "--output", "output", metavar="FILE",
               help="Write the shorter manifest there; it may be MANIFEST itself.")  # fmt: skip
 @click.option("--prove", is_flag=True, help="Take each grant away and run again, to see that it is needed.")

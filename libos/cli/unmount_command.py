@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from libos.cli import completing
+
 
 @click.command("unmount")
-@click.argument("name", metavar="APP")
+@click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.argument("at", metavar="AT")
 def command(name: str, at: str) -> None:
     """Take out what is mounted at AT in the running world APP, and what is mounted below it."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from libos.cli import completing
+
 
 @click.command("up")
-@click.argument("file", default="stack.toml", metavar="[FILE]")
+@click.argument("file", default="stack.toml", metavar="[FILE]", shell_complete=completing.files)
 @click.option("-d", "--detach", is_flag=True, help="Come back once all worlds are ready; libos down stops.")
 @click.option("--check", is_flag=True, help="Say what would be started, in which order, and start nothing.")
 @click.option("--events", "events", metavar="FILE|FD", help="Write events there, one JSON object a line.")

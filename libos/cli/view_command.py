@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from libos.cli import completing
 from libos.cli.show import say
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _NEEDED = ("starlette", "hypercorn")
 
 
 @click.command("view")
-@click.argument("source", metavar="[APP|EVENTS]", required=False)
+@click.argument("source", metavar="[APP|EVENTS]", required=False, shell_complete=completing.worlds_and_files)
 @click.option("--world", metavar="NAME", help="The world to show, where an event file is of several.")
 @click.option(
     "--port",

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from libos.cli import completing
+
 if TYPE_CHECKING:
     from libos.watch.screen import Watch
 
 
 @click.command("watch")
-@click.argument("what", metavar="[APP|EVENTS]", required=False)
+@click.argument("what", metavar="[APP|EVENTS]", required=False, shell_complete=completing.worlds_and_files)
 @click.option("--world", "world", metavar="NAME", help="Of an event file: this world alone.")
 @click.pass_context
 def command(ctx: click.Context, what: str | None, world: str | None) -> None:

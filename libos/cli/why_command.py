@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from libos.cli import completing
 from libos.cli.show import say
 from libos.harmless import harmless
 
@@ -20,7 +21,7 @@ _VERSION = 1
 
 
 @click.command("why")
-@click.argument("source", metavar="APP|EVENTS|MANIFEST")
+@click.argument("source", metavar="APP|EVENTS|MANIFEST", shell_complete=completing.worlds_and_files)
 @click.argument("what", metavar="PATH|ADDRESS|CALL|LIMIT")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(source: str, what: str, as_json: bool) -> None:
