@@ -380,6 +380,8 @@ class Launch:
         self._limiting.tell(self._observe)
         if counts := self._view.layering.counts():
             fields["counts"] = counts
+        if channels := self._view.channels():
+            fields["channels"] = channels
         self._parts.hub.emit("app.exit", self.name, **fields)
 
 

@@ -44,6 +44,7 @@ ORDER = (
     "exokernel",
     "mirage",
     # new solutions
+    "zerovm",
     "osv",
 )
 # Seconds that observing once may take, on a machine that does other things too.

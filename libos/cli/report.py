@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING
 
+from libos.cli.channel_lines import channel_lines
 from libos.cli.show import harmless
 from libos.events import Event
 
@@ -50,9 +51,12 @@ class Report:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._refused: dict[tuple[str, str], Event] = {}  # the first of each, for what would grant it
         self._beyond = 0
+        self._channels: list[str] = []
 
     def note(self, event: Event) -> None:
-        """Count the event if it is a refusal."""
+        """Count the event if it is a refusal; of the end, keep what the channels carried."""
+        if event.kind == "app.exit":
+            self._channels += channel_lines(event.fields)
         if event.kind not in _REFUSALS:
             return
         key = (event.kind, _shortened(_subject(event)))
@@ -68,7 +72,7 @@ class Report:
     def lines(self) -> list[str]:
         """Give the report's lines; the summary comes last."""
         if not self._counts:
-            return ["the app got everything that it asked for"]
+            return [*self._channels, "the app got everything that it asked for"]
         found = [line for kind in _REFUSALS for line in self._section(kind)]
         found += [
             f"{count:>7}x path  {path}  (libraries look there by themselves too)"
@@ -77,7 +81,7 @@ class Report:
         ]
         if self._beyond:
             found.append(f"{self._beyond:>7}  more, of things not counted singly")
-        return [*found, *self._habits(), self._summary()]
+        return [*self._channels, *found, *self._habits(), self._summary()]
 
     def remedies(
         self,

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from libos.manifest import values
+from libos.manifest.channels import channel
 from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
 from libos.manifest.limiting import limits
@@ -43,7 +44,10 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
     """
     return Manifest(
         app=_app(raw.get("app", {})),
-        mounts=tuple(_mount(raw_mount, base, origin, i) for i, raw_mount in enumerate(raw.get("mount", ()))),
+        mounts=(
+            *(_mount(raw_mount, base, origin, i) for i, raw_mount in enumerate(raw.get("mount", ()))),
+            *(_channel(entry, base, origin, i) for i, entry in enumerate(raw.get("channel", ()))),
+        ),
         dials=tuple(dial(entry, base, origin(("dial", i))) for i, entry in enumerate(raw.get("dial", ()))),
         listens=tuple(listen(entry, origin(("listen", i))) for i, entry in enumerate(raw.get("listen", ()))),
         limits=limits(raw.get("limits", {}), origin),
@@ -109,6 +113,11 @@ def _mount(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> Mou
         replaceable=raw.get("replaceable", False),
         origin=origin(("mount", index)),
     )
+
+
+def _channel(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> Mount:
+    path = absolute(raw["host"], base) if "host" in raw else None
+    return channel(raw, path, origin(("channel", index)))
 
 
 def _source(raw: Mapping[str, Any], base: str) -> Source:

@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
+from libos.manifest.schema_channels import ChannelTable
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
 from libos.manifest.schema_limits import Feature, LimitsTable
 from libos.manifest.schema_network import NetworkTable
@@ -218,6 +219,7 @@ class ManifestFile(Table):
     )
     app: AppTable = Field(default_factory=unwritten)
     mount: list[MountTable] = Field(default_factory=unwritten)
+    channel: list[ChannelTable] = Field(default_factory=unwritten)
     dial: list[DialTable] = Field(default_factory=unwritten)
     listen: list[ListenTable] = Field(default_factory=unwritten)
     limits: LimitsTable = Field(default_factory=unwritten)

@@ -1,5 +1,6 @@
 """Namespaces as values: what is mounted where (model), what is laid over it (layers), and their text."""
 
+from libos.namespace.channel import ChannelSource
 from libos.namespace.layers import (
     AppendOnly,
     Ask,
@@ -37,6 +38,7 @@ __all__ = [
     "Audited",
     "BoundSource",
     "BytesSource",
+    "ChannelSource",
     "Counted",
     "Faulty",
     "FunctionSource",

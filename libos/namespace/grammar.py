@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import posixpath
 
+from libos.namespace.channel import channel_of
 from libos.namespace.errors import GrammarError, OrderError
 from libos.namespace.layer_text import parse_layer
 from libos.namespace.model import (
@@ -37,7 +38,7 @@ from libos.namespace.operations import (
 )
 
 HOST = "#host"
-DEVICES = ("#cow", "#memory", "#text", "#bytes", "#service", "#world")
+DEVICES = ("#cow", "#memory", "#text", "#bytes", "#channel", "#service", "#world")
 
 _LETTERS = "abcCqw"
 _COUNTS = {"bind": (2, 2), "mount": (2, 3), "unmount": (1, 2), "cd": (1, 1), "clear": (0, 0), ".": (1, 1)}
@@ -191,6 +192,8 @@ def _device(server: str, spec: str) -> Source:
             if not spec.isascii() or not spec.isdigit():
                 raise GrammarError(f'the size of #memory is a number of bytes, not "{spec}"')
             return MemorySource(int(spec))
+        case "#channel":
+            return channel_of(spec)
         case "#world":
             return WorldSource(spec)
         case "#service":

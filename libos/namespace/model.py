@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from libos.namespace.channel import ChannelSource
 from libos.namespace.layers import Layer
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class BoundSource:
 
 Source = (
     BoundSource
+    | ChannelSource
     | HostSource
     | TextSource
     | BytesSource

@@ -12,6 +12,7 @@ What a namespace holds is written in these:
     mount -c '#memory' OLD BYTES         an empty directory in memory of at most this size
     mount '#text' OLD TEXT               a file with this text
     mount '#bytes' OLD BASE64            a file with these bytes
+    mount [-c] '#channel' OLD WORDS      a file with a budget: `libos.namespace.channel` has the words
     mount '#service' OLD ADDRESS         a unix socket that leads outside: unix!/PATH, tcp!HOST!PORT
     mount '#node' OLD NAME               what Python code answers, or '#function': text cannot recreate it
     mount '#world' OLD NAME              a file that the supervisor writes: hosts, resolv.conf
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import base64
 
+from libos.namespace.channel import ChannelSource
 from libos.namespace.layer_text import layer_words
 from libos.namespace.model import (
     BoundSource,
@@ -95,6 +97,8 @@ def _device(source: Source, at: str) -> tuple[str, str, str]:
         return "#bytes", at, base64.b64encode(source.data).decode()
     if isinstance(source, MemorySource):
         return "#memory", at, str(source.size)
+    if isinstance(source, ChannelSource):
+        return "#channel", at, source.words()
     if isinstance(source, WorldSource):
         return "#world", at, source.name
     if isinstance(source, ServiceSource):

@@ -13,6 +13,7 @@ from libos.manifest.model import Network
 from libos.namespace import (
     BoundSource,
     BytesSource,
+    ChannelSource,
     HostSource,
     MemorySource,
     ServiceSource,
@@ -92,6 +93,8 @@ def source_json(source: Source) -> dict[str, Any]:
         return {"kind": "bytes", "bytes": len(source.data)}
     if isinstance(source, MemorySource):
         return {"kind": "memory", "bytes": source.size}
+    if isinstance(source, ChannelSource):
+        return {"kind": "channel", **asdict(source)}
     if isinstance(source, ServiceSource):
         return {"kind": "service", "to": str(source)}
     if isinstance(source, WorldSource):

@@ -8,6 +8,7 @@ from libos.manifest.model import Listen, Manifest
 from libos.namespace import (
     BoundSource,
     BytesSource,
+    ChannelSource,
     FunctionSource,
     HostSource,
     MemorySource,
@@ -42,6 +43,8 @@ def asked(mount: Mount) -> str:
         return f"text, {len(source.text.encode())} bytes"
     if isinstance(source, BytesSource):
         return f"bytes, {len(source.data)} bytes"
+    if isinstance(source, ChannelSource):
+        return f"channel {source.words()}"
     if isinstance(source, FunctionSource):
         return f"function {getattr(source.function, '__qualname__', type(source.function).__name__)}"
     if isinstance(source, ServiceSource):
@@ -70,6 +73,8 @@ def why_served(mount: Mount) -> str:
         return "a function answers it, anew at each open"
     if isinstance(mount.source, NodeSource):
         return "Python code answers it"
+    if isinstance(mount.source, ChannelSource):
+        return "opened before the start; each get and put is counted"
     if isinstance(mount.source, WorldSource):
         return "the supervisor writes it from what is granted"
     return "the content stands in the manifest, not on the host"

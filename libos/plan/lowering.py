@@ -7,7 +7,7 @@ Pure: all questions about the host go to a `HostView`. The rules, in the order o
 | host file or directory, ro or rw       | bind mount                                         |
 | host directory, copy-on-write          | overlay, upper layer in memory                     |
 | memory                                 | tmpfs                                              |
-| text, bytes, node, function            | served                                             |
+| text, bytes, node, function, channel   | served                                             |
 | service                                | a unix socket that the gate accepts on             |
 | what the namespace shows elsewhere     | a bind of it by init, inside the world             |
 | a union                                | served                                             |
@@ -35,6 +35,7 @@ from libos.namespace import (
     WorldSource,
 )
 from libos.namespace.table import Elements, There
+from libos.plan.channels import not_a_channel
 from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
 from libos.plan.joining import Joining, is_union
@@ -105,6 +106,9 @@ class Lowering(Joining):
         """Give one mount its mechanism, or note why it has none."""
         source = self._host_source(mount)
         if isinstance(mount.source, HostSource) and source is None:
+            return
+        if why := not_a_channel(mount, self.host):
+            self.problem(mount, why)
             return
         mount = self.followed(mount)
         elements = self.enter(mount)

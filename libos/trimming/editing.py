@@ -21,7 +21,7 @@ from libos.manifest.values import place
 from libos.trimming.grants import Grant
 
 # Where the entries of each kind stand in a file.
-_TABLES = {"mount": "mount", "dial": "dial", "listen": "listen"}
+_TABLES = {"mount": "mount", "channel": "channel", "dial": "dial", "listen": "listen"}
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 # Entries of an include list that stand in one line.
@@ -61,7 +61,7 @@ def _index(positions: Positions, raw: Mapping[str, Any], grant: Grant) -> int:
 
 
 def _name(kind: str, entry: Mapping[str, Any]) -> str:
-    if kind == "mount":
+    if kind in ("mount", "channel"):
         return place(entry["at"])
     if kind == "listen":
         return listen(entry, "").name

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from libos.manifest import Manifest
-from libos.namespace import BoundSource, ServiceSource
+from libos.namespace import BoundSource, ChannelSource, Mount, ServiceSource
 
 # A bind's uses are told of what it shows, a service's of nothing.
 _UNTOLD = (BoundSource, ServiceSource)
 
-Kind = Literal["mount", "dial", "listen", "syscall"]
+Kind = Literal["mount", "channel", "dial", "listen", "syscall"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def without(manifest: Manifest, gone: Collection[Grant]) -> Manifest:
     return replace(
         manifest,
         mounts=tuple(
-            each for each in manifest.mounts if _grant("mount", each.at, each.origin, source) not in taken
+            each for each in manifest.mounts if _grant(_kind(each), each.at, each.origin, source) not in taken
         ),
         dials=tuple(
             each for each in manifest.dials if _grant("dial", each.to, each.origin, source) not in taken
@@ -67,7 +67,7 @@ def without(manifest: Manifest, gone: Collection[Grant]) -> Manifest:
 def _each(manifest: Manifest) -> Iterator[Grant]:
     source = manifest.source
     for mount in manifest.mounts:
-        grant = _grant("mount", mount.at, mount.origin, source)
+        grant = _grant(_kind(mount), mount.at, mount.origin, source)
         yield replace(grant, told=not isinstance(mount.source, _UNTOLD))
     for dial in manifest.dials:
         yield _grant("dial", dial.to, dial.origin, source)
@@ -75,6 +75,11 @@ def _each(manifest: Manifest) -> Iterator[Grant]:
         yield _grant("listen", listen.name, listen.origin, source)
     for call in manifest.syscalls.allow:
         yield Grant("syscall", call, None, manifest.syscalls.origin)
+
+
+def _kind(mount: Mount) -> Kind:
+    """In which table of a manifest it stands."""
+    return "channel" if isinstance(mount.source, ChannelSource) else "mount"
 
 
 def _grant(kind: Kind, name: str, origin: str, source: str) -> Grant:

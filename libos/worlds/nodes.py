@@ -12,6 +12,7 @@ from libos.keeper.identity import APP_ID, serves_root
 from libos.namespace import (
     BoundSource,
     BytesSource,
+    ChannelSource,
     FunctionSource,
     HostSource,
     MemorySource,
@@ -41,12 +42,10 @@ async def make_node(
 
 async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: ExitStack) -> Node:
     match served.source:
-        case TextSource(text):
-            return synthetic.text(text)
-        case BytesSource(data):
-            return synthetic.data(data)
-        case FunctionSource(function):
-            return synthetic.function(function)
+        case TextSource() | BytesSource() | FunctionSource():
+            return _said(served.source)
+        case ChannelSource():
+            return _channel(served.source, stack)
         case NodeSource(node):
             return node
         case WorldSource(name):
@@ -62,6 +61,17 @@ async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: 
             return await _host(path, stack, writable=served.writable, owner=_owner(path), at=served.at)
         case BoundSource() | ServiceSource():
             raise AssertionError("what is bound inside the world is mounted by its init, never served")
+
+
+def _said(source: TextSource | BytesSource | FunctionSource) -> Node:
+    """What the manifest itself says."""
+    match source:
+        case TextSource(text):
+            return synthetic.text(text)
+        case BytesSource(data):
+            return synthetic.data(data)
+        case FunctionSource(function):
+            return synthetic.function(function)
 
 
 def _world_file(name: str, names: Names) -> Node:
@@ -85,6 +95,15 @@ def _memory(size: int, mode: int) -> Node:
     from libos.fs.memory import memory_tree
 
     return memory_tree(limit_bytes=size, mode=mode, owner=(APP_ID, APP_ID))
+
+
+def _channel(source: ChannelSource, stack: ExitStack) -> Node:
+    from libos.fs.channel import Budget, open_channel
+
+    get = Budget(source.gets, source.get_size, source.random_get)
+    channel = open_channel(source.path, get, Budget(source.puts, source.put_size, source.random_put))
+    stack.callback(channel.close)
+    return channel
 
 
 def _owner(path: str) -> tuple[int, int]:

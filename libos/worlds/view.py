@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from libos.fs.node import Node
 from libos.fs.skeleton import Skeleton
-from libos.namespace import WorldSource
+from libos.namespace import ChannelSource, WorldSource
 from libos.worlds.layering import Layering
 from libos.worlds.nodes import make_node
 from libos.worlds.replacing import Replacing
@@ -19,6 +19,7 @@ from libos.worlds.unions import Unions
 
 if TYPE_CHECKING:
     from libos.asking import Questions
+    from libos.fs.channel import Channel
     from libos.fs.server import Attachment, Server
     from libos.net.naming.names import Names
     from libos.plan import Plan, Served
@@ -98,6 +99,11 @@ class View:
     def close(self) -> None:
         """Stop serving: waiting operations answer EINTR, the kernel forgets. May be called again."""
         self._stack.close()
+
+    def channels(self) -> list[dict[str, object]]:
+        """What passed through each channel."""
+        places = [each.at for each in self._plan.served if isinstance(each.source, ChannelSource)]
+        return [{"at": at, **cast("Channel", self.nodes[at]).totals()} for at in places]
 
     def slot(self, number: int) -> str:
         """The name, in the file server's root, of a node of the plan that stands below another mount."""

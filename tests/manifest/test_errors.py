@@ -207,8 +207,8 @@ ONE = {
     "control_characters_stay_on_their_line": (
         '"a\\nb\\u001b" = 1',
         [
-            r'2:1: unknown key "a\nb\x1b"; known are allow_missing, app, dial, include, libos, limits, '
-            "listen, mount, network, secret, syscalls",
+            r'2:1: unknown key "a\nb\x1b"; known are allow_missing, app, channel, dial, include, libos, '
+            "limits, listen, mount, network, secret, syscalls",
         ],
     ),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from libos.namespace import (
     Audited,
     BoundSource,
     BytesSource,
+    ChannelSource,
     Counted,
     Faulty,
     Hide,
@@ -65,11 +66,16 @@ LAYERS = st.one_of(
 )
 MODES = st.sampled_from([Mode.READ_ONLY, Mode.READ_WRITE])
 ORDERS = st.sampled_from([Order.REPLACE, Order.REPLACE, Order.BEFORE, Order.AFTER])
+LIMITS = st.integers(0, 1 << 40)
+CHANNELS = st.builds(
+    ChannelSource, st.none() | ANY_PATHS, LIMITS, LIMITS, LIMITS, LIMITS, st.booleans(), st.booleans()
+)
 SOURCES = st.one_of(
     st.tuples(st.builds(HostSource, ANY_PATHS), st.sampled_from(Mode)),
     st.tuples(st.builds(BoundSource, PATHS), MODES),
     st.tuples(st.builds(MemorySource, st.integers(1, 1 << 40)), st.just(Mode.READ_WRITE)),
     st.tuples(st.builds(TextSource, TEXT), st.just(Mode.READ_ONLY)),
+    st.tuples(CHANNELS, MODES),
     st.tuples(st.builds(BytesSource, st.binary(max_size=20)), st.just(Mode.READ_ONLY)),
     st.tuples(st.sampled_from([WorldSource("hosts"), WorldSource("resolv.conf")]), st.just(Mode.READ_ONLY)),
 )
