@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from libos.fs import (
+    channel,
     computed,
     host_files,
     host_nodes,
@@ -35,6 +36,7 @@ from libos.fs import (
 _MODULES = (
     node,
     synthetic,
+    channel,
     computed,
     program,
     stream,
