@@ -28,7 +28,7 @@ check: setup-test
 	@scripts/check
 
 test: check
-	@scripts/in-venv python -m pytest $(ARGS)
+	@scripts/suite $(ARGS)
 
 soak: setup-test
 	@scripts/in-venv python -m pytest --soak -m soak $(ARGS)

@@ -1,8 +1,8 @@
 """The suite's own rules: fast tests first, nothing left behind, every skip counted with its reason.
 
 The run fails when a mount, a namespace, a process or a socket file that it made is still there at its end
-(leftovers.py). System tests take the fixture `as_user`, and so run as root and as an ordinary user
-(accounts.py).
+(leftovers.py); another run at the same time, as `scripts/suite` has one, is none of its business. System
+tests take the fixture `as_user`, and so run as root and as an ordinary user (accounts.py).
 """
 
 from __future__ import annotations

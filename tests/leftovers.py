@@ -1,8 +1,9 @@
 """What a test run leaves behind on the machine: mounts, namespaces, processes, socket files.
 
 Rules:
-- Only what this run made counts. Others may work on the machine at the same time, so processes are recognised
-  by a mark that they inherit, and a socket file counts only when nothing listens behind it any more.
+- Only what this run made counts: others may work on the machine at the same time, another half of this
+  suite too. Processes are recognised by a mark that they inherit, and control sockets stand in a folder of
+  the run's own.
 - The mark is the soft RLIMIT_MSGQUEUE: it survives fork, exec, setsid, a new user and any namespace,
   everybody may read it in /proc/<pid>/limits, and nothing here uses POSIX message queues (mq_overview(7)).
 - A process that is about to die gets a moment; it is waited for by a pidfd and not by sleeping.
@@ -13,7 +14,8 @@ from __future__ import annotations
 import os
 import resource
 import select
-import stat
+import shutil
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,35 +118,33 @@ def held_namespaces() -> set[str]:
     return found
 
 
-def socket_files() -> set[str]:
-    """Socket files in the folders of control sockets behind which nobody listens."""
-    folders = [Path("/tmp").glob("libos-[0-9]*"), Path("/run/user").glob("*/libos")]
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        folders.append(Path(runtime).glob("libos"))
-    listening = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()}
-    found = set()
-    for path in (path for folder in folders for path in folder):
-        if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
-            continue
-        for entry in path.rglob("*"):
-            if stat.S_ISSOCK(entry.lstat().st_mode) and str(entry) not in listening:
-                found.add(f"socket file {entry}")
-    return found
+def own_runtime_folder() -> Path:
+    """A fresh folder as this run's XDG_RUNTIME_DIR, in which what it starts has its control sockets. It is
+    in /tmp whatever TMPDIR says, since an address has 107 bytes (unix(7))."""
+    folder = Path(tempfile.mkdtemp(prefix="libos-suite-", dir="/tmp"))
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    return folder
+
+
+def socket_files(folder: Path) -> set[str]:
+    """The socket files below a folder."""
+    return {f"socket file {path}" for path in folder.rglob("*") if path.is_socket()}
 
 
 @dataclass
 class Before:
-    """The machine when the run began; `leftovers()` says what has come since and is still there."""
+    """The machine when the run began; `leftovers()`, asked once, says what came since and is still there."""
 
     mark: int = field(default_factory=mark_this_process)
     mounts: set[str] = field(default_factory=mount_table)
     namespaces: set[str] = field(default_factory=held_namespaces)
-    sockets: set[str] = field(default_factory=socket_files)
+    runtime: Path = field(default_factory=own_runtime_folder)
 
     def leftovers(self, seconds: float = GRACE) -> list[str]:
         alive = wait_until_gone(marked_processes(self.mark), seconds)
         found = {describe(pid) for pid in alive}
         found |= mount_table() - self.mounts
         found |= held_namespaces() - self.namespaces
-        found |= socket_files() - self.sockets
+        found |= socket_files(self.runtime)
+        shutil.rmtree(self.runtime, ignore_errors=True)
         return sorted(found)

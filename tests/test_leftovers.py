@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from leftovers import Before, describe, marked_processes, socket_files
+from leftovers import Before, describe, marked_processes
 
 TESTS = Path(__file__).parent
 
@@ -72,14 +71,17 @@ def test_this_process_carries_the_mark_and_its_children_too(pytestconfig: pytest
     assert child.pid not in marked_processes(before.mark)
 
 
-def test_a_stale_socket_file_is_seen_and_a_live_one_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    (tmp_path / "libos").mkdir()
-    path = tmp_path / "libos" / "world.sock"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        assert f"socket file {path}" not in socket_files()
-    assert f"socket file {path}" in socket_files()
+def test_a_socket_file_of_the_run_fails_it(tmp_path: Path) -> None:
+    source = (
+        "import os, socket\n"
+        "from libos.control.folder import open_folder\n"
+        "def test_it():\n"
+        "    with open_folder() as folder, socket.socket(socket.AF_UNIX) as made:\n"
+        "        made.bind(str(folder.socket_path('left')))\n"
+    )
+    done = run_suite(tmp_path, source)
+    assert done.returncode == 1, done.stdout
+    left = [line for line in done.stdout.splitlines() if line.startswith("left behind: socket file")]
+    assert len(left) == 1 and left[0].endswith("/libos/left.sock")
+    folder = Path(left[0].split()[-1]).parent.parent
+    assert not folder.exists() and str(folder) != os.environ["XDG_RUNTIME_DIR"]
