@@ -73,14 +73,12 @@ class AppNetwork(Process):
         """Wait until a program of the world listens at a TCP port, where `connect` and publications find it:
         at 127.0.0.1, at ::1, or at all addresses. At once where it does already.
 
-        The world must have been started with a [[listen]], of this port or another one. Raises
-        SupervisorError where it was not and does not listen yet, and where the world ends.
+        The world must be recorded, or have been started with a [[listen]], of this port or another one.
+        Raises SupervisorError where it was not and does not listen yet, and where the world ends.
         """
         from libos.publishing import wait_listening
 
-        await wait_listening(
-            self.gate.listening, port, self._running.ended.wait, hears=bool(self.plan.listens)
-        )
+        await wait_listening(self.gate.listening, port, self._running.ended.wait, hears=self.plan.hears)
 
     async def connect(self, port: int) -> socket.socket:
         """A connection to a TCP port on which the app listens, at its loopback: non-blocking, the caller's.

@@ -28,6 +28,7 @@ from libos.events import Hub, Kind
 from libos.introspection import Introspection
 from libos.keeper import channel
 from libos.keeper.network import GATE
+from libos.listening import Ready
 from libos.net import watcher
 from libos.net.gate import Gate
 from libos.net.granting.rule import host_names
@@ -61,7 +62,6 @@ from libos.worlds.world import World
 if TYPE_CHECKING:
     from libos.fs.server import Server
     from libos.grants import Grants
-    from libos.manifest.model import Listen
     from libos.net.http.web import Web
     from libos.plan import Plan
     from libos.worlds.keeping import Keeper
@@ -191,8 +191,11 @@ class Launch:
         nursery.start_soon(self._world.hear, self._gate.listening.hint)
         if self.plan.syscalls.log:
             nursery.start_soon(self._world.hear_refusals, self._tell_refused)
+        ready = Ready(self._gate.listening, self._observe, self._world.gone)
         for listen in self.plan.listens:
-            nursery.start_soon(self._tell_ready, self._gate, listen)
+            nursery.start_soon(ready.tell, listen)
+        if self.plan.record:
+            nursery.start_soon(ready.tell_others, self.plan.listens)
         if self.plan.time is not None:
             nursery.start_soon(_limit_time, app, self.plan.time)
         nursery.start_soon(self._limiting.watch, self._observe)
@@ -242,10 +245,10 @@ class Launch:
             "hostname": self.plan.hostname,
             "steps": steps,
             "routed": self.plan.routed,
-            "hearing": bool(self.plan.listens),
+            "hearing": self.plan.hears,
             "sockets": app_sockets,
             "gate_sockets": gate_sockets,
-            **await own_filter(self.plan.syscalls, hearing=bool(self.plan.listens)),
+            **await own_filter(self.plan.syscalls, hearing=self.plan.hears),
         }
         try:
             entries = self._limiting.open()
@@ -357,18 +360,6 @@ class Launch:
 
     def _tell_refused(self, record: bytes) -> None:
         self._observe("syscall.refused", told(record))
-
-    async def _tell_ready(self, gate: Gate, listen: Listen) -> None:
-        """Tell when the app listens at a port for the first time."""
-        if listen.network != "tcp":
-            return
-        try:
-            await gate.listening.wait(listen.port)
-        except (OSError, SupervisorError) as error:
-            if not self._world.gone.is_set():
-                self._observe("error", {"operation": "listen", "port": listen.port, "error": str(error)})
-            return
-        self._observe("listen.ready", {"port": listen.port, "publish": listen.published})
 
     def _emit_exit(self, app: App, seconds: float) -> None:
         status = app.status

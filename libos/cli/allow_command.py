@@ -15,6 +15,7 @@ from libos.errors import ManifestError
 from libos.harmless import harmless
 
 if TYPE_CHECKING:
+    from libos.manifest.model import Listen
     from libos.plan import Plan
     from libos.why.questions import Question
     from libos.why.writing import Writing
@@ -22,23 +23,35 @@ if TYPE_CHECKING:
 
 @click.command("allow")
 @click.argument("manifest_path", metavar="MANIFEST", shell_complete=completing.files)
-@click.argument("words", metavar="PATH[:ro|rw|cow]|ADDRESS|CALL|LIMIT=VALUE...", nargs=-1, required=True)
+@click.argument("words", metavar="PATH[:ro|rw|cow]|ADDRESS|CALL|LIMIT=VALUE...", nargs=-1)
+@click.option("-p", "--publish", "ports", metavar="[IP:]PORT:PORT", multiple=True,
+              help="Publish a port of the app: outside, then inside; PORT for both.")  # fmt: skip
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Grant what holds secrets too.")
-def command(manifest_path: str, words: tuple[str, ...], dry_run: bool, yes: bool) -> None:
+def command(
+    manifest_path: str, words: tuple[str, ...], ports: tuple[str, ...], dry_run: bool, yes: bool
+) -> None:
     """Write into MANIFEST what grants these things, and show the difference. Comments and layout stay.
 
     A PATH is the host's own, read-only unless said. An ADDRESS is tcp!HOST!PORT, HOST:PORT or a URL. All is
     written at once or nothing: the manifest is checked with what would be written first.
     """
+    from libos.manifest import load
     from libos.manifest.reading import read_text
+    from libos.plan import lower
     from libos.why.questions import question
     from libos.why.writing import Writing
 
+    if not words and not ports:
+        raise click.UsageError(
+            "say what to grant: a path, an address, a system call, LIMIT=VALUE, or -p PORT"
+        )
     before = read_text(manifest_path, manifest_path)
     writing = Writing(before)
-    asked = [question(word) for word in words]
-    _write(writing, asked, manifest_path, yes=yes)
+    asked, listens = [question(word) for word in words], [_listen(port) for port in ports]
+    plan = lower(load(manifest_path))
+    _write(writing, asked, plan, yes=yes)
+    _publish(writing, listens, plan)
     after = writing.text
     if after == before:
         return
@@ -46,16 +59,32 @@ def command(manifest_path: str, words: tuple[str, ...], dry_run: bool, yes: bool
     _replace(manifest_path, before, after, dry_run=dry_run)
 
 
-def _write(writing: Writing, asked: list[Question], manifest_path: str, *, yes: bool) -> None:
+def _listen(text: str) -> Listen:
+    from libos.manifest.listening import published_option
+
+    try:
+        return published_option(text)
+    except ValueError as error:
+        raise ManifestError(f'-p "{text}": {error}') from None
+
+
+def _publish(writing: Writing, listens: list[Listen], plan: Plan) -> None:
+    """Write the ports that are not published there already."""
+    there = {(each.name, each.published) for each in plan.listens}
+    for each in listens:
+        if (each.name, each.published) in there:
+            say(f"port {each.port} is published at {each.published} already. Nothing is written for it.")
+        else:
+            writing.publish(each)
+
+
+def _write(writing: Writing, asked: list[Question], plan: Plan, *, yes: bool) -> None:
     """Write what is not granted already. Raises ManifestError for what must not or cannot be."""
     from libos.events import Event
-    from libos.manifest import load
-    from libos.plan import lower
     from libos.plan.telling import told
     from libos.seen import Seen
     from libos.why.deciding import why
 
-    plan = lower(load(manifest_path))
     seen = Seen()
     for fields in told(plan):
         seen.feed(Event("world.plan", None, fields))

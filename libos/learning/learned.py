@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from libos.learning.folding import Grant, fold, within
 from libos.learning.host import Host
 from libos.learning.observed import Observed
+from libos.listening import NOWHERE
 from libos.manifest import from_mapping
 from libos.namespace import MemorySource
 from libos.syscalls import Wanted, tables
@@ -21,6 +22,8 @@ INCLUDE = ("base", "-/usr", "-/bin", "-/sbin", "-/lib", "-/lib64")
 # Head room over a peak, and the least that is given: a run on another day does more.
 ROOM = 2
 LEAST = {"memory": 64 << 20, "processes": 32}
+# The first port of those that the kernel gives to who names none: ip(7), ip_local_port_range.
+EPHEMERAL = 32768
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Learned:
     command: Command
     grants: list[Grant] = field(default_factory=list)
     dials: dict[str, str] = field(default_factory=dict)
-    listens: dict[int, str] = field(default_factory=dict)  # the port, and where it is published
+    listens: dict[int, str] = field(default_factory=dict)  # the port, and where it is published, or "nowhere"
     allow: dict[str, str] = field(default_factory=dict)
     limits: dict[str, tuple[int, str]] = field(default_factory=dict)  # the limit, and why
     notes: list[str] = field(default_factory=list)
@@ -66,7 +69,12 @@ def learn(observed: Observed, command: Command, host: Host, given: Iterable[Gran
         if not is_text(grant.at)
     ]
     learned.dials = {address: _times("connected to", count) for address, count in observed.dials.items()}
-    learned.listens = dict(observed.listens)
+    learned.listens = {port: at for port, at in observed.listens.items() if at != NOWHERE or port < EPHEMERAL}
+    learned.notes += [
+        f"it listened at port {port}, where nobody outside reaches it: libos allow MANIFEST -p {port}"
+        for port, at in learned.listens.items()
+        if at == NOWHERE
+    ]
     _learn_calls(observed, learned)
     for name, least in LEAST.items():
         if peak := observed.peaks.get(name):

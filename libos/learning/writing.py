@@ -15,12 +15,18 @@ from tomlkit.items import AoT, Array, String, StringType, Table, Trivia
 from libos.harmless import harmless
 from libos.learning.folding import Grant, within
 from libos.learning.learned import INCLUDE, Learned
+from libos.listening import NOWHERE
 from libos.manifest.values import size
 from libos.why.remedies import is_text, quoted
 
 # Modes of a host mount, each of which can do what the ones before can.
 _MODES = ("read-only", "copy-on-write", "read-write")
 _MEMORY = "64M"
+# Why a port is there, by whether it was published.
+_LISTENED = {
+    True: "the program listened there; published as -p said",
+    False: "the program listened there, and no -p published it",
+}
 
 
 def text(learned: Learned, when: str) -> str:
@@ -52,8 +58,10 @@ def merged(before: str, learned: Learned, when: str) -> str:
     grants = [grant for grant in learned.grants if not _widened(mounts, grant)]
     known = {str(each.get("to")) for each in dials}
     _add_entries(document, grants, {to: why for to, why in learned.dials.items() if to not in known})
-    ports = {each.get("port") for each in _entries(document, "listen")}
-    _add_listens(document, {port: at for port, at in learned.listens.items() if port not in ports})
+    listens = _entries(document, "listen")
+    _add_listens(
+        document, {port: at for port, at in learned.listens.items() if not _published(listens, port, at)}
+    )
     table = document.get("syscalls")
     if table is not None and learned.allow:
         allow = table.setdefault("allow", tomlkit.array())
@@ -150,9 +158,20 @@ def _add_listens(document: Any, listens: dict[int, str]) -> None:
     for port, published in listens.items():
         table = tomlkit.table()
         table["port"] = port
-        table["port"].comment("the program listened there; published as -p said")
-        table["publish"] = published
+        table["publish"] = False if published == NOWHERE else published
+        table["port"].comment(_LISTENED[published != NOWHERE])
         _append(document, "listen", table)
+
+
+def _published(entries: list[Any], port: int, published: str) -> bool:
+    """Whether a port has an entry, which is published now where it was not before."""
+    entry = next((each for each in entries if each.get("port") == port), None)
+    if entry is None:
+        return False
+    if entry.get("publish") is False and published != NOWHERE:
+        entry["publish"] = published
+        entry["port"].comment(_LISTENED[True])
+    return True
 
 
 def _append(document: Any, key: str, table: Table) -> None:

@@ -163,6 +163,11 @@ class Plan:
     source: str = field(default="", compare=False)  # what it was made from, as messages name it
 
     @property
+    def hears(self) -> bool:
+        """Whether init tells of listen(2): somebody waits for a port, or all that is used is told."""
+        return bool(self.listens) or self.record
+
+    @property
     def copied(self) -> tuple[tuple[str, str], ...]:
         """The copy-on-write mounts: where each stands, and the host's directory."""
         lowered = ((step.at, step.lower) for step in self.steps if isinstance(step, Overlay))

@@ -17,6 +17,9 @@ from libos.seen.fields import Fields, tables, text, texts, whole
 # Grants that are remembered: a manifest has some tens, and an app can drop and bind for as long as it likes.
 MOST = 5000
 
+# Names of one dial that are remembered: a pattern has as many as an app makes up.
+_NAMES = 100
+
 What = Literal["mount", "dial", "listen"]
 # Mechanisms of what every world has, as init makes it.
 _LATER = "a command or the caller, while it ran"
@@ -45,6 +48,8 @@ class GrantSeen:
     audited: bool = False
     layers: tuple[tuple[str, ...], ...] = ()  # of a mount, in the words of namespace(6)
     deny: tuple[str, ...] = ()  # of a dial
+    # Of a dial: names that led outside to private addresses, which it does not allow; whether to no others.
+    private: dict[str, tuple[tuple[str, ...], bool]] = field(default_factory=dict)
 
     @property
     def used(self) -> int:
@@ -168,6 +173,16 @@ class GrantsSeen:
     def dialed(self, fields: Fields) -> GrantSeen | None:
         """The dial grant that an event names."""
         return self._network.get(text(fields, "grant"))
+
+    def resolved(self, fields: Fields) -> None:
+        """Take what a `name.resolved` event says."""
+        grant, name = self.dialed(fields), text(fields, "name")
+        if grant is None or (name not in grant.private and len(grant.private) >= _NAMES):
+            return
+        if left_out := texts(fields, "left_out"):
+            grant.private[name] = left_out, not texts(fields, "found")
+        else:
+            grant.private.pop(name, None)
 
     def published(self, network: str, port: int) -> GrantSeen | None:
         """The grant that publishes a port."""

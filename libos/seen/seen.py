@@ -306,6 +306,7 @@ _TAKES: dict[str, Callable[[Seen, Event], None]] = {
     "dial.close": Seen._closes,
     "listen.open": Seen._listen_opens,
     "listen.close": Seen._closes,
+    "name.resolved": lambda seen, event: seen.grants.resolved(event.fields),
     "http.request": Seen._asked_by_http,
     "limit.hit": Seen._limit_hit,
     "missing": Seen._missing,

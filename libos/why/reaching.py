@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -33,13 +34,32 @@ def address(seen: Seen, asked: Question) -> Verdict:
         text = (
             f"{asked.what} is granted by the dial to {grant.at} ({grant.what}); {origin(grant)} asks for it."
         )
-        return Verdict(True, f"{text}{tried}", grant.origin)
+        return _given(grant, wanted.host, f"{text}{tried}")
     text = (
         f"{asked.what} is refused at once (ECONNREFUSED): no [[dial]] covers it, and every address is "
         f"refused that "
         f"is not granted.{tried}"
     )
     return Verdict(False, text, "", remedies.dial(asked.what))
+
+
+def _given(grant: GrantSeen, name: str, text: str) -> Verdict:
+    """A grant covers it; where its name led to private addresses, the grant does not let it lead there."""
+    if name not in grant.private:
+        return Verdict(True, text, grant.origin)
+    addresses, only = grant.private[name]
+    what = f"private {'address' if len(addresses) == 1 else 'addresses'} {', '.join(addresses)}"
+    outside = (
+        f"Outside it leads to the {what} alone, so a connection is reset"
+        if only
+        else f"Outside it leads to the {what} too, which is left out"
+    )
+    lines = ("private = true",)
+    remedy = Remedy(
+        lines, f"--dial {shlex.quote(f'{grant.at},private')}", within=f"the [[dial]] to {grant.at}"
+    )
+    rule = "a name leads to public addresses, unless its grant says private = true"
+    return Verdict(not only, f"{text} {outside}: {rule}.", grant.origin, remedy)
 
 
 def _denied(grant: GrantSeen, what: str, denied: list[str], tried: str) -> Verdict:
@@ -58,7 +78,7 @@ def host(seen: Seen, asked: Question) -> Verdict:
         if target.covers_host(asked.what):
             by = f"the dial to {grant.at} ({grant.what})"
             text = f"{asked.what} is named by {by}; {origin(grant)} asks for it."
-            return Verdict(True, f"{text}{tried}", grant.origin)
+            return _given(grant, asked.what, f"{text}{tried}")
     text = (
         f"{asked.what} has no address in this world: no [[dial]] names it, and a look-up is NXDOMAIN.{tried}"
     )

@@ -6,6 +6,7 @@ an entry is added after those of its kind. Only the file's own entries are chang
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tomlkit
@@ -13,6 +14,8 @@ from tomlkit import TOMLDocument
 from tomlkit.items import Array
 
 from libos.errors import ManifestError
+from libos.manifest.listening import listen
+from libos.manifest.model import Listen
 from libos.manifest.positions import Path
 from libos.why.placing import has_header, with_end, with_entry, with_key
 from libos.why.questions import Question
@@ -43,6 +46,20 @@ class Writing:
         if asked.subject == "limit":
             return self._limit(asked.what, asked.mode)
         raise ManifestError(f'"{asked.what}" has no port: write tcp!{asked.what}!443')
+
+    def publish(self, wanted: Listen) -> bool:
+        """Write one published port; gives whether anything had to be changed. Raises ManifestError."""
+        for index, entry in enumerate(self._entries("listen")):
+            there = _listen_of(entry)
+            if there is None or there.name != wanted.name:
+                continue
+            if there.published == wanted.published:
+                return False
+            if not there.is_published:
+                self._set(("listen", index), "publish", wanted.published)
+                return True
+        self._add("listen", {"port": wanted.port, "publish": wanted.published})
+        return True
 
     def _mount(self, path: str, mode: str, host: str | None) -> bool:
         for index, entry in enumerate(self._entries("mount")):
@@ -123,7 +140,7 @@ class Writing:
             raise ManifestError(f'"{name}" is no table')
         return found
 
-    def _add(self, kind: str, said: dict[str, str]) -> None:
+    def _add(self, kind: str, said: Mapping[str, str | int]) -> None:
         """Add an entry after those of its kind, written as they are."""
         entries = self._document.get(kind)
         if isinstance(entries, Array):
@@ -132,7 +149,7 @@ class Writing:
             entries.append(inline)
             self._become(tomlkit.dumps(self._document))
             return
-        lines = [f"[[{kind}]]", *(f"{key} = {quoted(value)}" for key, value in said.items())]
+        lines = [f"[[{kind}]]", *(f"{key} = {_shown(value)}" for key, value in said.items())]
         self._become(with_end(self.text, lines) if entries is None else with_entry(self.text, kind, lines))
 
     def _set(self, table: Path, key: str, value: Any) -> None:
@@ -152,6 +169,14 @@ class Writing:
     def _become(self, text: str) -> None:
         self.text = text
         self._document = _parsed(text)
+
+
+def _listen_of(entry: Any) -> Listen | None:
+    """What an entry says; None where it is wrong, which it will be told."""
+    try:
+        return listen(entry.unwrap(), "")
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
 
 
 def _parsed(text: str) -> TOMLDocument:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 
 import trio
 
@@ -57,10 +57,18 @@ class Listening:
 
     async def wait(self, port: int) -> None:
         """Wait until the app listens at a port. Raises OSError as `ports` does."""
+        await self._seen(lambda ports: ports & {port})
+
+    async def beyond(self, known: Set[int]) -> set[int]:
+        """Wait until the app listens at other ports than these; gives those. Raises OSError as `ports` does.
+        What listens only until somebody looks is not found."""
+        return await self._seen(lambda ports: ports - known)
+
+    async def _seen(self, wanted: Callable[[set[int]], set[int]]) -> set[int]:
         while True:
             changed = self._changed  # before the look: what comes during it is not missed
-            if port in await self.ports():
-                return
+            if found := wanted(await self.ports()):
+                return found
             await changed.wait()
 
     def close(self) -> None:

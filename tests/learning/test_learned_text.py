@@ -14,6 +14,7 @@ from libos.learning.host import Kind, ThisHost
 from libos.learning.learned import Command, Learned, learn
 from libos.learning.observed import Observed
 from libos.learning.writing import merged, text
+from libos.listening import NOWHERE
 from libos.manifest import load
 from libos.namespace import Hide, Mode
 
@@ -117,6 +118,21 @@ def test_merging_adds_a_port_once() -> None:
         (8000, "127.0.0.1:8000"),
         (9000, "127.0.0.1:2"),
     ]
+
+
+def test_a_port_that_nobody_published_is_written_so_and_published_by_a_later_run(tmp_path: Path) -> None:
+    observed = Observed(listens={8000: NOWHERE, 9000: NOWHERE, 40000: NOWHERE, 50000: "127.0.0.1:0"})
+    one, two = learn(observed, Command(("server",), "/", {}), ThisHost()), learned()
+    assert sum("where nobody outside reaches it" in note for note in one.notes) == 2
+    before = text(one, WHEN)
+    (tmp_path / "app.toml").write_text(before)
+    there = {listen.port: listen.published for listen in load(tmp_path / "app.toml").listens}
+    assert there == {8000: NOWHERE, 9000: NOWHERE, 50000: "127.0.0.1:0"}
+    two.listens = {8000: "127.0.0.1:8000", 9000: NOWHERE, 50000: NOWHERE}
+    after = merged(before, two, WHEN)
+    entries = {each["port"]: each["publish"] for each in tomllib.loads(after)["listen"]}
+    assert entries == {8000: "127.0.0.1:8000", 9000: False, 50000: "127.0.0.1:0"}
+    assert "port = 8000 # the program listened there; published as -p said" in after
 
 
 def test_merging_raises_limits_and_never_lowers_them() -> None:

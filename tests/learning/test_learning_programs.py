@@ -113,9 +113,12 @@ def test_more_merges_a_second_run_and_keeps_comments(as_user: Account, project: 
     assert ran.stdout.split() == ["1", "2"], ran.stderr
 
 
-def test_a_port_that_it_serves_is_learned(as_user: Account, project: Path) -> None:
+def test_ports_that_it_serves_are_learned(as_user: Account, project: Path) -> None:
     """It listens until its standard input ends, which is when its listening was told."""
-    program = "import socket, sys; s = socket.create_server(('', 8000)); sys.stdin.read()"
+    program = (
+        "import socket, sys; s = [socket.create_server(('', port)) for port in (8000, 9000, 0)]; "
+        "sys.stdin.read()"
+    )
     command = as_user.libos("learn", "-o", "x.toml", "-p", "0:8000", "--events", "1", "--")
     with as_user.start(
         [*command, "/usr/bin/python3", "-c", program],
@@ -124,11 +127,18 @@ def test_a_port_that_it_serves_is_learned(as_user: Account, project: Path) -> No
         stdout=subprocess.PIPE,
     ) as run:
         assert run.stdin is not None and run.stdout is not None
-        assert any(json.loads(line)["kind"] == "listen.ready" for line in run.stdout)
+        told: dict[int, str] = {}
+        while len(told) < 3:
+            event = json.loads(run.stdout.readline())
+            if event["kind"] == "listen.ready":
+                told[event["port"]] = event["publish"]
         run.stdin.close()
         run.stdout.read()
     assert run.returncode == 0
-    assert learned(project, "x.toml")["listen"] == [{"port": 8000, "publish": "127.0.0.1:0"}]
+    (free,) = told.keys() - {8000, 9000}
+    assert told == {8000: "127.0.0.1:0", 9000: "nowhere", free: "nowhere"}
+    listens = {each["port"]: each["publish"] for each in learned(project, "x.toml")["listen"]}
+    assert listens == {8000: "127.0.0.1:0", 9000: False}
 
 
 def test_nothing_is_overwritten(as_user: Account, project: Path) -> None:

@@ -184,3 +184,23 @@ def test_words_are_read_as_people_write_them() -> None:
     assert question("[::1]:80") == Question("address", "tcp!::1!80")
     assert question("http://h/x") == Question("address", "tcp!h!80")
     assert question("memory=1G") == Question("limit", "memory", "1G")
+
+
+def test_a_name_that_leads_to_private_addresses_is_told_with_what_lets_it(seen: Seen) -> None:
+    def led(found: list[str], left_out: list[str]) -> Verdict:
+        fields = {"name": "db.example.org", "grant": "d1", "found": found, "left_out": left_out}
+        seen.feed(Event("name.resolved", "w", fields))
+        verdicts = [asked(seen, word) for word in ("db.example.org", "tcp!db.example.org!443")]
+        assert len({(each.granted, each.remedy) for each in verdicts}) == 1
+        return verdicts[1]
+
+    refused = led([], ["10.0.0.7"])
+    assert not refused.granted
+    assert "leads to the private address 10.0.0.7 alone, so a connection is reset" in refused.text
+    assert refused.remedy is not None and refused.remedy.within == "the [[dial]] to tcp!*.example.org!443"
+    assert tomllib.loads("\n".join(refused.remedy.lines)) == {"private": True}
+    assert shlex.split(refused.remedy.option) == ["--dial", "tcp!*.example.org!443,private"]
+    assert asked(seen, "tcp!api.example.org!443").remedy is None
+    partly = led(["93.184.215.14"], ["10.0.0.7", "::1"])
+    assert partly.granted and "private addresses 10.0.0.7, ::1 too, which is left out" in partly.text
+    assert led(["93.184.215.14"], []).remedy is None

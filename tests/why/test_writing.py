@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from libos.errors import ManifestError
+from libos.manifest.listening import published_option
 from libos.why.questions import question
 from libos.why.writing import Writing
 
@@ -37,6 +38,18 @@ def written(text: str, *words: str, host: str | None = "/host") -> str:
 def test_a_mount_is_added_after_the_others() -> None:
     after = written(TEXT, "/data")
     assert after == TEXT.replace("# here\n\n", '# here\n\n[[mount]]\nat = "/data"\nhost = "/host"\n\n')
+
+
+def test_a_port_is_published_in_an_entry_that_published_it_nowhere_or_in_one_of_its_own() -> None:
+    before = f"{TEXT}\n[[listen]]\nport = 80  # the web\npublish = false\n"
+    writing = Writing(before)
+    assert writing.publish(published_option("8080:80"))
+    assert writing.text == before.replace("publish = false", 'publish = "127.0.0.1:8080"')
+    assert not writing.publish(published_option("8080:80"))
+    assert writing.publish(published_option("unix:/run/x.sock:80"))
+    assert writing.publish(published_option("[::1]:5353:53/udp"))
+    added = ['port = 80\npublish = "unix:/run/x.sock"\n', 'port = 53\npublish = "[::1]:5353/udp"\n']
+    assert writing.text.endswith("".join(f"\n[[listen]]\n{each}" for each in added))
 
 
 def test_a_mount_that_is_there_is_widened_where_it_stands() -> None:
