@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from libos.cli import completing
+from libos.cli.options import path_option
 from libos.cli.show import say
 
 if TYPE_CHECKING:
@@ -21,13 +22,7 @@ _SAME, _DIFFERENT = 0, 1
 @click.command("diff-runs")
 @click.argument("first", metavar="A", shell_complete=completing.files)
 @click.argument("second", metavar="B", shell_complete=completing.files)
-@click.option(
-    "--path",
-    "paths",
-    multiple=True,
-    metavar="PATTERN",
-    help="Only what is at or below this path, or matches it; * stands for anything.",
-)
+@path_option
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def command(first: str, second: str, paths: tuple[str, ...], as_json: bool) -> int:
     """Print what the run of the event file A touched or asked for and that of B did not (-), and the other

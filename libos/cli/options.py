@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from libos.cli import completing
 
@@ -110,7 +111,6 @@ class WithCommand(click.Command):
 
 
 _OPTIONS: list[Callable[[Any], Any]] = [
-    click.argument("manifest_path", metavar="[MANIFEST]", required=False, shell_complete=completing.files),
     click.option("-v", "--volume", "mounts", metavar="SRC:AT[:ro|rw|cow|replace]", multiple=True,
                  help="Mount a file or directory of the host; read-only unless said. replace: a "
                  "read-write file that programs may replace by rename."),
@@ -158,6 +158,17 @@ _SYSCALLS = click.option("--syscalls", "syscalls", metavar="PROFILE",
                          help="Which system calls it may make: default, strict, or compute.")  # fmt: skip
 
 
+_MANIFEST = click.argument(
+    "manifest_path", metavar="[MANIFEST]", required=False, shell_complete=completing.files
+)
+
+# What a run is looked at by; the same for each command that does.
+path_option = click.option(
+    "--path", "paths", metavar="PATTERN", multiple=True,
+    help="Only what is at or below this path, or matches it; * stands for anything.",
+)  # fmt: skip
+
+
 def view_options(function: Function) -> Function:
     """Give a command the options of ViewOptions; `take_view` reads them."""
     return view_options_but_syscalls(_SYSCALLS(function))
@@ -165,9 +176,24 @@ def view_options(function: Function) -> Function:
 
 def view_options_but_syscalls(function: Function) -> Function:
     """The same for a command that has a `--syscalls` of its own, its parameter named `syscalls`."""
+    return _MANIFEST(_with_options(function))
+
+
+def view_options_but_manifest(function: Function) -> Function:
+    """The same for a command that has an argument of its own, its parameter named `manifest_path`."""
+    return _with_options(_SYSCALLS(function))
+
+
+def _with_options(function: Function) -> Function:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+def view_given(ctx: click.Context) -> bool:
+    """Whether one of the options of ViewOptions stands on the command line."""
+    names = (field.name for field in fields(ViewOptions) if field.name != "manifest_path")
+    return any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in names)
 
 
 def take_view(ctx: click.Context, parameters: dict[str, Any]) -> ViewOptions:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from libos.cli import completing
-from libos.cli.options import WithCommand
+from libos.cli.options import (
+    ViewOptions,
+    WithCommand,
+    path_option,
+    take_view,
+    view_given,
+    view_options_but_manifest,
+)
 from libos.cli.show import say
 
 if TYPE_CHECKING:
@@ -18,7 +25,10 @@ if TYPE_CHECKING:
 
 @click.command("trace", cls=WithCommand)
 @click.argument(
-    "source", metavar="[APP|FILE|MANIFEST]", required=False, shell_complete=completing.worlds_and_files
+    "manifest_path",
+    metavar="[APP|FILE|MANIFEST]",
+    required=False,
+    shell_complete=completing.worlds_and_files,
 )
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the world ends.")
@@ -29,13 +39,7 @@ if TYPE_CHECKING:
     metavar="KIND",
     help="Only this kind: path.absent, or dial for all of it.",
 )
-@click.option(
-    "--path",
-    "paths",
-    multiple=True,
-    metavar="PATTERN",
-    help="Only what is at or below this path, or matches it; * stands for anything.",
-)
+@path_option
 @click.option(
     "--op", "operations", multiple=True, metavar="OPERATION", help="Only this operation: read, write …"
 )
@@ -47,11 +51,11 @@ if TYPE_CHECKING:
     help="Only what this program did, where that is known.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON, one a line.")
+@view_options_but_manifest
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
-    source: str | None,
     words: tuple[str, ...],
     follow: bool,
     kinds: tuple[str, ...],
@@ -59,9 +63,11 @@ def command(
     operations: tuple[str, ...],
     programs: tuple[str, ...],
     as_json: bool,
+    **parameters: Any,
 ) -> int | None:
     """Print what happens in a world, one line an event: in the running world APP, in a FILE of events, or in
-    COMMAND, which is run in the world of MANIFEST (a .toml file) or of the profile base.
+    COMMAND, which is run in the world of MANIFEST (a .toml file) or of the profile base, and of the options
+    of `libos run`.
 
     WORDs filter: kind:dial, op:read, path:/etc, program:curl, or any text; -WORD turns one round. How many
     events were filtered out is said at the end. Of a COMMAND the lines go to standard error, and the status
@@ -70,14 +76,16 @@ def command(
     from libos.seen import Filter
 
     filtering = Filter.of(kinds=kinds, operations=operations, paths=paths, programs=programs, words=words)
-    command = ctx.meta.get("libos.command", ())
-    printing = _Printing(filtering, sys.stderr if command else sys.stdout, as_json)
+    view = take_view(ctx, parameters)
+    printing = _Printing(filtering, sys.stderr if view.command else sys.stdout, as_json)
     try:
-        if command:
-            return _run(source, command, printing)
-        if source is None:
+        if view.command:
+            return _run(view, printing)
+        if view.manifest_path is None:
             raise click.UsageError("name a running world, a file of events, or a command after --", ctx)
-        _trace(source, follow, printing)
+        if view_given(ctx):
+            raise click.UsageError("the options of libos run are for a command after --", ctx)
+        _trace(view.manifest_path, follow, printing)
     finally:
         if filtering.out:
             say(filtering.said())
@@ -118,13 +126,12 @@ def _trace(source: str, follow: bool, printing: _Printing) -> None:
     printing.flush()
 
 
-def _run(source: str | None, command: tuple[str, ...], printing: _Printing) -> int:
-    from libos.cli.runner import Request, run
-    from libos.manifest import from_options
+def _run(view: ViewOptions, printing: _Printing) -> int:
+    manifest = view.manifest()
+    from libos.cli.runner import Request, run  # trio and pyfuse3: only once all is known to be good
 
     def tell(event: Event) -> None:
         printing.event(event)
         printing.flush()
 
-    manifest = from_options(source, command=command)
     return run(Request(manifest, terminal=False, events=None, report=False, serve_all=False, observe=tell))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from typing import TypeVar
 
 from rich.text import Text
 from textual import events
@@ -16,20 +17,33 @@ from libos.harmless import harmless
 from libos.watch.commands import Command
 from libos.watch.keys import ACTING, VIEWING, Key
 
+Answer = TypeVar("Answer")
 
-class Confirm(ModalScreen[bool]):
-    """Shows a command; y runs it, any other key does not."""
+
+class _Prompt(ModalScreen[Answer]):
+    """Shows what a key does, and below it its command."""
 
     def __init__(self, key: Key, command: Command) -> None:
         super().__init__()
-        self._key = key
+        self._does = key.does
         self._command = command
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
-            yield Static(Text(self._key.does, style="bold"))
-            yield Static(Text(f"$ {self._command.shown()}"), classes="command")
-            yield Static(Text("y: run it    any other key: leave it"))
+            yield Static(Text(self._does, style="bold"))
+            yield from self._asked()
+
+    def _asked(self) -> ComposeResult:
+        """What stands below."""
+        raise NotImplementedError
+
+
+class Confirm(_Prompt[bool]):
+    """Shows a command; y runs it, any other key does not."""
+
+    def _asked(self) -> ComposeResult:
+        yield Static(Text(f"$ {self._command.shown()}"), classes="command")
+        yield Static(Text("y: run it    any other key: leave it"))
 
     def on_key(self, event: events.Key) -> None:
         event.stop()
@@ -37,25 +51,18 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(event.key in ("y", "Y"))
 
 
-class Edit(ModalScreen[tuple[str, ...] | None]):
+class Edit(_Prompt[tuple[str, ...] | None]):
     """Shows a command in a line that can be edited; Enter runs it, Esc does not."""
 
     BINDINGS = [("escape", "leave", "leave it")]  # noqa: RUF012 - Textual's way
 
-    def __init__(self, key: Key, command: Command) -> None:
-        super().__init__()
-        self._key = key
-        self._command = command
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="box"):
-            yield Static(Text(self._key.does, style="bold"))
-            line = Input(self._command.shown(), "libos COMMAND …", select_on_focus=False)
-            line.disabled = not self._command.is_plain
-            line.cursor_blink = False  # no timer for it
-            yield line
-            yield Static("", id="wrong")
-            yield Static(Text("Enter: run it    Esc: leave it"))
+    def _asked(self) -> ComposeResult:
+        line = Input(self._command.shown(), "libos COMMAND …", select_on_focus=False)
+        line.disabled = not self._command.is_plain
+        line.cursor_blink = False  # no timer for it
+        yield line
+        yield Static("", id="wrong")
+        yield Static(Text("Enter: run it    Esc: leave it"))
 
     def on_mount(self) -> None:
         if not self._command.is_plain:

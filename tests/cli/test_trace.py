@@ -84,10 +84,18 @@ def test_following_a_file_ends_with_its_world(as_user: Account, file: Path) -> N
 
 
 def test_a_command_is_traced_on_standard_error_and_its_status_kept(as_user: Account) -> None:
-    done = as_user.run(as_user.libos("trace", "--", "sh", "-c", "cat /etc/shadow; echo out; exit 3"))
+    script = "cat /etc/shadow; cat /here/file; exit 3"
+    (as_user.folder / "file").write_text("out\n")
+    done = as_user.run(as_user.libos("trace", "-v", "file:/here/file", "--", "sh", "-c", script))
     assert (done.returncode, done.stdout) == (3, "out\n")
     assert "/etc/shadow = ENOENT" in done.stderr
     assert "world.plan" in done.stderr
+
+
+def test_options_of_a_run_are_for_a_command(as_user: Account, file: Path) -> None:
+    done = as_user.run(as_user.libos("trace", "-v", "/etc:/etc", str(file)))
+    assert done.returncode == 2
+    assert done.stderr.endswith("the options of libos run are for a command after --\n")
 
 
 def test_a_running_world_is_traced_late_and_to_its_end(as_user: Account) -> None:
