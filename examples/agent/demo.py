@@ -9,6 +9,7 @@ outside, at the moment of the call, so that here a resolver of our own can answe
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import sys
@@ -45,18 +46,26 @@ class PriceService(BaseHTTPRequestHandler):
         print(f"[the service, outside: {format % args}]", flush=True)
 
 
+def listening_server() -> ThreadingHTTPServer:
+    """The service at the first of this machine's loopback addresses where its port is free: all of
+    127.0.0.0/8 are, and another demonstration may be running."""
+    for number in range(1, 255):
+        try:
+            return ThreadingHTTPServer((f"127.0.0.{number}", PORT), PriceService)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                sys.exit(f"the demonstration's service cannot listen on port {PORT}: {error.strerror}")
+    sys.exit(f"the demonstration's service finds no loopback address with port {PORT} free")
+
+
 @contextmanager
-def price_service() -> Iterator[None]:
-    """The service, on this machine's loopback address, for as long as the block runs."""
-    try:
-        server = ThreadingHTTPServer(("127.0.0.1", PORT), PriceService)
-    except OSError as error:
-        sys.exit(f"the demonstration's service cannot listen on 127.0.0.1:{PORT}: {error.strerror}")
-    with server:
+def price_service() -> Iterator[str]:
+    """The service for as long as the block runs; gives its address."""
+    with listening_server() as server:
         thread = threading.Thread(target=server.serve_forever, name="price service")
         thread.start()
         try:
-            yield
+            yield str(server.server_address[0])
         finally:
             server.shutdown()
             thread.join()
@@ -65,9 +74,12 @@ def price_service() -> Iterator[None]:
 class DemoNames(trio.abc.HostnameResolver):
     """Answers for the service's name; every other name is the system's affair."""
 
+    def __init__(self, address: str) -> None:
+        self._address = address
+
     async def getaddrinfo(self, host: Any, port: Any, *rest: Any, **named: Any) -> Any:
         if host in (NAME, NAME.encode()):
-            host = "127.0.0.1"
+            host = self._address
         return await trio.to_thread.run_sync(socket.getaddrinfo, host, port, *rest)
 
     async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
@@ -82,9 +94,9 @@ async def note_refusals(events: AsyncIterator[libos.Event], report: Report) -> N
             return
 
 
-async def run_agent() -> int:
+async def run_agent(address: str) -> int:
     """Run the agent with its streams on ours, then print the report; gives the agent's exit status."""
-    trio.socket.set_custom_hostname_resolver(DemoNames())
+    trio.socket.set_custom_hostname_resolver(DemoNames(address))
     report = Report()
     async with (
         libos.Supervisor() as supervisor,
@@ -106,8 +118,8 @@ def main() -> int:
         f"what {MANIFEST.name} gives the agent: a copy of {project.name}/, a token, {NAME} on port {PORT}\n",
         flush=True,
     )
-    with price_service():
-        status = trio.run(run_agent)
+    with price_service() as address:
+        status = trio.run(run_agent, address)
     after = {path.name: path.read_bytes() for path in project.iterdir()}
     print(f"\n{project.name}/ is {'as it was' if after == before else 'CHANGED'}: {', '.join(sorted(after))}")
     return status if after == before else 1
