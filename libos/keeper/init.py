@@ -35,7 +35,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from libos.keeper import base, channel, entering, program, second, terminal, world
+from libos.keeper import base, channel, entering, program, second, shares, terminal, world
 from libos.keeper.hearing import Hearing
 from libos.keeper.mounted import Mounted
 from libos.keeper.network import APP, GATE, Network
@@ -81,13 +81,17 @@ def _build(
     limits = spec.get("rlimits", ())
     root = f"{base.FUSE}/{spec['world']}"
     ruleset_fd = second.ruleset(root, base.DEVICES)
+    # Opened while nothing covers it: in the world it can only be read.
+    sys_fd = os.open("sys", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc_fd)
     wanted = Walls(
         *(spec["filter"], spec["app"], ruleset_fd, intake_fd, spec["filter_last"], bool(answers), limits),
         spec["root"],
+        sys_fd,
     )
     starter = Starter(second.world_ruleset(root))
     ahead = program.Ahead(wanted, starter)
-    view = world.View(spec["world"], spec["hostname"], spec["steps"], spec["masks"], spec.get("disk"))
+    names = spec["world"], spec["hostname"]
+    view = world.View(*names, spec["steps"], spec["masks"], shares.terminals(sys_fd), spec.get("disk"))
     placed = world.build(view, trees, proc_fd, ahead.wait_for_walls)
     # The app has this process's id: without this, /proc/1 would list descriptors and take an oom_score_adj.
     process.prctl("become undumpable", process.PR_SET_DUMPABLE, 0)

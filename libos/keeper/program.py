@@ -189,19 +189,14 @@ def _fork(starter: Starter, report_fd: int, become: Callable[[], None]) -> int:
 def _keep(report_fd: int, fds: list[int], wanted: Walls) -> tuple[list[int], Walls]:
     """Move the report to its place and `fds` behind it, then what the walls need; close all else, and give
     their new numbers."""
-    own = [fd for fd in (wanted.intake_fd, wanted.ruleset_fd) if fd is not None]
-    kept = [report_fd, *fds, *own]
+    kept = [report_fd, *fds, *wanted.fds]
     # First above all that will be written to, so that no move overwrites one of them.
     above = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REPORT_FD + len(kept)) for fd in kept]
     _Report.fd = above[0]
     placed = [os.dup2(fd, _REPORT_FD + n, inheritable=False) for n, fd in enumerate(above)]
     _Report.fd = _REPORT_FD
     process.close_from(_REPORT_FD + len(kept))
-    moved = dict(zip(kept, placed, strict=True))
-    wanted = wanted._replace(
-        intake_fd=None if wanted.intake_fd is None else moved[wanted.intake_fd],
-        ruleset_fd=None if wanted.ruleset_fd is None else moved[wanted.ruleset_fd],
-    )
+    wanted = wanted.moved(dict(zip(kept, placed, strict=True)))
     return placed[1 : 1 + len(fds)], wanted
 
 

@@ -1,11 +1,11 @@
 """The walls around an app, in the order in which they go up, in the process that becomes it.
 
 A session of its own; a user namespace below K in which it is itself and nobody else, or root with the ids of
-its world (superuser.py); default signals; no core dumps; no capabilities, or a root's few over those ids; no
-new privileges; Landlock, where the kernel has it (second.py); the seccomp filter, and below it the one that
-tells of listen(2) where that is wanted (hearing.py). A filter that does not allow what an exec is prepared
-with goes up last of all, in `finish`. Whoever calls this execs next or ends: nothing runs behind half the
-walls.
+its world (superuser.py); a share of what its user has (shares.py); default signals; no core dumps; no
+capabilities, or a root's few over those ids; no new privileges; Landlock, where the kernel has it
+(second.py); the seccomp filter, and below it the one that tells of listen(2) where that is wanted
+(hearing.py). A filter that does not allow what an exec is prepared with goes up last of all, in `finish`.
+Whoever calls this execs next or ends: nothing runs behind half the walls.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from libos.keeper import hearing, refusals, superuser
+from libos.keeper import hearing, refusals, shares, superuser
 from libos.keeper.identity import APP_ID
 from libos.kernel import landlock, namespaces, process
 
@@ -42,6 +42,18 @@ class Walls(NamedTuple):
     rlimits: Sequence[tuple[str, int]] = ()
     # How many ids a root inside has (superuser.py); 0 where the app is no root.
     root: int = 0
+    # A /proc/sys that can be written, for the world's share of what its user has (shares.py).
+    sys_fd: int | None = None
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The descriptors that a child needs to become this."""
+        return tuple(fd for fd in (self.intake_fd, self.ruleset_fd, self.sys_fd) if fd is not None)
+
+    def moved(self, places: Mapping[int | None, int]) -> Walls:
+        """The same where the descriptors have other numbers."""
+        intake_fd, ruleset_fd = places.get(self.intake_fd), places.get(self.ruleset_fd)
+        return self._replace(intake_fd=intake_fd, ruleset_fd=ruleset_fd, sys_fd=places.get(self.sys_fd))
 
 
 def raise_walls(walls: Walls, proc: str) -> Walls:
@@ -56,6 +68,9 @@ def raise_walls(walls: Walls, proc: str) -> Walls:
     else:
         namespaces.unshare(namespaces.CLONE_NEWUSER)
         namespaces.write_id_maps(f"{proc}/self", APP_ID, walls.app, walls.app)
+    if walls.sys_fd is not None:
+        shares.take(walls.sys_fd)
+        os.close(walls.sys_fd)
     for number in _CHANGED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -29,13 +29,14 @@ def new_proc() -> int:
 
 class View(NamedTuple):
     """What is built: the world's name in the FUSE mount, its host name, its steps, what its
-    /proc hides (`base.masks`); the size of /dev/shm in
+    /proc hides (`base.masks`); how many terminals it may have; the size of /dev/shm in
     bytes, None for the kernel's default."""
 
     world: str
     hostname: str
     steps: list[Step]
     masks: list[tuple[str, str]]
+    terminals: int
     shm: int | None = None
 
 
@@ -57,7 +58,7 @@ def build(view: View, trees: list[int], proc_fd: int, last: Callable[[], None]) 
             if covered_fd is not None:
                 os.close(covered_fd)
         _attach_proc(root_fd, proc_fd, view.masks)
-        _attach_devices(root_fd, view.shm)
+        _attach_devices(root_fd, view)
     finally:
         os.close(root_fd)
     last()
@@ -108,15 +109,15 @@ def _attach_proc(root_fd: int, proc_fd: int, masks: list[tuple[str, str]]) -> No
     os.chdir("/")
 
 
-def _attach_devices(root_fd: int, shm: int | None) -> None:
+def _attach_devices(root_fd: int, view: View) -> None:
     """Attach the devices of every world, with a pts and a shm of its own."""
     attributes = _SAFE | mounts.MOUNT_ATTR_NOEXEC
     tree_fd = _clone_path(base.DEVICES)
     mounts.set_tree(tree_fd, set_flags=mounts.MOUNT_ATTR_RDONLY, recursive=False)
     _attach(root_fd, "/dev", tree_fd)
-    terminals = {"newinstance": None, "ptmxmode": "0666", "mode": "0620"}
+    terminals = {"newinstance": None, "ptmxmode": "0666", "mode": "0620", "max": str(view.terminals)}
     _attach(root_fd, "/dev/pts", mounts.new_filesystem("devpts", terminals, mounts.MOUNT_ATTR_NOSUID))
-    shared = overlay.bounded({"mode": "1777"}, shm)
+    shared = overlay.bounded({"mode": "1777"}, view.shm)
     _attach(root_fd, "/dev/shm", mounts.new_filesystem("tmpfs", shared, attributes))  # noqa: S108 - the world's own
 
 

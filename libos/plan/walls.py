@@ -75,6 +75,11 @@ def walls(plan: Plan, host: HostWalls) -> tuple[Wall, ...]:
         Wall("network", "network namespace", "an address is reached where a grant listens, else refused"),
         Wall("ipc, uts, cgroup", "namespaces", "shared memory, host name and control groups of the host"),
         Wall("session", "setsid, close_range, execve", "no terminal, descriptor or variable of the caller's"),
+        Wall(
+            "shares",
+            "rlimits and limits of the user namespace",
+            "three quarters of its user's signals, timers, inotify, queues and locked memory for others",
+        ),
         Wall("core dumps", "RLIMIT_CORE is 0", "no program of the host is started for a crash"),
     )
 
