@@ -29,6 +29,7 @@ from libos.spares import Spares, can_be_spare
 from libos.unwrap import unwrapped
 from libos.worlds.hosttrees import HostTrees
 from libos.worlds.identities import identities
+from libos.worlds.images import HeldImages
 from libos.worlds.keeping import Keeper, start_keeper
 from libos.worlds.spawn import Start, Terminal, terminal_size
 from libos.worlds.streams import Stream
@@ -88,6 +89,7 @@ class Supervisor:
         self._keeper: Keeper
         self._parts: Parts
         self._spares: Spares
+        self.images = HeldImages()
         self._broken: str | None = _NOT_YET
 
     async def __aenter__(self) -> Supervisor:
@@ -146,6 +148,7 @@ class Supervisor:
         self._spares.close()
         for app in list(self.apps.values()):
             await app.wait()
+        self.images.close()
         if self._parts.trees is not None:
             self._parts.trees.close()
         self._hub.close()
@@ -210,7 +213,7 @@ class Supervisor:
         `libos.changes`), and the next run with it goes on from there. Raises ManifestError,
         CommandNotFoundError, CommandError, HostError, SupervisorError, ChangesError.
         """
-        plan = self._plan(manifest, files)
+        plan = await self._plan(manifest, files)
         if keep is not None:
             plan = plan.keeping(keep)
         if not plan.command:
@@ -263,7 +266,7 @@ class Supervisor:
                 self._names.discard(launch.name)
                 self._hub.forget(launch.name)
 
-    def _plan(
+    async def _plan(
         self,
         manifest: Manifest | Plan | Mapping[str, Any] | str | PathLike[str],
         files: Files | None,
@@ -274,6 +277,7 @@ class Supervisor:
         if isinstance(manifest, Plan):
             if files is not None:
                 raise ManifestError("a plan takes no further files; give the manifest that it was made from")
+            self.images.hold(manifest.namespace)
             return manifest
         if isinstance(manifest, (str, PathLike)):
             manifest = load(manifest)
@@ -281,7 +285,10 @@ class Supervisor:
             manifest = from_mapping(manifest)
         if files is not None:
             manifest = files.laid_over(manifest)
-        return lower(manifest, serve_all=self.serve_all)
+        await self.images.unpack(manifest.mounts)
+        plan = lower(manifest, serve_all=self.serve_all)
+        self.images.hold(plan.namespace)
+        return plan
 
     @contextmanager
     def _named(self, name: str | None, command: tuple[str, ...]) -> Iterator[str]:

@@ -60,6 +60,7 @@ def run(command: list[str], folder: Path, text: str | None = None) -> subprocess
     """Run a block: with the suite's programs first in PATH, both outputs in one."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "XDG_STATE_HOME": f"{folder}/.state"}  # what is kept goes too
+    environment["XDG_CACHE_HOME"] = f"{folder}/.cache"
     command = ["sh", "-c", 'exec "$@" </dev/null', "sh", *command] if text is None else command
     return subprocess.run(
         command,

@@ -11,6 +11,7 @@ import pytest
 
 from libos.errors import ManifestError
 from libos.fs.synthetic import text as text_node
+from libos.images.errors import ImageError
 from libos.limits.model import Cgroups
 from libos.manifest import App, Dial, Limits, Listen, Manifest, from_mapping
 from libos.namespace import (
@@ -75,6 +76,11 @@ class Table:
 
     def kernel(self) -> tuple[int, int]:
         return (6, 18)
+
+    def image(self, reference: str, path: str) -> str:
+        if reference != "oci:/image":
+            raise ImageError(f"image {reference}: it is not there")
+        return "/usr" + path.rstrip("/")
 
 
 TABLE = Table(

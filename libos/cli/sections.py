@@ -54,6 +54,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "diff": "show kept changes",
         "commit": "write kept changes to the host",
         "discard": "forget kept changes",
+        "image": "unpack images, list and remove them, make one of changes",
     },
 }
 COMMANDS = tuple(name for section in SECTIONS.values() for name in section)

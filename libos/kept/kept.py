@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from libos.kept import discarding, journal
@@ -54,7 +55,8 @@ class Changes:
         NothingMatchesError: nothing was done. ChangesError: in use, no room, or stopped midway, which the
         next call finishes. ManifestError for a pattern that cannot be read.
         """
-        with _locked(self.name, "a commit") as store, _chosen(store, patterns) as chosen:
+        with _locked(self.name, "a commit") as store, choosing(store, patterns) as chosen:
+            _refuse_images(self.name, chosen)
             others = commit(chosen, force=force)
         if others:
             raise ChangesError("changed by somebody else during the commit, and left: " + ", ".join(others))
@@ -69,7 +71,7 @@ class Changes:
         if not wanted:
             discard_name(self.name)
             return Changes(self.name, (), ())
-        with _locked(self.name, "a discard") as store, _chosen(store, wanted) as chosen:
+        with _locked(self.name, "a discard") as store, choosing(store, wanted) as chosen:
             for each in chosen:
                 discarding.discard(each.layers, each.entries)
         return changes(self.name)
@@ -77,7 +79,7 @@ class Changes:
     def patch(self, patterns: Iterable[str] = ()) -> bytes:
         """The changes of text as a unified diff that `git apply` and `patch -p1` take in the mount's
         directory."""
-        with Store(self.name) as store, _chosen(store, patterns) as chosen:
+        with Store(self.name) as store, choosing(store, patterns) as chosen:
             return b"".join(patch(each.layers, each.entries) for each in chosen)
 
     def json(self) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def changes(name: str, patterns: Iterable[str] = ()) -> Changes:
     with Store(name) as store:
         _settle(store)
         mounts = tuple((pair.at, pair.host) for pair in store.pairs())
-        with _chosen(store, patterns) as chosen:
+        with choosing(store, patterns) as chosen:
             listed = tuple(entry.change for each in chosen for entry in each.entries)
         return Changes(name, mounts, listed)
 
@@ -125,6 +127,17 @@ def _locked(name: str, purpose: str) -> Iterator[Store]:
         yield store
 
 
+def _refuse_images(name: str, chosen: Iterable[Chosen]) -> None:
+    """The layers of an image are never written; libos.images.store marks the folder of its tree."""
+    for each in chosen:
+        host = each.layers.pair.host
+        if any((folder / ".libos-image").exists() for folder in Path(host).parents):
+            raise ChangesError(
+                f"{host} is of an image, whose layers are never written: make an image with one layer more, "
+                f"by libos image export {name} DIR"
+            )
+
+
 def _found(layers: Layers, *, note: bool) -> list[Found]:
     if note:
         return layers.note()
@@ -144,7 +157,7 @@ def _told(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _chosen(store: Store, patterns: Iterable[str]) -> Iterator[list[Chosen]]:
+def choosing(store: Store, patterns: Iterable[str]) -> Iterator[list[Chosen]]:
     """What the patterns name, mount by mount, with the trees open. NothingMatchesError."""
     wanted = list(patterns)
     with ExitStack() as stack, _told(store.name):

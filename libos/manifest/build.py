@@ -24,6 +24,7 @@ from libos.namespace import (
     BytesSource,
     FunctionSource,
     HostSource,
+    ImageSource,
     MemorySource,
     Mode,
     Mount,
@@ -123,6 +124,10 @@ def _channel(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> M
 def _source(raw: Mapping[str, Any], base: str) -> Source:
     if "host" in raw:
         return HostSource(absolute(raw["host"], base))
+    if "image" in raw:
+        from libos.images.reference import parse
+
+        return ImageSource(str(parse(raw["image"]).absolute(base)), raw.get("path", "/"))
     if "text" in raw:
         return TextSource(raw["text"])
     if "bytes" in raw:

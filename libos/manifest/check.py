@@ -51,6 +51,7 @@ _MODES = {
     "memory": ("read-write",),
     "node": ("read-only", "read-write"),
     "bind": ("read-only", "read-write"),
+    "image": ("read-only", "copy-on-write"),
 }
 
 
@@ -177,7 +178,11 @@ def _one_mount(document: Document, path: Path, mount: dict[str, Any]) -> Iterato
     if len(said) != 1:
         found = f"this one has {' and '.join(said)}" if said else "this one has none of them"
         yield document.problem(path, f"a mount shows one of {', '.join(keys)}: {found}")
-    elif said[0] != "host":
+    elif said[0] == "host":
+        if "path" in mount:
+            message = "only an image has a path: write it behind the path of host"
+            yield document.problem((*path, "path"), message, at_key=True)
+    else:
         allowed = _MODES.get(said[0], ("read-only",))
         if isinstance(mount.get("mode"), str) and mount["mode"] not in allowed:
             message = f"a {said[0]} mount is always {' or '.join(allowed)}: remove this key"
@@ -186,6 +191,8 @@ def _one_mount(document: Document, path: Path, mount: dict[str, Any]) -> Iterato
             for key in sorted(_OF_FILES & mount.keys()):
                 message = "a service is a socket and no file: remove this key"
                 yield document.problem((*path, key), message, at_key=True)
+        if "path" in mount and said[0] != "image":
+            yield document.problem((*path, "path"), "only an image has a path: remove this key", at_key=True)
         if mount.get("optional") is True and said[0] != "bind":
             message = "only a host mount can be optional: remove this key"
             yield document.problem((*path, "optional"), message, at_key=True)

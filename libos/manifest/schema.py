@@ -24,7 +24,7 @@ from libos.manifest.schema_syscalls import SyscallsTable
 from libos.manifest.schema_web import HttpKeys, PythonHttpKeys, SecretTable
 
 # What a mount shows: exactly one of these stands in it. The last two only from Python.
-SOURCE_KEYS = ("host", "text", "bytes", "memory", "bind", "service")
+SOURCE_KEYS = ("host", "image", "text", "bytes", "memory", "bind", "service")
 PYTHON_SOURCE_KEYS = (*SOURCE_KEYS, "node", "function")
 
 
@@ -72,7 +72,8 @@ class AppTable(Table):
 
 
 class MountTable(Table):
-    """One source at one place. Exactly one of host, text, bytes, memory, bind and service says what it is."""
+    """One source at one place. Exactly one of host, image, text, bytes, memory, bind and service says what it
+    is."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in SOURCE_KEYS]})
 
@@ -80,6 +81,13 @@ class MountTable(Table):
     host: Annotated[str, checked(values.host_path)] = Field(
         default_factory=unwritten,
         description="A file or directory of the host, relative to the manifest's folder; ~ is your home.",
+    )
+    image: Annotated[str, checked(values.image)] = Field(
+        default_factory=unwritten,
+        description='The file tree of an image: "oci:DIR", "oci-archive:FILE", or a tar of one layer.',
+    )
+    path: WorldPath = Field(
+        default_factory=unwritten, description='Of an image, what stands at this path; "/" unless said.'
     )
     text: str = Field(default_factory=unwritten, description="A file with this text.")
     bytes: Annotated[str, checked(values.base64_bytes)] = Field(

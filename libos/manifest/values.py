@@ -195,6 +195,13 @@ def via(value: object) -> None:
         raise ValueError(f'"via" is a text or an async function, not a {type(value).__name__}')
 
 
+def image(value: str) -> str:
+    """An image by where it lies: "oci:DIR", "oci-archive:FILE", or a tar; see `libos.images.reference`."""
+    from libos.images.reference import parse
+
+    return str(parse(value))
+
+
 def service(value: str) -> str:
     """Where a service leads: "unix!/PATH" or "tcp!HOST!PORT"."""
     from libos.net.outbound.via import parse_service

@@ -17,6 +17,7 @@ from libos.namespace.model import (
     BoundSource,
     BytesSource,
     HostSource,
+    ImageSource,
     MemorySource,
     Mode,
     Mount,
@@ -38,7 +39,7 @@ from libos.namespace.operations import (
 )
 
 HOST = "#host"
-DEVICES = ("#cow", "#memory", "#text", "#bytes", "#channel", "#service", "#world")
+DEVICES = ("#cow", "#image", "#memory", "#text", "#bytes", "#channel", "#service", "#world")
 
 _LETTERS = "abcCqw"
 _COUNTS = {"bind": (2, 2), "mount": (2, 3), "unmount": (1, 2), "cd": (1, 1), "clear": (0, 0), ".": (1, 1)}
@@ -148,6 +149,8 @@ def mount_of(operation: Bind | MountServer, directory: str, origin: str) -> Moun
         source, mode = HostSource(_host_spec(operation.spec)), Mode.COPY_ON_WRITE
     else:
         source = _device(operation.server, operation.spec)
+        if isinstance(source, ImageSource) and mode is Mode.READ_WRITE:
+            mode = Mode.COPY_ON_WRITE  # the layers are never written
     return Mount(
         absolute(operation.old, directory), source, mode, "q" in flags, order, creatable="w" not in flags,
         origin=origin,
@@ -179,8 +182,19 @@ def _service(spec: str) -> str:
         raise GrammarError(str(wrong)) from None
 
 
+def _image(spec: str) -> ImageSource:
+    """An image and, after "//", a path in it."""
+    reference, _, below = spec.partition("//")
+    path = reference.partition(":")[2] if reference.startswith(("oci:", "oci-archive:")) else reference
+    if not path.startswith("/") or "\0" in spec:
+        raise GrammarError(f'"{spec}" names no image by an absolute path')
+    return ImageSource(reference, posixpath.normpath("/" + below.lstrip("/")))
+
+
 def _device(server: str, spec: str) -> Source:
     match server:
+        case "#image":
+            return _image(spec)
         case "#text":
             return TextSource(spec)
         case "#bytes":

@@ -47,9 +47,19 @@ class Order(StrEnum):
 
 @dataclass(frozen=True)
 class HostSource:
-    """A file or directory of the host, by absolute path."""
+    """A file or directory of the host, by absolute path. `image` names the image in whose tree it is."""
 
     path: str
+    image: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """What an image holds at an absolute path: `reference` is as `libos.images.reference` has it, with an
+    absolute path. Lowering makes a HostSource of it."""
+
+    reference: str
+    path: str = "/"
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,7 @@ Source = (
     BoundSource
     | ChannelSource
     | HostSource
+    | ImageSource
     | TextSource
     | BytesSource
     | MemorySource

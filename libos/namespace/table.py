@@ -36,6 +36,7 @@ from libos.namespace.layers import Layer
 from libos.namespace.model import (
     BoundSource,
     HostSource,
+    ImageSource,
     MemorySource,
     Mode,
     Mount,
@@ -63,7 +64,7 @@ Look = Callable[[Source, str], There]
 
 def look_at_values(source: Source, below: str) -> There:
     """What the values alone tell: nothing about the host and about nodes."""
-    if isinstance(source, (HostSource, NodeSource)):
+    if isinstance(source, (HostSource, ImageSource, NodeSource)):
         return There.UNKNOWN
     if isinstance(source, (MemorySource, BoundSource)):
         return There.ABSENT if below else There.DIRECTORY

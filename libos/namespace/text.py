@@ -10,6 +10,7 @@ What a namespace holds is written in these:
     bind -b …, bind -a …                 before or after what stands at OLD: a union
     mount -c '#cow' OLD PATH             a directory of the host, copy-on-write
     mount -c '#memory' OLD BYTES         an empty directory in memory of at most this size
+    mount '#image' OLD IMAGE             what an image holds, read-only; with -c copy-on-write
     mount '#text' OLD TEXT               a file with this text
     mount '#bytes' OLD BASE64            a file with these bytes
     mount [-c] '#channel' OLD WORDS      a file with a budget: `libos.namespace.channel` has the words
@@ -35,6 +36,7 @@ from libos.namespace.model import (
     BytesSource,
     FunctionSource,
     HostSource,
+    ImageSource,
     MemorySource,
     Mode,
     Mount,
@@ -91,6 +93,8 @@ def _operation(mount: Mount) -> tuple[str, ...]:
 
 
 def _device(source: Source, at: str) -> tuple[str, str, str]:
+    if isinstance(source, ImageSource):
+        return "#image", at, source.reference + ("" if source.path == "/" else f"/{source.path}")
     if isinstance(source, TextSource):
         return "#text", at, source.text
     if isinstance(source, BytesSource):

@@ -52,6 +52,11 @@ class HostView(Protocol):
     def kernel(self) -> tuple[int, int]:
         """The kernel's version, as (6, 18)."""
 
+    def image(self, reference: str, path: str) -> str:
+        """The host path, without links, of what an image holds at a path; it is unpacked where it is not yet.
+        The one answer that may take long, and that raises: ImageError with the reason for which there is
+        none."""
+
 
 class Host:
     """This host."""
@@ -106,6 +111,13 @@ class Host:
     def kernel(self) -> tuple[int, int]:
         major, minor = re.findall(r"\d+", os.uname().release)[:2]
         return int(major), int(minor)
+
+    def image(self, reference: str, path: str) -> str:
+        from libos.images.inside import at
+        from libos.images.reference import parse
+        from libos.images.unpacking import unpacked
+
+        return at(unpacked(parse(reference)), path)
 
 
 def _unescaped(field: str) -> str:

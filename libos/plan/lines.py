@@ -35,6 +35,8 @@ def asked(mount: Mount) -> str:
     source = mount.source
     if isinstance(source, BoundSource):
         return f"bind {source.path}, {mount.mode}"
+    if isinstance(source, HostSource) and source.image:
+        return f"image {source.image}, {mount.mode}"
     if isinstance(source, HostSource):
         return f"host {source.path}, {mount.mode}"
     if isinstance(source, MemorySource):

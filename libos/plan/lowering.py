@@ -6,6 +6,7 @@ Pure: all questions about the host go to a `HostView`. The rules, in the order o
 |----------------------------------------|----------------------------------------------------|
 | host file or directory, ro or rw       | bind mount                                         |
 | host directory, copy-on-write          | overlay, upper layer in memory                     |
+| an image                               | as a host directory: the tree that it unpacks to   |
 | memory                                 | tmpfs                                              |
 | text, bytes, node, function, channel   | served                                             |
 | service                                | a unix socket that the gate accepts on             |
@@ -21,11 +22,13 @@ from __future__ import annotations
 import posixpath
 from dataclasses import replace
 
+from libos.images.errors import ImageError
 from libos.manifest.model import Manifest
 from libos.manifest.problems import Problem, error
 from libos.namespace import (
     BoundSource,
     HostSource,
+    ImageSource,
     MemorySource,
     Mode,
     Mount,
@@ -104,6 +107,12 @@ class Lowering(Joining):
 
     def place(self, mount: Mount) -> None:
         """Give one mount its mechanism, or note why it has none."""
+        if isinstance(mount.source, ImageSource):
+            try:
+                mount = replace(mount, source=self._unpacked(mount.source))
+            except ImageError as error:
+                self.problem(mount, str(error))
+                return
         source = self._host_source(mount)
         if isinstance(mount.source, HostSource) and source is None:
             return
@@ -141,6 +150,13 @@ class Lowering(Joining):
                 served=len(self.served) > served,
             )
         )
+
+    def _unpacked(self, source: ImageSource) -> HostSource:
+        shown = source.reference if source.path == "/" else f"{source.reference} at {source.path}"
+        return HostSource(self.host.image(source.reference, source.path), shown)
+
+    def _is_of_image(self, mount: Mount) -> bool:
+        return isinstance(mount.source, HostSource) and bool(mount.source.image)
 
     def _host_source(self, mount: Mount) -> str | None:
         """The host path without links; None when the mount cannot be made, which is then noted."""
@@ -208,10 +224,14 @@ class Lowering(Joining):
         elif source is not None and lowered and mount.mode is Mode.COPY_ON_WRITE:
             step = Overlay(at, source, make_point)
             ending = "end with the world" if self.keep is None else f'are kept as "{self.keep}"'
-            self.line(mount, "overlay", f"the host's files stay as they are; changes {ending}")
+            whose = "the image's layers" if self._is_of_image(mount) else "the host's files"
+            self.line(mount, "overlay", f"{whose} stay as they are; changes {ending}")
         elif source is not None and lowered:
             step = Bind(at, source, mount.mode is Mode.READ_ONLY, bool(directory), make_point)
-            self.line(mount, "bind", "the same view as on the host, at the kernel's speed")
+            same = (
+                "the tree that it unpacks to" if self._is_of_image(mount) else "the same view as on the host"
+            )
+            self.line(mount, "bind", f"{same}, at the kernel's speed")
         else:
             self._serve(mount, source, directory, below=below, make_point=make_point)
             return

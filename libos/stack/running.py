@@ -159,6 +159,7 @@ class Running:
         return status
 
     async def _start(self, service: Service) -> App:
+        await self._supervisor.images.unpack(service.member.manifest.mounts)
         plan = linked(lower(service.member.manifest, serve_all=self._supervisor.serve_all), self.services)
         return await self._supervisor.start(
             plan,

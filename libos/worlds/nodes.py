@@ -15,6 +15,7 @@ from libos.namespace import (
     ChannelSource,
     FunctionSource,
     HostSource,
+    ImageSource,
     MemorySource,
     NodeSource,
     ServiceSource,
@@ -59,8 +60,10 @@ async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: 
             return await mounted_node(tree_fd, stack, mounts.identity.owner, writable=True)
         case HostSource(path):
             return await _host(path, stack, writable=served.writable, owner=_owner(path), at=served.at)
-        case BoundSource() | ServiceSource():
-            raise AssertionError("what is bound inside the world is mounted by its init, never served")
+        case BoundSource() | ServiceSource() | ImageSource():
+            raise AssertionError(
+                "what is bound inside is mounted by init, and an image is a host's tree by now"
+            )
 
 
 def _said(source: TextSource | BytesSource | FunctionSource) -> Node:
