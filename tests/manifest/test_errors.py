@@ -47,9 +47,11 @@ ONE = {
     "python_only_key": (
         '[[mount]]\nat = "/a"\nfunction = "f"',
         [
-            "2:1: a mount shows one of host, text, bytes, memory, bind, service: this one has none of them",
+            "2:1: a mount shows one of host, image, text, bytes, memory, bind, service: "
+            "this one has none of them",
             '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, fault, '
-            "hide, host, memory, mode, only, optional, order, quota, replaceable, revocable, service, text",
+            "hide, host, image, memory, mode, only, optional, order, path, quota, replaceable, revocable, "
+            "service, text",
         ],
     ),
     "wrong_types": (
@@ -136,7 +138,10 @@ ONE = {
     ),
     "two_sources": (
         '[[mount]]\nat = "/a"\ntext = "x"\nmemory = 1',
-        ["2:1: a mount shows one of host, text, bytes, memory, bind, service: this one has text and memory"],
+        [
+            "2:1: a mount shows one of host, image, text, bytes, memory, bind, service: "
+            "this one has text and memory"
+        ],
     ),
     "modes": (
         '[[mount]]\nat = "/a"\ntext = "x"\nmode = "read-write"\noptional = true\n'

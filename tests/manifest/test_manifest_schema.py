@@ -132,6 +132,7 @@ def test_the_schema_holds_one_source_a_mount_and_no_python_keys() -> None:
     mount = json_schema()["$defs"]["MountTable"]
     assert [one["required"] for one in mount["oneOf"]] == [
         ["host"],
+        ["image"],
         ["text"],
         ["bytes"],
         ["memory"],

@@ -14,11 +14,12 @@ import libos
 
 pytestmark = pytest.mark.system
 
-MANIFEST = """\
+MANIFEST = '''\
 libos = 1
 include = ["base"]
 [app]
-command = ["sh", "-c", "cat /srv/way/page; ls /srv /etc/of-image; id -u; cd /srv/way; echo two > page; rm old; exec cat"]
+command = ["sh", "-c", """
+cat /srv/way/page; ls /srv /etc/of-image; id -u; cd /srv/way; echo two > page; rm old; exec cat"""]
 keep = "c"
 [[mount]]
 at = "/srv"
@@ -28,7 +29,7 @@ mode = "copy-on-write"
 at = "/etc/of-image"
 image = "oci:image"
 path = "/link"
-"""
+'''
 
 
 def test_an_image_is_run_changed_and_exported(as_user: Account) -> None:
@@ -70,7 +71,7 @@ def test_an_image_is_run_changed_and_exported(as_user: Account) -> None:
 
 async def test_a_manifest_with_a_wrong_image_starts_nothing_and_says_why(tmp_path: Path) -> None:
     async with libos.Supervisor() as supervisor:
-        with pytest.raises(libos.ManifestError, match="image .*/absent: .*No such file or directory"):
+        with pytest.raises(libos.ManifestError, match=r"image .*/absent: .*No such file or directory"):
             await supervisor.start(
                 {"app": {"command": ["true"]}, "mount": [{"at": "/x", "image": "oci:absent"}]}
             )
