@@ -147,10 +147,13 @@ def mount_of(operation: Bind | MountServer, directory: str, origin: str) -> Moun
         source = bound_or_host(operation.new, directory)
     elif operation.server == "#cow":
         source, mode = HostSource(_host_spec(operation.spec)), Mode.COPY_ON_WRITE
+    elif operation.server == "#image":
+        source = _image(operation.spec)
+        mode = (
+            Mode.READ_ONLY if mode is Mode.READ_ONLY else Mode.COPY_ON_WRITE
+        )  # its layers are never written
     else:
         source = _device(operation.server, operation.spec)
-        if isinstance(source, ImageSource) and mode is Mode.READ_WRITE:
-            mode = Mode.COPY_ON_WRITE  # the layers are never written
     return Mount(
         absolute(operation.old, directory), source, mode, "q" in flags, order, creatable="w" not in flags,
         origin=origin,
@@ -193,8 +196,6 @@ def _image(spec: str) -> ImageSource:
 
 def _device(server: str, spec: str) -> Source:
     match server:
-        case "#image":
-            return _image(spec)
         case "#text":
             return TextSource(spec)
         case "#bytes":

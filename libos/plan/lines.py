@@ -35,10 +35,8 @@ def asked(mount: Mount) -> str:
     source = mount.source
     if isinstance(source, BoundSource):
         return f"bind {source.path}, {mount.mode}"
-    if isinstance(source, HostSource) and source.image:
-        return f"image {source.image}, {mount.mode}"
     if isinstance(source, HostSource):
-        return f"host {source.path}, {mount.mode}"
+        return f"{f'image {source.image}' if source.image else f'host {source.path}'}, {mount.mode}"
     if isinstance(source, MemorySource):
         return f"memory, {size_text(source.size)}"
     if isinstance(source, TextSource):
