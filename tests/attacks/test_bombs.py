@@ -72,12 +72,23 @@ def ground(as_user: Account, worlds: Worlds, bombs: Path) -> Range:
     return Range(as_user, worlds, bombs)
 
 
-@pytest.mark.parametrize("bomb", ["forks", "threads"])
-def test_a_fork_bomb_and_a_thread_bomb_end_at_the_number_of_processes(ground: Range, bomb: str) -> None:
+@pytest.mark.parametrize("bomb", ["forks", "threads", "zombies"])
+def test_a_bomb_of_processes_threads_or_zombies_ends_at_the_number_of_processes(
+    ground: Range, bomb: str
+) -> None:
     assert ground.got(bomb, 60, processes=100) == (60, "goal")
     got, stopped = ground.got(bomb, 60, processes=20)
     # Beside the bomb itself; a cgroup counts three of libos, which are not always there.
     assert (stopped, 19 <= got < 23) == ("EAGAIN", True), got
+
+
+def test_of_orphans_nothing_is_left_however_many(ground: Range) -> None:
+    assert ground.got("orphans", 2000, processes=20) == (2000, "goal")
+
+
+def test_timers_that_run_out_all_the_time_end_at_the_number_of_open_files(ground: Range) -> None:
+    assert ground.got("alarms", 500, open_files=1000) == (500, "goal")
+    assert ground.got("alarms", 500, open_files=64) == (61, "EMFILE")  # beside the three streams
 
 
 def test_a_fork_bomb_ends_where_nothing_was_said(ground: Range) -> None:

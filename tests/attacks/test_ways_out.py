@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
+from accounts import Account
 from attack import Attack, answers
 from attacking import Field, judge
 
@@ -44,7 +50,26 @@ GATE = [
         answers("nothing"),
     ),
 ]
-ATTACKS = {"test_the_gate": GATE}
+REBINDING = [
+    Attack(
+        "",
+        f"{what} (DNS rebinding)",
+        "a grant with private = true",
+        "the gate looks up once a connection, and connects to public addresses of that answer alone",
+        answers(stopped),
+    )
+    for what, stopped in (
+        (
+            "a granted name that leads to a public address first, and to this machine from then on",
+            "ECONNRESET",
+        ),
+        ("a granted name with public and private addresses in one answer", "nothing"),
+    )
+]
+ATTACKS = {
+    "test_the_gate": GATE,
+    "test_a_name_whose_answer_changes_leads_to_public_addresses_alone": REBINDING,
+}
 # An answer with one address, whatever was asked. RFC 1035, section 4.1.
 ANSWER = b"\0\7\x81\x80\0\0\0\1\0\0\0\0" + b"\0\0\1\0\1\0\0\0\0\0\4\x7f\0\0\1"
 
@@ -95,6 +120,19 @@ def resolver() -> Iterator[int]:
             thread.join()
 
 
+# A network in which 1.1.1.1 is this machine, and whose name server is there.
+APART = """
+set -e
+ip link set lo up
+ip address add 1.1.1.1/32 dev lo
+echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+mount --bind "$1" /etc/resolv.conf
+mount --bind "$2" /etc/nsswitch.conf
+shift 2
+exec "$@"
+"""
+
+
 @pytest.mark.parametrize("attack", GATE, ids=lambda attack: attack.name)
 def test_the_gate(attack: Attack, ground: Field) -> None:
     with telling() as granted, telling() as private, resolver() as port:
@@ -106,3 +144,22 @@ def test_the_gate(attack: Attack, ground: Field) -> None:
         )
         live = ground.outside("gateways", setting | {"resolvers": resolvers[1:], "alone": True})
     judge(attack, live[attack.name], held[attack.name], ground.account.uid)
+
+
+def test_a_name_whose_answer_changes_leads_to_public_addresses_alone(
+    as_user: Account, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("it takes root and ip(8) to give an account a network of its own")
+    (tmp_path / "resolv").write_text("nameserver 127.0.0.1\n")
+    (tmp_path / "switch").write_text("hosts: files dns\npasswd: files\n")
+    private = ("unshare", "--net", "--mount", "--propagation=private", "sh", "-c", APART, "sh")
+    prefix = (*private, str(tmp_path / "resolv"), str(tmp_path / "switch"), *as_user.prefix)
+    account = dataclasses.replace(as_user, prefix=prefix)
+    done = account.run(account.python(str(Path(__file__).with_name("rebinding.py"))))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    once = ["public", "reset", "public", "reset", "public", "reset", "public"]
+    assert (found["held"], found["asked"]) == (once * 2, len(once))
+    # Where both are in the answer either may be the first to answer.
+    assert [found["live"][turn] for turn in (1, 3, 5)] == ["private"] * 3

@@ -5,9 +5,11 @@ bombs.py NAME GOAL [PLACE]   prints a number, and the errno that stopped it or "
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
+import signal
 import sys
 import threading
 import time
@@ -25,6 +27,48 @@ def forks(_place: str) -> Iterator[int]:
             os.close(write_fd)
             os.read(read_fd, 1)
             os._exit(0)
+        yield 1
+
+
+def zombies(_place: str) -> Iterator[int]:
+    """Processes that have ended, and for which nobody has waited."""
+    while True:
+        if os.fork() == 0:
+            os._exit(0)
+        yield 1
+
+
+def orphans(_place: str) -> Iterator[int]:
+    """Processes whose parent ends at once: they end as children of process 1, for which this one waits where
+    they are as many as may be."""
+    while True:
+        child = _forked()
+        if child == 0:
+            _forked()
+            os._exit(0)
+        os.waitpid(child, 0)
+        yield 1
+
+
+def _forked() -> int:
+    while True:
+        try:
+            return os.fork()
+        except BlockingIOError:
+            time.sleep(0.001)
+
+
+def alarms(_place: str) -> Iterator[int]:
+    """Descriptors of timers that have run out, amid ten thousand signals a second."""
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+    libc = ctypes.CDLL(None, use_errno=True)
+    often = (ctypes.c_long * 4)(0, 1, 0, 1)  # struct itimerspec
+    while True:
+        timer_fd = libc.timerfd_create(time.CLOCK_MONOTONIC, 0)
+        if timer_fd == -1:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        libc.timerfd_settime(timer_fd, 0, often, None)
         yield 1
 
 
@@ -114,7 +158,7 @@ def output(_place: str) -> Iterator[int]:
 
 
 BOMBS: tuple[Callable[[str], Iterator[int]], ...] = (
-    *(forks, threads, memory, shared_memory, memory_of_many),
+    *(forks, zombies, orphans, alarms, threads, memory, shared_memory, memory_of_many),
     *(descriptors, disk, inodes, spin, output),
 )
 
