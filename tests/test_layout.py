@@ -17,6 +17,8 @@ TOP = Path(__file__).parent.parent
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())
 # The folders that hold the package's sources; libos/fs and libos/net are links to the first two.
 SOURCES = ("fs", "net", "libos")
+# Folders of data: programs in them run in worlds, and are no part of the package.
+DATA = ("libos/tour/stops", "libos/tour/skeleton")
 # Lines of a function, blank lines and docstring included: what a screen shows at once.
 LONGEST_FUNCTION = 60
 # Lines of a file. Most have 60 to 250; beyond this a file holds more than one concept.
@@ -27,8 +29,12 @@ def python_files() -> Iterator[Path]:
     """The package's source files, each once."""
     for source in SOURCES:
         for folder, below, names in os.walk(TOP / source):
-            below[:] = [name for name in below if not (Path(folder) / name).is_symlink()]
+            below[:] = [name for name in below if not _is_data_or_link(Path(folder) / name)]
             yield from (Path(folder) / name for name in names if name.endswith(".py"))
+
+
+def _is_data_or_link(folder: Path) -> bool:
+    return folder.is_symlink() or folder.relative_to(TOP).as_posix() in DATA
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -50,6 +50,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "narrow": "take something from a grant",
         "revoke": "take a grant back",
     },
+    "Learn": {
+        "tour": "learn what isolation is, stop by stop, and be checked",
+    },
     "Keep what it changed": {
         "diff": "show kept changes",
         "commit": "write kept changes to the host",
