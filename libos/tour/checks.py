@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -22,7 +22,8 @@ Pattern = Mapping[str, Any]
 @dataclass(frozen=True)
 class Seen:
     """What was seen of one run: the status as `libos run` gives it (None where nothing was started, and
-    `error` says why), what was printed, what was told, and the paths below `files` that the run changed."""
+    `error` says why), what was printed and told, the paths below `files` that the run changed, and how many
+    `calls` its world lets through and `grants` its manifest has."""
 
     status: int | None
     ended: str = ""
@@ -30,6 +31,7 @@ class Seen:
     events: tuple[Mapping[str, Any], ...] = ()
     changed: frozenset[str] = frozenset()
     error: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Check:
     told: tuple[Pattern, ...] = ()
     told_not: tuple[Pattern, ...] = ()
     untouched: tuple[str, ...] = ()
+    at_most: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def asks(self) -> bool:
@@ -53,6 +56,7 @@ class Check:
 
     def _lists(self) -> Iterator[tuple[Any, ...]]:
         yield from (self.prints, self.prints_not, self.told, self.told_not, self.untouched)
+        yield tuple(self.at_most)
 
     def wrong(self, seen: Seen) -> Iterator[str]:
         """What is not as the check wants it, a sentence each."""
@@ -67,6 +71,9 @@ class Check:
         yield from (f"it prints: {each}" for each in self.prints_not if each in seen.output)
         yield from (f"no event {shown(each)}" for each in self.told if not any_of(each, seen.events))
         yield from (f"an event {shown(each)}" for each in self.told_not if any_of(each, seen.events))
+        for name, most in self.at_most.items():
+            if seen.counts[name] > most:
+                yield f"{name}: {seen.counts[name]}, and not {most} at most"
         for pattern in self.untouched:
             yield from (f"it changed {path}" for path in sorted(seen.changed) if fnmatchcase(path, pattern))
 

@@ -36,7 +36,7 @@ LONGEST = 20.0
 # What a manifest may say here; `mounts` and `network` are looked at more closely.
 _KNOWN = frozenset(
     ["app", "mounts", "dials", "listens", "limits", "network", "syscalls", "allow_missing", "removals"]
-    + ["in_order", "source"]
+    + ["in_order", "source", "labels", "domains", "allows"]
 )
 _SOURCES = (BoundSource, BytesSource, MemorySource, TextSource)
 

@@ -64,7 +64,9 @@ def read_stop(folder: Path) -> Stop:
 
 def _check(raw: Mapping[str, Any]) -> Check:
     lists = {key: tuple(raw.get(key, ())) for key in _LISTS}
-    return Check(raw["says"], raw["run"], raw.get("status"), raw.get("ended"), **lists)
+    return Check(
+        raw["says"], raw["run"], raw.get("status"), raw.get("ended"), **lists, at_most=raw.get("at_most", {})
+    )
 
 
 def _story(folder: Path, problems: list[Problem]) -> Story | None:
@@ -97,7 +99,7 @@ def _problems(document: Document) -> Iterator[Problem]:
             yield document.problem((*at, "run"), message)
         if not _check(check).asks:
             yield document.problem(
-                at, f"it asks for nothing: write {', '.join(('status', 'ended', *_LISTS))}"
+                at, f"it asks for nothing: write {', '.join(('status', 'ended', *_LISTS, 'at_most'))}"
             )
     for run in (APP, ATTACK):
         if all(check["run"] != run for check in raw["check"]):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import trio
@@ -21,11 +22,14 @@ from libos.errors import CommandError, ManifestError, SupervisorError
 from libos.manifest import load
 from libos.manifest.model import Dial, Manifest
 from libos.supervisor import Supervisor
+from libos.surface.calls import passing, table
+from libos.syscalls.resolving import resolve
 from libos.tour.checks import Seen
 from libos.tour.chrooted import chrooted
 from libos.tour.fitting import attacked, fitted, refusals
 from libos.tour.stop import APP, Program, Stop
 from libos.tour.workspace import Workspace
+from libos.trimming.grants import grants
 
 # Bytes of a run's output that are kept: what a person would still read.
 MOST_OUTPUT = 64 * 1024
@@ -59,11 +63,9 @@ class Runner:
                 seen = await self._seen(program)
             except ManifestError as error:
                 return Seen(None, error=str(error))
-            except CommandError as error:
-                seen = Seen(error.exit_status, output=str(error))
             after = await trio.to_thread.run_sync(self.workspace.state)
         changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-        return Seen(seen.status, seen.ended, seen.output, seen.events, frozenset(changed))
+        return replace(seen, changed=frozenset(changed))
 
     async def _seen(self, program: Program | None) -> Seen:
         folder = self.workspace.folder
@@ -71,9 +73,14 @@ class Runner:
             status, output = await chrooted(program.command, folder, MOST_OUTPUT)
             return Seen(status, output=output)
         manifest = self.manifest()
+        counts = {"grants": len(grants(manifest)), "calls": _calls(manifest)}
         if program is not None:
             manifest = attacked(manifest, program.command, folder / "attack")
-        return await self._in_a_world(fitted(manifest, self._leads))
+        try:
+            seen = await self._in_a_world(fitted(manifest, self._leads))
+        except CommandError as error:
+            seen = Seen(error.exit_status, output=str(error))
+        return replace(seen, counts=counts)
 
     async def _in_a_world(self, manifest: Manifest) -> Seen:
         parts: list[bytes] = []
@@ -111,6 +118,11 @@ class Runner:
                     pass
 
         return answer
+
+
+def _calls(manifest: Manifest) -> int:
+    """How many system calls a world of this manifest lets through."""
+    return passing(resolve(manifest.syscalls.wanted), table()).passing
 
 
 def _status(status: ExitStatus) -> int:

@@ -95,6 +95,10 @@ class CheckTable(Table):
         default_factory=unwritten,
         description="Patterns of paths below files/ that the run left as they were.",
     )
+    at_most: dict[Literal["calls", "grants"], Annotated[int, Field(ge=0)]] = Field(
+        default_factory=unwritten,
+        description="How many system calls its world lets through, how many grants.",
+    )
 
 
 class StopFile(Table):

@@ -15,6 +15,7 @@ SEEN = Seen(
     "hello\nworld\n",
     ({"kind": "path.absent", "path": "/etc/shadow", "count": 1},),
     frozenset(["home/notes"]),
+    counts={"calls": 57, "grants": 3},
 )
 
 
@@ -30,6 +31,8 @@ SEEN = Seen(
         ({"told": ({"kind": "path.absent", "path": "/var"},)}, "no event path.absent path=/var"),
         ({"told_not": ({"kind": "path.*"},)}, "an event path.*"),
         ({"untouched": ("*.csv",)}, ""),
+        ({"at_most": {"calls": 57, "grants": 3}}, ""),
+        ({"at_most": {"calls": 56}}, "calls: 57, and not 56 at most"),
         ({"untouched": ("home/*",)}, "it changed home/notes"),
         ({"status": 3, "prints": ("x",)}, "its exit status is 0, not 3; it does not print: x"),
     ],
