@@ -56,7 +56,9 @@ class Boundary:
         or, where that is not `known`, who opened what is used."""
         limit = inode.node.deadline
         deadline = DEADLINE if limit is None else limit
-        request = Request(inode.world, inode.number, thread, known, deadline)
+        world = inode.world
+        party = None if world is None else world.party
+        request = Request(world, inode.number, thread, known, deadline, party)
         try:
             return await self.requests.answer(request, method(*arguments))
         except OSError as error:

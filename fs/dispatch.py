@@ -75,6 +75,10 @@ class Dispatch(ABC):
     def entry(self, inode: AnyInode, attributes: Attributes | None) -> Any:
         """The protocol library's form of attributes; None for those that are not known yet."""
 
+    @abstractmethod
+    def nothing(self, seconds: float) -> Any:
+        """The entry of a name that leads to nothing, which the kernel may believe for so long."""
+
     def enter(self, parent: AnyInode, name: bytes, node: object) -> Any:
         """The entry for a node found or made at a name; the kernel holds it once more."""
         child = parent.names.get(name)
@@ -82,7 +86,7 @@ class Dispatch(ABC):
             attributes, cache, entry = child.told
             if attributes is child.node.known() and cache is child.node.cache:
                 child.lookups += 1
-                entry.entry_timeout = parent.node.cache.entry
+                entry.entry_timeout = 0 if cache.parting else parent.node.cache.entry
                 return entry
         if not isinstance(node, Node):
             raise TypeError(f"not a node at {name!r}: {type(node).__name__}")
@@ -90,7 +94,7 @@ class Dispatch(ABC):
         inode = self.inodes.enter(parent, name, node, world)
         try:
             entry = self.entry(inode, node.known())
-            entry.entry_timeout = parent.node.cache.entry
+            entry.entry_timeout = 0 if inode.node.cache.parting else parent.node.cache.entry
         except BaseException:
             self.inodes.forget(inode.number, 1, told=False)
             raise

@@ -38,6 +38,8 @@ from libos.fs.host_watch import KEEP
 from libos.fs.node import Attributes, Caller, Changed, Directory, Handle, Node, refusal
 from libos.kernel import files, mounts
 
+# Names of one directory that the kernel may keep as absent at once.
+MOST_ABSENT = 4096
 # Flags with which a new file is opened besides those of the app.
 NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -49,6 +51,8 @@ class HostDirectory(HostNode, Directory):
         super().__init__(tree, key, parent, name, kind)
         # Where its names lead, as far as the kernel was told while it is watched.
         self._children: dict[bytes, weakref.ref[HostNode]] = {}
+        # Names that the kernel was told are absent while it is watched, and when (time.monotonic).
+        self.absences: dict[bytes, float] = {}
         # What was listed while the kernel kept these attributes of the directory.
         self._names: list[bytes] = []
         self._names_of: tuple[int, ...] | None = None
@@ -56,6 +60,7 @@ class HostDirectory(HostNode, Directory):
     def __del__(self) -> None:
         if self.watch_number:
             self.tree.watches.drop(self.watch_number)
+            self.tree.watches.drop(self.below_number)
         super().__del__()
 
     # --- looking
@@ -78,6 +83,17 @@ class HostDirectory(HostNode, Directory):
             return node if node is not None and node._kept is not None and node.kept_at > old else None
 
         return child
+
+    def keeps_absent(self, name: bytes) -> float:
+        if not self.watch_number:
+            return 0.0
+        now = time.monotonic()
+        if len(self.absences) >= MOST_ABSENT:
+            self.absences = {each: since for each, since in self.absences.items() if now - since < KEEP}
+            if len(self.absences) >= MOST_ABSENT:
+                return 0.0
+        self.absences[name] = now
+        return KEEP
 
     def unchanged(self) -> object:
         self.tree.watches.drain()
@@ -114,7 +130,7 @@ class HostDirectory(HostNode, Directory):
 
     def not_watched(self) -> None:
         """Its watch is gone."""
-        self.watch_number = 0
+        self.watch_number = self.below_number = 0
         self.moves += 1
         self.cache = LIVELY
 
@@ -130,6 +146,7 @@ class HostDirectory(HostNode, Directory):
             if before is not None and before() is not node:
                 self.moves += 1
             self._children[name] = weakref.ref(node)
+            self.absences.pop(name, None)
             self.changes += 1
 
     def known_names(self) -> list[bytes]:
@@ -139,6 +156,7 @@ class HostDirectory(HostNode, Directory):
     def forget_child(self, name: bytes) -> None:
         """A name leads elsewhere now, or may."""
         self._children.pop(name, None)
+        self.absences.pop(name, None)
         self.changes += 1
         self.kept = None  # and with it the names
 
@@ -316,26 +334,36 @@ class HostTree(HostDirectory):
         writable: bool,
         owner: tuple[int, int] | None = None,
         capacity: int | None = None,
+        below_fd: int = -1,
     ) -> None:
         """`root_fd`: any descriptor of the directory; it is duplicated. `writable`: else every change is
         EROFS. `owner`: the host's (uid, gid) that is the app's in the world (None: this process's).
         `capacity`: O_PATH descriptors kept open (None: a sixteenth of what the process may have).
+        `below_fd`: of an overlay, any descriptor of the directory under its changes, duplicated too; without
+        it nothing is kept of one.
         NotADirectoryError if it is none."""
         owner = (os.geteuid(), os.getegid()) if owner is None else owner
         own_fd = os.open(f"/proc/self/fd/{root_fd}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         found = os.fstat(own_fd)
         key = (found.st_dev, found.st_ino)
-        super().__init__(Tree(writable, owner, capacity), key, None, b"", stat.S_IFDIR)
+        tree = Tree(writable, owner, capacity, os.dup(below_fd) if below_fd >= 0 else -1)
+        super().__init__(tree, key, None, b"", stat.S_IFDIR)
         try:
             self.tree.admit(own_fd, found)
         except OSError:
             os.close(own_fd)
+            tree.close_below()
             raise
         self.tree.hold(self)
         self.tree.descriptors.put(key, own_fd)
         self.tree.descriptors.pin(key)
 
+    def changed_at(self, found: os.stat_result) -> int:
+        """The top of an overlay's changes was made with it, and shows the time of the host's directory."""
+        return found.st_mtime_ns if self.tree.below_fd >= 0 else super().changed_at(found)
+
     def close(self) -> None:
         """Closes all descriptors but those of open handles; the nodes answer ESTALE from now on."""
         self.tree.watches.close()
         self.tree.descriptors.close()
+        self.tree.close_below()

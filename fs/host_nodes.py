@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 import trio
 
@@ -30,6 +31,9 @@ LEASE_TICK = 0.05
 # each read(2).
 LIVELY = Cache(content=True)
 QUIET = Cache(attributes=0.1, content=True)
+# The same of a file with several names on an overlay.
+PARTING_LIVELY = replace(LIVELY, parting=True)
+PARTING_QUIET = replace(QUIET, parting=True)
 # What is watched: see libos.fs.host_watch.
 KEPT = Cache(attributes=KEEP, content=True)
 KEPT_NAMES = Cache(entry=KEEP, attributes=KEEP, content=True)
@@ -44,8 +48,10 @@ class HostNode(Node):
     # The host may change anything at any moment, so each use asks again; but content that did not change
     # stays.
     cache = Cache(content=True)
-    # Of a directory: its watch; 0 where there is none.
+    # Of a directory: its watch; 0 where there is none. And that of what stands below it, where it is an
+    # overlay's.
     watch_number = 0
+    below_number = 0
     # And how often its names, or what was told of them, changed; and how often its names alone did.
     changes = 0
     moves = 0
@@ -162,14 +168,20 @@ class HostNode(Node):
     def show(self, found: os.stat_result) -> Attributes:
         """Its attributes, and how long they may be believed."""
         self.shown = self.tree.attributes(found)
-        age = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns)
-        if age <= QUIET_AGE:
+        quiet = time.time_ns() - self.changed_at(found) > QUIET_AGE
+        if found.st_nlink > 1 and self.kind != stat.S_IFDIR and self.tree.parts(self.key):
+            self.cache, self.kept = PARTING_QUIET if quiet else PARTING_LIVELY, None
+        elif not quiet:
             self.cache, self.kept = LIVELY, None
         elif self.is_watched(found):
             self.cache, self.kept, self.kept_at = KEPT, _marks(found), time.monotonic()
         else:
             self.cache, self.kept = QUIET, None
         return self.shown
+
+    def changed_at(self, found: os.stat_result) -> int:
+        """When it was changed last; nanoseconds since 1970."""
+        return max(found.st_mtime_ns, found.st_ctime_ns)
 
     def is_watched(self, found: os.stat_result) -> bool:
         """Whether every change of its attributes will be told."""

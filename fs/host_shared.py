@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from libos.fs.descriptors import TOTAL, Descriptors, Key, default_capacity
-from libos.fs.host_watch import FILESYSTEMS, Watches
+from libos.fs.host_watch import FILESYSTEMS, OVERLAY, Watches
 from libos.fs.node import APP, NOBODY, Attributes, refusal
 from libos.kernel import files
 
@@ -32,10 +32,14 @@ SPECIAL = frozenset(
 
 
 class Tree:
-    """What all nodes of one host tree share. `owner` is the host's (uid, gid) that shows as the app's."""
+    """What all nodes of one host tree share. `owner` is the host's (uid, gid) that shows as the app's;
+    `below_fd` the directory of the host under a tree that is an overlay, owned from now on, or -1."""
 
-    def __init__(self, writable: bool, owner: tuple[int, int], capacity: int | None) -> None:
+    def __init__(
+        self, writable: bool, owner: tuple[int, int], capacity: int | None, below_fd: int = -1
+    ) -> None:
         self.writable = writable
+        self.below_fd = below_fd
         self.owner = owner
         self.watches = Watches()
         self.descriptors = Descriptors(default_capacity() if capacity is None else capacity)
@@ -43,8 +47,10 @@ class Tree:
         self.open_files = 0
         # File systems (st_dev) that were looked at and are served.
         self._admitted: set[int] = set()
-        # Those of them whose changes inotify tells.
+        # Those of them whose changes inotify tells, and those where a change parts a file from its other
+        # names.
         self._telling: set[int] = set()
+        self._parting: set[int] = set()
         # Operations so far: what was seen in one is not believed in the next.
         self.turns = 0
         # Entries are taken out by __del__: half the price of a WeakValueDictionary.
@@ -76,12 +82,28 @@ class Tree:
             if kind in SPECIAL:
                 raise refusal(errno.EACCES)
             self._admitted.add(found.st_dev)
-            if kind in FILESYSTEMS:
+            if kind == OVERLAY:
+                self._parting.add(found.st_dev)
+            if kind in FILESYSTEMS or (kind == OVERLAY and self._tells_below()):
                 self._telling.add(found.st_dev)
+
+    def _tells_below(self) -> bool:
+        """Whether inotify tells what the host changes below an overlay."""
+        return self.below_fd >= 0 and files.filesystem_type(self.below_fd) in FILESYSTEMS
 
     def tells(self, key: Key) -> bool:
         """Whether inotify tells all changes of the file system of an inode."""
         return key[0] in self._telling
+
+    def close_below(self) -> None:
+        """Closes `below_fd`."""
+        if self.below_fd >= 0:
+            os.close(self.below_fd)
+            self.below_fd = -1
+
+    def parts(self, key: Key) -> bool:
+        """Whether a change parts an inode from its other names. Kernel: filesystems/overlayfs.rst."""
+        return key[0] in self._parting
 
     def held(self, key: Key) -> HostNode | None:
         """The node of a file that somebody holds."""

@@ -10,8 +10,10 @@ Rules:
 - Whoever asks the server gets what is true after all events up to now. Who asks the kernel alone may see what
   was for as long as an event takes to come; a change by a mapping of the host's makes no event, and is seen
   after KEEP three times, at most: a look, the listing that tells it again, and what the kernel keeps of that.
-- Nothing is kept of an overlay: a first change parts a file from its other names, which nothing tells; what
-  changes in the directories below it makes no event. Kernel: filesystems/overlayfs.rst.
+- An overlay tells what is changed through it; so the host's directory below each of its directories is
+  watched too, and where that is not known (`Tree.below_fd`), nothing is kept. Files with several names are
+  found by name each time: a first change parts them, which nothing tells. Kernel: filesystems/overlayfs.rst.
+- A name that was found absent is kept as a name that is there: until something comes to stand there.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from libos.fs.node import Changed
-from libos.kernel import inotify
+from libos.kernel import inotify, mounts
 
 if TYPE_CHECKING:
     from libos.fs.host import HostDirectory
@@ -37,6 +39,7 @@ log = logging.getLogger("libos.fs")
 KEEP = 5.0
 # Their changes all come by this machine's kernel: ext, XFS, Btrfs, tmpfs, F2FS. linux/magic.h
 FILESYSTEMS = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010))
+OVERLAY = 0x794C7630
 EVENTS = (
     inotify.MODIFY
     | inotify.ATTRIB
@@ -48,7 +51,11 @@ EVENTS = (
     | inotify.ONLYDIR
     | inotify.EXCL_UNLINK
 )
-# Directories watched by one tree: an eighth of what Linux lets a user watch at least (8192).
+# The way down below an overlay, where links may stand meanwhile: openat2(2).
+RESOLVE = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_SYMLINKS
+# Those that change which names there are.
+NAMES = inotify.MOVED_FROM | inotify.MOVED_TO | inotify.CREATE | inotify.DELETE
+# Directories watched by one tree, and below one: an eighth of what Linux lets a user watch at least (8192).
 MOST = 1024
 
 
@@ -70,24 +77,50 @@ class Watches:
         """Watches a directory, if that can be done and somebody listens."""
         if self._failed or not self._listeners or len(self._directories) >= MOST:
             return False
+        below = 0
         try:
             if self._fd < 0:
                 self._fd = inotify.opened()
                 self._poll.register(self._fd, select.POLLIN)
                 trio.lowlevel.spawn_system_task(self._read, self._fd)
-            watch = inotify.add(self._fd, os.fsencode(directory.proc_path()), EVENTS)
+            below = self._add_below(directory)
+            watch = self._add(directory, directory.proc_path())
         except OSError:
             self._failed = self._fd < 0
+            watch = 0
+        if not watch:
+            self.drop(below)
             return False
-        other = self._directories.get(watch)
-        if other is not None and other() is not None:
-            return False  # the same directory by another mount of the host
-        self._directories[watch] = weakref.ref(directory)
-        directory.watch_number = watch
+        directory.watch_number, directory.below_number = watch, below
         return True
 
+    def _add(self, directory: HostDirectory, path: str) -> int:
+        """The watch of a directory; 0 where it has one already, by another mount of the host. OSError."""
+        watch = inotify.add(self._fd, os.fsencode(path), EVENTS)
+        other = self._directories.get(watch)
+        if other is not None and other() is not None:
+            return 0
+        self._directories[watch] = weakref.ref(directory)
+        return watch
+
+    def _add_below(self, directory: HostDirectory) -> int:
+        """The watch of what the host has below a directory of an overlay; 0 for nothing. OSError."""
+        tree = directory.tree
+        if not tree.parts(directory.key):
+            return 0
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            path = _whole_path(directory) or b"."
+            below_fd = mounts.open_beneath(tree.below_fd, path, flags, RESOLVE)
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        try:
+            return self._add(directory, f"/proc/self/fd/{below_fd}")
+        finally:
+            os.close(below_fd)
+
     def drop(self, watch: int) -> None:
-        """Ends the watch of a directory that nobody holds any more."""
+        """Ends a watch of a directory that nobody holds any more."""
         if self._directories.pop(watch, None) is not None and self._fd >= 0:
             try:
                 inotify.remove(self._fd, watch)
@@ -135,18 +168,24 @@ class Watches:
         if event.mask & inotify.IGNORED:
             del self._directories[event.watch]
             self._all_changed(directory)
+            self.drop(directory.watch_number)
+            self.drop(directory.below_number)
             directory.not_watched()
             return
         if event.name:
             self._name_changed(directory, event.name)
-        if directory.differs():
+        # What an overlay shows of a directory that was changed in it says nothing of the one below.
+        listed = event.watch == directory.below_number and event.mask & NAMES and directory.kept is not None
+        if directory.differs() or listed:
+            directory.kept = None
             self._tell(directory, b"", False)
 
     def _name_changed(self, directory: HostDirectory, name: bytes) -> None:
         child = directory.known_child(name)
         if child is None:
-            return
-        if not directory.still_leads(name, child):
+            if directory.absences.pop(name, None) is not None:
+                self._tell(directory, name, True)
+        elif not directory.still_leads(name, child):
             directory.forget_child(name)
             self._tell(directory, name, True)
         elif child.differs():
@@ -154,7 +193,7 @@ class Watches:
 
     def _all_changed(self, directory: HostDirectory) -> None:
         """When events were lost: nothing that was told of the directory holds."""
-        for name in directory.known_names():
+        for name in [*directory.known_names(), *directory.absences]:
             directory.forget_child(name)
             self._tell(directory, name, True)
         directory.kept = None
@@ -176,4 +215,13 @@ def _path(top: HostDirectory, directory: HostDirectory, name: bytes) -> bytes | 
             return None
         names.append(here.name)
         here = here.parent
+    return b"/".join(reversed(names))
+
+
+def _whole_path(directory: HostNode) -> bytes:
+    """Where a directory stands below the root of its tree."""
+    names: list[bytes] = []
+    while directory.parent is not None:
+        names.append(directory.name)
+        directory = directory.parent
     return b"/".join(reversed(names))

@@ -20,6 +20,8 @@ class Naming(Dispatch):
             entry = self.enter(parent, name, await directory_of(parent, name).walk(name))
         except FileNotFoundError:
             self.used_name(parent, name, ABSENT)
+            if seconds := directory_of(parent).keeps_absent(name):
+                return self.nothing(seconds)
             raise
         if parent.world is not None:
             self.used(parent.names[name], LOOK)
@@ -58,7 +60,7 @@ class Naming(Dispatch):
     def _made(self, parent: AnyInode, name: bytes, node: object) -> Any:
         entry = self.enter(parent, name, node)
         self.used(parent.names[name], CREATE)
-        self.tell_others(parent)
+        self.tell_others(parent, name)
         return entry
 
     @on_inode

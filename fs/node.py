@@ -109,6 +109,7 @@ class Cache:
     attributes: float = 0.0
     content: bool = False  # what one open has read serves the next one
     direct: bool = False  # nothing is kept, each read(2) and write(2) arrives as it was made; no shared mmap
+    parting: bool = False  # names of this node are never believed: they may part, and nobody will tell
 
 
 # Nodes whose every change goes through the server or is announced to it. A year: longer than any supervisor
@@ -188,6 +189,11 @@ class Directory(Node):
         """What gives the node of a name as `walk` would, where that is known without looking, else None: a
         listing asks it first. Good until the next wait."""
         return _not_at_hand
+
+    def keeps_absent(self, name: bytes) -> float:
+        """For how many seconds the kernel may believe that there is no such name, as `walk` said just now:
+        only where `watch` tells when it comes. Not at all by default."""
+        return 0.0
 
     def unchanged(self) -> object:
         """Something that is equal to what this gave before exactly if since then no name changed, nor what

@@ -74,12 +74,19 @@ _worker: ContextVar[WorkerScope | None] = ContextVar("_worker", default=None)
 
 class Request(Generic[World]):
     """One request under way, about the inode `number`. `thread` is the caller's id on the host; `known` is
-    False where it is only the one who opened what the caller uses."""
+    False where it is only the one who opened what the caller uses. `party` is who takes turns with others:
+    the world itself unless said."""
 
-    __slots__ = ("deadline", "error", "known", "looked", "number", "scope", "since", "thread", "world")
+    __slots__ = (
+        *("deadline", "error", "known", "looked", "number"),
+        *("party", "scope", "since", "thread", "world"),
+    )
 
-    def __init__(self, world: World, number: int, thread: int, known: bool, deadline: float) -> None:
+    def __init__(
+        self, world: World, number: int, thread: int, known: bool, deadline: float, party: object = None
+    ) -> None:
         self.world = world
+        self.party = world if party is None else party
         self.number = number
         self.thread = thread
         self.known = known
@@ -105,12 +112,12 @@ class Requests(Generic[World]):
     """All requests under way."""
 
     def __init__(self) -> None:
-        self.turns: Turns[World] = Turns()
+        self.turns: Turns[object] = Turns()
         self._waiting: set[Request[World]] = set()
         self._arrived = trio.Event()
         self._parked = False
         self._empty: trio.Event | None = None
-        self._of_world: dict[World, int] = {}
+        self._of_party: dict[object, int] = {}
         self._turn = 0
 
     def __len__(self) -> int:
@@ -122,12 +129,12 @@ class Requests(Generic[World]):
         if worker is None:
             with WorkerScope():
                 return await self.answer(request, work)
-        must_wait = self.turns.must_wait(request.world, request.since)
-        under_way = self._of_world.get(request.world, 0)
+        must_wait = self.turns.must_wait(request.party, request.since)
+        under_way = self._of_party.get(request.party, 0)
         if under_way >= MOST_OF_A_WORLD:
             _close(work)
             raise refusal(errno.EAGAIN)
-        self._of_world[request.world] = under_way + 1
+        self._of_party[request.party] = under_way + 1
         request.scope = worker.scope
         self._waiting.add(request)
         if self._parked:
@@ -146,23 +153,23 @@ class Requests(Generic[World]):
             return answer
         finally:
             self._waiting.discard(request)
-            self._leave(request.world)
+            self._leave(request.party)
             if not self._waiting and self._empty is not None:
                 self._empty.set()
 
     async def _wait_for_turn(self, request: Request[World], work: Awaitable[object]) -> None:
         try:
-            await self.turns.wait(request.world)
+            await self.turns.wait(request.party)
         except BaseException:
             _close(work)
             raise
 
-    def _leave(self, world: World) -> None:
-        left = self._of_world[world] - 1
+    def _leave(self, party: object) -> None:
+        left = self._of_party[party] - 1
         if left:
-            self._of_world[world] = left
+            self._of_party[party] = left
         else:
-            del self._of_world[world]
+            del self._of_party[party]
 
     def end_world(
         self,

@@ -75,17 +75,20 @@ class Server:
         with trio.move_on_after(PATIENCE, shield=True):
             await requests.none_left()
 
-    def attach(self, world: str, root: Node, owner: tuple[int, int] = APP) -> Attachment:
+    def attach(
+        self, world: str, root: Node, owner: tuple[int, int] = APP, party: object = None
+    ) -> Attachment:
         """Serves `root` as the directory `world` of the mount's root; ValueError for a name that is taken
-        or cannot be one. `owner` is the world's app in the mount's numbering: uid and gid. May come before or
-        while `serve` runs."""
+        or cannot be one. `owner` is the world's app in the mount's numbering: uid and gid; `party` is the
+        same for all trees of one world, whose requests then count together. May come before or while `serve`
+        runs."""
         name = world.encode()
         attachments = self._operations.root.attachments
         if not 0 < len(name) <= 255 or b"/" in name or name in (b".", b".."):
             raise ValueError(f"not a name for a world: {world!r}")
         if name in attachments and not attachments[name].closed:
             raise ValueError(f"a world of this name is attached: {world}")
-        attachment = Attachment(world, root, self._operations.inodes, self, owner)
+        attachment = Attachment(world, root, self._operations.inodes, self, owner, party)
         attachments[name] = attachment
         watch = getattr(root, "watch", None)
         if watch is not None:
@@ -126,7 +129,7 @@ class Server:
     def detach(self, world: Attachment) -> None:
         """Takes a closed world's name out of the mount's root."""
         del self._operations.root.attachments[world.name.encode()]
-        self._operations.boundary.requests.turns.forget(world)
+        self._operations.boundary.requests.turns.forget(world.party)
 
     def close_handles(self, world: Attachment) -> None:
         """Closes all that a world has open, in the background."""

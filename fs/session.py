@@ -83,6 +83,13 @@ class Operations(Naming, Describing, pyfuse3.Operations):
             inode.told = attributes, cache, entry
         return entry
 
+    def nothing(self, seconds: float) -> pyfuse3.EntryAttributes:
+        entry = pyfuse3.EntryAttributes()
+        entry.st_ino = 0  # fuse_lowlevel.h, struct fuse_entry_param
+        entry.attr_timeout = 0
+        entry.entry_timeout = seconds
+        return entry
+
     # --- open files
 
     @on_inode
@@ -101,7 +108,7 @@ class Operations(Naming, Describing, pyfuse3.Operations):
         )
         checked = checked_handle(handle)
         entry = self.enter(parent, name, node)
-        self.tell_others(parent)
+        self.tell_others(parent, name)
         made = self.other(entry.st_ino)
         for operation in (CREATE, *opened_for(flags)):
             self.used(made, operation)

@@ -60,7 +60,8 @@ class Notifier(Protocol):
 
 class Attachment:
     """One world's tree while it is served. `name` is its directory in the mount's root; `owner` is who the
-    world's app is in the mount's numbering: nodes say APP. Where `uses` is set, what is used is noted there,
+    world's app is in the mount's numbering: nodes say APP. `party` is who takes turns with others: what has
+    several trees in the mount is one. Where `uses` is set, what is used is noted there,
     below the place `at` of the world where the tree stands."""
 
     uses: Uses | None = None
@@ -73,8 +74,10 @@ class Attachment:
         inodes: Inodes[Attachment | None],
         server: Notifier,
         owner: tuple[int, int] = APP,
+        party: object = None,
     ) -> None:
         self.name = name
+        self.party = self if party is None else party
         self.root = root
         self.owner = owner
         self.closed = False
@@ -96,12 +99,16 @@ class Attachment:
 
     def invalidate(self, path: bytes, gone: bool = False) -> None:
         """Tells the kernel that a node of this world changed: its attributes and content, and with `gone`
-        that its name leads elsewhere or nowhere. `path` is relative to the world's root, without a leading
-        slash. A kernel mount standing on a name that is gone goes away with it. Returns at once; `settle`
-        waits for the kernel."""
+        that its name leads elsewhere, or nowhere, or somewhere again. `path` is relative to the world's root,
+        without a leading slash. A kernel mount standing on a name that is gone goes away with it. Returns at
+        once; `settle` waits for the kernel."""
         top = self._inodes.find(self.root, self)
         inode = self._inodes.at(top, path) if top else None
         if inode is None:
+            above, _, name = path.rpartition(b"/")
+            directory = self._inodes.at(top, above) if top and gone else None
+            if directory is not None:  # the kernel may keep that there is no such name
+                self._server.notify_entry(directory.number, name)
             return
         if gone and inode.parent is not None:
             self._server.notify_entry(inode.parent.number, inode.name)

@@ -67,7 +67,7 @@ class Faulty(Layer):
         if not (self.rate or self.short or self.delay) or not self._touches(path, False):
             return cache
         whole = bool(self.rate or self.short)
-        return Cache(entry=cache.entry, direct=cache.direct or whole)
+        return Cache(entry=cache.entry, direct=cache.direct or whole, parting=cache.parting)
 
     async def around(self, call: Call, proceed: Proceed) -> Any:
         if not self._touches(call.path, call.directory and not call.name):

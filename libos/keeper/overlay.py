@@ -28,13 +28,15 @@ def make(lower_fd: int, stage: str, changes_fd: int | None = None, *, size: int 
     lower, changes = f"{stage}/lower", f"{stage}/changes"
     for path in (stage, lower, changes):
         os.mkdir(path)
-    mode = os.fstat(lower_fd).st_mode & 0o7777
+    shown = os.fstat(lower_fd)
     _attach(lower_fd, lower)
     if changes_fd is None:
         _attach(_memory(size), changes)
         for name in ("upper", "work"):
             os.mkdir(f"{changes}/{name}")
-        os.chmod(f"{changes}/upper", mode)  # the merged root shows the upper directory's mode
+        # The merged root shows the mode and the times of the upper directory.
+        os.chmod(f"{changes}/upper", shown.st_mode & 0o7777)
+        os.utime(f"{changes}/upper", ns=(shown.st_atime_ns, shown.st_mtime_ns))
     else:
         _attach(changes_fd, changes)
     options = {

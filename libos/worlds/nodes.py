@@ -57,7 +57,9 @@ async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: 
             # Its files are the app's on the host: what it changes is made in the keeper's user namespace.
             tree_fd = await mounts.overlay(path, served.changes)
             stack.callback(os.close, tree_fd)
-            return await mounted_node(tree_fd, stack, mounts.identity.owner, writable=True)
+            below_fd = await mounts.bind(path, read_only=True)
+            stack.callback(os.close, below_fd)
+            return await mounted_node(tree_fd, stack, mounts.identity.owner, writable=True, below_fd=below_fd)
         case HostSource(path):
             return await _host(path, stack, writable=served.writable, owner=_owner(path), at=served.at)
         case BoundSource() | ServiceSource() | ImageSource():
@@ -88,10 +90,14 @@ def _world_file(name: str, names: Names) -> Node:
     return synthetic.function(hosts)  # a name may be granted at any moment
 
 
-async def mounted_node(tree_fd: int, stack: ExitStack, owner: tuple[int, int], *, writable: bool) -> Node:
+async def mounted_node(
+    tree_fd: int, stack: ExitStack, owner: tuple[int, int], *, writable: bool, below_fd: int = -1
+) -> Node:
     """Serve what is in a mount that belongs to worlds, by its descriptor: a tmpfs, an overlay. `owner` is who
-    has its files on the host. Raises OSError."""
-    return await _host(f"/proc/self/fd/{tree_fd}", stack, writable=writable, owner=owner)
+    has its files on the host; `below_fd` is the directory under an overlay, where that is known. Raises
+    OSError."""
+    path = f"/proc/self/fd/{tree_fd}"
+    return await _host(path, stack, writable=writable, owner=owner, below_fd=below_fd)
 
 
 def _memory(size: int, mode: int) -> Node:
@@ -124,7 +130,15 @@ def _split(path: str) -> tuple[str, bytes]:
     return os.path.dirname(path), os.fsencode(os.path.basename(path))
 
 
-async def _host(path: str, stack: ExitStack, *, writable: bool, owner: tuple[int, int], at: str = "") -> Node:
+async def _host(
+    path: str,
+    stack: ExitStack,
+    *,
+    writable: bool,
+    owner: tuple[int, int],
+    at: str = "",
+    below_fd: int = -1,
+) -> Node:
     """Serve a directory of the host, or one file of a directory. Raises OSError; HostError for what stands on
     a file system that is not served."""
     from libos.fs.host import HostTree
@@ -132,7 +146,7 @@ async def _host(path: str, stack: ExitStack, *, writable: bool, owner: tuple[int
     folder, name = _split(path)
     folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        tree = HostTree(folder_fd, writable=writable, owner=owner)
+        tree = HostTree(folder_fd, writable=writable, owner=owner, below_fd=below_fd)
     except PermissionError as error:
         raise HostError(
             f'the mount at "{at}" cannot be served, as layers and recording need: what "{path}" holds '

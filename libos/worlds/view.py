@@ -118,7 +118,7 @@ class View:
         at a place of the world."""
         stack = stack or self._stack
         self._tops[name] = at
-        attachment = self._attached[name] = self._server.attach(name, node, self._owner)
+        attachment = self._attached[name] = self._server.attach(name, node, self._owner, self)
         if self._recording is not None:
             attachment.uses, attachment.at = self._recording.uses, at.encode()
         stack.callback(self._detach, name, attachment)

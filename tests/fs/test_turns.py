@@ -7,6 +7,7 @@ from collections import deque
 import trio
 import trio.testing
 
+from libos.fs.requests import Request, Requests
 from libos.fs.turns import BURST, RECENT, ROUND, Turns
 
 NOW = 1000.0
@@ -93,3 +94,15 @@ async def test_a_closed_world_is_not_kept() -> None:
     line.turns.forget("few")
     line.waiting.append("many")
     assert not any(line.turns.must_wait("many", NOW) for _ in range(10 * BURST))
+
+
+async def test_the_trees_of_one_world_take_no_turns_among_themselves() -> None:
+    requests: Requests[str] = Requests()
+    requests.turns.more = lambda: True
+
+    async def answer() -> str:
+        return "answered"
+
+    for number in range(10 * BURST):
+        one = Request(f"tree {number % 2}", 2, 0, True, 3600, party="world")
+        assert await requests.answer(one, answer()) == "answered"  # nobody lets on what is put off

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from mounting import Mount, mounted
 
-from libos.fs import host_nodes, host_watch
+from libos.fs import host, host_nodes, host_watch
 from libos.fs.host import HostDirectory, HostTree
 from libos.fs.node import Caller, Change, File
 from libos.kernel import inotify
@@ -213,3 +213,31 @@ async def test_a_watch_ends_with_its_directory(folder: Path, tree: HostTree) -> 
     tree.close()
     assert len(watches._directories) == 0
     await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_an_absent_name_is_asked_for_once_until_the_host_makes_it(
+    folder: Path, tree: HostTree, looked: list[bytes]
+) -> None:
+    async with mounted({"w": tree}) as mount:
+        for _ in range(3):
+            assert (await mount.run("sh", "-c", "cat w/d/c 2>/dev/null")).out == b""
+        assert looked.count(b"c") == 1
+        (folder / "new").write_text("came")
+        (folder / "new").rename(folder / "d" / "c")
+        await told(tree, mount)
+        assert (await mount.run("cat", "w/d/c")).out == b"came"
+        assert (await mount.run("sh", "-c", "cd w/d; rm c; cat c || echo own > c; cat c")).out == b"own\n"
+        assert mount.faults == []
+
+
+async def test_absent_names_are_kept_as_far_as_there_is_room(
+    tree: HostTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "MOST_ABSENT", 2)
+    tree.watch(lambda path, gone: None)
+    with pytest.raises(FileNotFoundError):
+        await tree.walk(b"x")
+    assert [tree.keeps_absent(name) for name in (b"x", b"y", b"z")] == [host_watch.KEEP, host_watch.KEEP, 0]
+    monkeypatch.setattr(host, "KEEP", 0.0)  # they are forgotten by now
+    tree.keeps_absent(b"z")
+    assert list(tree.absences) == [b"z"]
