@@ -1,6 +1,7 @@
 """Run the benchmarks: python -m benchmarks [NAME…]; the table on stdout, JSON in build/bench.json.
 
-`python -m benchmarks programs` has a table of its own, and its exit status is 1 where a program fails.
+`python -m benchmarks programs` and `compare` have tables of their own; the exit status is 1 where a program
+fails, and where libos could not be asked.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import trio
 import libos
 from benchmarks import (
     command,
+    compare,
     files,
     held,
     launch,
@@ -76,9 +78,11 @@ async def main(names: list[str]) -> list[Figure]:
 if __name__ == "__main__":
     if sys.argv[1:] == ["programs"]:
         sys.exit(programs.main())
+    if sys.argv[1:] == ["compare"]:
+        sys.exit(compare.main())
     asked = sys.argv[1:] or [*SUPERVISED, *ALONE]
     if unknown := set(asked) - {*SUPERVISED, *ALONE}:
-        known = [*SUPERVISED, *ALONE, "programs (alone)"]
+        known = [*SUPERVISED, *ALONE, "programs (alone)", "compare (alone)"]
         sys.exit(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
     figures = trio.run(main, asked)
     print(" ".join(f"{key}: {value};" for key, value in machine().items()).rstrip(";"))
