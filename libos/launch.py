@@ -314,6 +314,7 @@ class Launch:
         app.counts = self._view.layering.counts
         app.publications = Publications(name, self._gate, self._parts.hub, self.plan)
         app.limiting = self._limiting
+        self._introspection.limits = self._limiting.seen
         app.ended_by_limit = self._limiting.reason
         if self._output is not None:
             self._output.over = partial(app.end, "output")

@@ -34,6 +34,7 @@ ORDER = (
     "plan9",
     "jail",
     "zones",
+    "openvz",
     "lxc",
     "docker",
     # access control

@@ -3,9 +3,10 @@
     ns             the namespace as namespace(6) text
     policy         what is granted, in plain words; policy.json the same as JSON
     denials        what was refused, why, and what would grant it; denials.json the same as JSON
+    beancounters   what is counted: held, most, limit, refused
     ctl            commands: bind, unmount, drop, clear; it can gain nothing by them
 
-The first three are there when the manifest says `introspect = true`, ctl when it says `control = true`.
+All but ctl are there when the manifest says `introspect = true`, ctl where it says `control = true`.
 """
 
 from libos.introspection.denials import Denials

@@ -24,6 +24,7 @@ class Introspection:
         self.denials = Denials()
         self.granting: Callable[[], Grants] | None = None
         self.dials: Dials | None = None
+        self.limits: Callable[[], list[dict[str, object]]] = list
 
     def nodes(self) -> dict[str, Node]:
         """The node of each file that its plan has, by the name of its source."""
@@ -31,6 +32,7 @@ class Introspection:
         wanted = {source.name for source in sources if isinstance(source, WorldSource)}
         if not any(name.startswith("ns/") for name in wanted):
             return {}
+        from libos.introspection.beancounters import beancounters
         from libos.introspection.control import control_file
         from libos.introspection.policy import policy_json, policy_text
 
@@ -38,6 +40,7 @@ class Introspection:
             "ns": lambda grants: Namespace(grants.mounts()).text(self._plan.directory),
             "policy": lambda grants: policy_text(self._plan, grants, tuple(self.dials or ())),
             "policy.json": lambda grants: policy_json(self._plan, grants, tuple(self.dials or ())),
+            "beancounters": lambda _: beancounters(self.limits(), (each.live for each in self.dials or ())),
             "denials": lambda _: self.denials.text(),
             "denials.json": lambda _: self.denials.json(),
         }

@@ -88,7 +88,7 @@ class _Admitted:
 class Dialed:
     """One dial grant of a running world. Made by a gate; methods are for the trio thread.
 
-    `refused` counts what its limits and answers have refused.
+    `refused` counts what its limits and answers have refused, `most_open` is the most that were open at once.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class Dialed:
         self.meter = Meter(rule.limits)
         self.opened = 0
         self.refused = 0
+        self.most_open = 0
         self.closed = False
         self._release = release
         self._observe = observe
@@ -207,6 +208,7 @@ class Dialed:
         address = admitted.address
         try:
             self._require_room()
+            self.most_open = max(self.most_open, self.open)
             self.meter.require()
         except LimitError as error:
             self._limited(address, error)
