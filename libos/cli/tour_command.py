@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from libos.cli.show import columns, say
 
@@ -32,6 +34,15 @@ class Asked:
 
 class _Tour(click.Group):
     """A word that is no command of its own names a stop."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, and libos's own stops by their folders: nothing is read for it."""
+        from libos.tour.collection import OWN
+
+        with suppress(OSError):
+            names = sorted(each.name for each in OWN.iterdir() if each.name.startswith(incomplete))
+            return [*super().shell_complete(ctx, incomplete), *map(CompletionItem, names)]
+        return super().shell_complete(ctx, incomplete)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

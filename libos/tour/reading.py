@@ -23,6 +23,8 @@ from libos.tour.story import Story, StoryError, read_story
 
 # Every stop has these beside stop.toml and story.md.
 _FILES = ("start.toml", "solution.toml")
+# And may have these.
+FOLDERS = ("files", "attack")
 _LISTS = ("prints", "prints_not", "told", "told_not", "untouched")
 
 
@@ -35,6 +37,11 @@ def read_stop(folder: Path) -> Stop:
         Problem(str(folder / name), 0, 0, "is not there: every stop has one")
         for name in _FILES
         if not (folder / name).is_file()
+    ]
+    problems += [
+        Problem(str(folder / name), 0, 0, "is a link: a stop's files stand in its own folder")
+        for name in FOLDERS
+        if (folder / name).is_symlink()
     ]
     if problems or story is None:
         raise error(problems)

@@ -20,16 +20,16 @@ import os
 import shutil
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import trio
 
 from libos.tour.collection import TourError
+from libos.tour.reading import FOLDERS
 from libos.tour.stop import Stop
 
 MANIFEST = "manifest.toml"
-_FRESH = ("files", "attack")
 # Seconds between two looks whether somebody else's run is over.
 _AGAIN = 0.05
 
@@ -91,7 +91,7 @@ class Workspace:
     def refresh(self) -> dict[str, str]:
         """Make `files` and `attack` what the stop has, and give what `state` does. Raises TourError."""
         with _told(self.folder):
-            for name in _FRESH:
+            for name in FOLDERS:
                 _remove(self.folder / name)
                 if (self.stop.folder / name).is_dir():
                     shutil.copytree(self.stop.folder / name, self.folder / name, symlinks=True)
@@ -108,8 +108,10 @@ class Workspace:
             _own(str(top))
             found = {path: _what(top / path) for path in _paths(top)}
             for path, mode in sorted((self.stop.modes or {}).items(), reverse=True):
-                if os.path.lexists(top / path) and not os.path.islink(top / path):
-                    os.chmod(top / path, mode)
+                # By what is really there: no link of a stop leads a mode out of the folder.
+                if os.path.realpath(top / path) == os.path.join(os.path.realpath(top), path):
+                    with suppress(FileNotFoundError):
+                        os.chmod(top / path, mode)
         return found
 
 

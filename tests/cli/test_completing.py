@@ -45,6 +45,8 @@ def test_commands_worlds_and_files_are_completed(as_user: Account) -> None:
     assert completed(as_user, "libos kill tab-") == []
     assert completed(as_user, "libos check some") == ["file,some"]
     assert completed(as_user, "libos diff nothing-is-kept") == []
+    assert completed(as_user, "libos tour a") == ["plain,absent", "plain,agent"]
+    assert completed(as_user, "libos tour ver") == ["plain,verify"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

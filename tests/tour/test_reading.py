@@ -97,6 +97,13 @@ def test_what_is_missing_is_all_told_at_once(folder: Path) -> None:
     assert lines[1].endswith("start.toml: is not there: every stop has one")
 
 
+def test_a_link_in_place_of_a_stops_files_is_an_error(folder: Path) -> None:
+    (folder / "files").rename(folder / "elsewhere")
+    (folder / "files").symlink_to("/root")
+    with pytest.raises(ManifestError, match="files: is a link: a stop's files stand in its own folder"):
+        read_stop(folder)
+
+
 def test_a_pipe_in_a_stops_folder_makes_nobody_wait(folder: Path) -> None:
     (folder / "story.md").unlink()
     os.mkfifo(folder / "story.md")

@@ -21,6 +21,9 @@ STOPS = collection()
 # Where the learner's files are below XDG_STATE_HOME, ~/.local/state where that is unset.
 STATE = ".local/state/libos/tour/stops"
 
+# An editor that changes the manifest of the first stop to its solution.
+EDITOR = f"cp {OWN / STOPS.names[0] / 'solution.toml'}"
+
 
 def tour(account: Account, *arguments: str) -> tuple[int, str, str]:
     """What `libos tour` ends with, and what it says."""
@@ -54,7 +57,7 @@ class Learner:
         self.child = pexpect.spawn(
             program,
             words,
-            env=account.environment | {"NO_COLOR": "1", "TERM": "dumb"},
+            env=account.environment | {"NO_COLOR": "1", "TERM": "dumb", "EDITOR": EDITOR},
             cwd=str(account.folder),
             dimensions=(24, columns),
             timeout=40,
@@ -147,7 +150,8 @@ def test_hints_spoiled_files_and_ctrl_c_cost_nothing(as_user: Account) -> None:
     learner.see("q leave]")
     learner.write(name, "libos = 1\n[app]\ncomand = 3\n")
     assert 'did you mean "command"?' in learner.see("q leave]")
-    learner.child.send("s")
+    learner.child.send("e")
+    assert "done " in learner.see("Who did it first")
     learner.see("Enter: the next stop")
     learner.child.send("\r")
     learner.see("Your key")
@@ -156,7 +160,7 @@ def test_hints_spoiled_files_and_ctrl_c_cost_nothing(as_user: Account) -> None:
     assert learner.end() == 130
     _, out, _ = tour(as_user, "--json", "list")
     visit = json.loads(out)["stops"][0]
-    assert (visit["state"], visit["hints"], visit["tries"]) == ("skipped", 3, 3)
+    assert (visit["state"], visit["hints"], visit["tries"]) == ("done", 3, 4)
 
 
 @pytest.mark.accounts("user")
@@ -195,6 +199,8 @@ def test_without_a_terminal_the_first_character_of_a_line_is_the_key(as_user: Ac
     assert done.returncode == 0
     assert "stolen: a pretended key" in done.stdout
     assert done.stderr == "libos: libos tour goes on from here\n"
+    _, out, _ = tour(as_user, "--json", "list")
+    assert [each["state"] for each in json.loads(out)["stops"]][:2] == ["skipped", "new"]
 
 
 @pytest.mark.parametrize(

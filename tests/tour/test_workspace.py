@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from libos.tour.collection import TourError, collection
+from libos.tour.making import new_stop
+from libos.tour.reading import read_stop
 from libos.tour.workspace import Workspace
 
 ABSENT = collection().get("absent")
@@ -81,6 +83,21 @@ async def test_nothing_is_followed_out_of_the_folder(workspace: Workspace, tmp_p
     assert workspace.state()["out"] == f"link {kept}"
     workspace.remove()
     assert (kept / "file").read_text() == "precious"
+
+
+async def test_a_mode_follows_no_link_out_of_the_folder(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    (kept / "file").touch(mode=0o600)
+    new_stop(tmp_path / "mine")
+    (tmp_path / "mine/files/out").symlink_to(kept)
+    modes = '[modes]\n"out" = "777"\n"out/file" = "666"\n"none" = "700"\n"home/notes" = "500"\n'
+    text = (tmp_path / "mine/stop.toml").read_text()
+    (tmp_path / "mine/stop.toml").write_text(f"{text}\n{modes}")
+    workspace = Workspace(read_stop(tmp_path / "mine"), tmp_path / "home")
+    await workspace.prepare()
+    assert (mode(kept), mode(kept / "file")) == (0o700, 0o600)
+    assert mode(workspace.folder / "files/home/notes") == 0o500
 
 
 async def test_where_nothing_can_be_made_it_says_what_to_do(tmp_path: Path) -> None:
