@@ -25,10 +25,8 @@ import trio
 from libos.cli.show import bad, doubtful, good, harmless
 from libos.cli.terminal import is_terminal, terminal_size
 from libos.tour.story import laid_out, wrapped
+from libos.tour.watching import Watch
 
-# Seconds between two looks at a watched file, and how long it must then stay as it is: editors write in
-# several steps.
-_LOOK, _SETTLE = 0.25, 0.2
 _STYLES = {"good": good, "bad": bad, "doubtful": doubtful}
 _EDITORS = ("sensible-editor", "nano", "vi")
 _ESCAPE = b"\x1b"
@@ -75,21 +73,20 @@ class TerminalConsole:
         """Show lines as they are."""
         self._write([f"    {harmless(line.expandtabs())}" for line in lines] + [""])
 
-    async def key(self, keys: Sequence[str], prompt: str, watched: Path | None = None) -> str:
+    async def key(self, keys: Sequence[str], prompt: str, watch: Watch | None = None) -> str:
         """Wait for one of the keys, or for a change of the watched file."""
         click.echo("\n".join(wrapped(f"[{prompt}]", min(78, self._columns - 1))) + " ", nl=False)
         self._blank = False
         found: list[str] = []
         async with trio.open_nursery() as nursery:
 
-            async def changed() -> None:
-                assert watched is not None
-                await _changed(watched)
+            async def changed(watch: Watch) -> None:
+                await watch.changed()
                 found.append("")
                 nursery.cancel_scope.cancel()
 
-            if watched is not None:
-                nursery.start_soon(changed)
+            if watch is not None:
+                nursery.start_soon(changed, watch)
             key = await self._one_of(keys)
             found.append(key)
             nursery.cancel_scope.cancel()
@@ -177,23 +174,3 @@ async def _read() -> bytes:
         if error.errno == errno.EIO:  # the terminal has gone
             return b""
         raise
-
-
-async def _changed(path: Path) -> None:
-    """Wait until a file is another one than now, and stays so for a moment."""
-    before = _identity(path)
-    while (now := _identity(path)) == before or now is None:  # noqa: ASYNC110 - a file, and no event tells
-        await trio.sleep(_LOOK)
-    while True:
-        await trio.sleep(_SETTLE)
-        if (later := _identity(path)) == now:
-            return
-        now = later
-
-
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

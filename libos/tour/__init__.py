@@ -17,6 +17,7 @@ judging.py     an attempt at a stop, from the manifest to the verdict
 verifying.py   whether a stop can be trusted
 keeping.py     where progress is kept
 making.py      a new stop
+watching.py    noticing that a learner has changed the manifest
 walking.py     one stop with a learner, by way of a console
 """
 

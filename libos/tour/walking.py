@@ -25,6 +25,7 @@ from libos.tour.progress import Visit
 from libos.tour.running import Runner
 from libos.tour.stop import APP, Stop
 from libos.tour.verdict import Verdict, score
+from libos.tour.watching import Watch
 
 # Lines of a program's output, and events, that are shown.
 _MOST_LINES = 16
@@ -57,7 +58,7 @@ class Console(Protocol):
     def lines(self, lines: Sequence[str]) -> None:
         """Show lines as they are, made harmless."""
 
-    async def key(self, keys: Sequence[str], prompt: str, watched: Path | None = None) -> str:
+    async def key(self, keys: Sequence[str], prompt: str, watch: Watch | None = None) -> str:
         """Wait for one of the keys; "" once the watched file has changed. Raises EOFError."""
 
     async def edit(self, path: Path) -> None:
@@ -83,6 +84,7 @@ class Walk:
         self._visit = visit
         self._note = note
         self._hints = 0
+        self._watch = Watch(runner.workspace.manifest)
 
     @property
     def _stop(self) -> Stop:
@@ -143,10 +145,11 @@ class Walk:
         """Change the manifest until it passes, or skip."""
         self._console.heading("Change")
         self._console.text(self._stop.story.sections["change"])
+        self._watch.note()
         self._where()
         while True:
             prompt = ", ".join(_KEYS.values())
-            key = await self._console.key(tuple(_KEYS), prompt, self._runner.workspace.manifest)
+            key = await self._console.key(tuple(_KEYS), prompt, self._watch)
             if key == "q":
                 raise LeaveError
             if key == "s":
@@ -171,6 +174,7 @@ class Walk:
             await self._show_programs()
         elif key == "n":
             self._runner.workspace.begin_anew()
+            self._watch.note()
             self._console.text("The manifest is what it was at the start.")
         elif key == "e":
             await self._console.edit(self._runner.workspace.manifest)
@@ -187,6 +191,7 @@ class Walk:
         self._console.item(f"hint {number + 1} of {len(hints)}:", hints[number])
 
     async def _check(self) -> bool:
+        self._watch.note()
         verdict = await attempt(self._runner)
         self._keep(tries=self._visit.tries + 1)
         show(self._console, verdict)

@@ -164,7 +164,7 @@ def test_hints_spoiled_files_and_ctrl_c_cost_nothing(as_user: Account) -> None:
 
 
 @pytest.mark.accounts("user")
-def test_a_teacher_grades_manifests_and_makes_a_stop(as_user: Account) -> None:
+def test_a_teacher_grades_manifests_that_were_handed_in(as_user: Account) -> None:
     for file, wanted in (("start.toml", 1), ("solution.toml", 0)):
         status, out, _ = tour(as_user, "--check", "--json", "--manifest", str(OWN / "names" / file), "names")
         assert status == wanted
@@ -172,25 +172,32 @@ def test_a_teacher_grades_manifests_and_makes_a_stop(as_user: Account) -> None:
         assert verdict["passed"] is (wanted == 0)
         assert {each["outcome"] for each in verdict["checks"]} >= ({"fails"} if wanted else {"holds"})
     assert not (as_user.folder / STATE).exists()
-    status, out, _ = tour(as_user, "new", "mine")
-    assert (status, "mine/stop.toml" in out.split()) == (0, True)
-    status, out, _ = tour(as_user, "verify", "mine")
-    assert (status, out.startswith("good  mine")) == (0, True)
-    (as_user.folder / "mine/solution.toml").write_bytes((as_user.folder / "mine/start.toml").read_bytes())
-    status, out, _ = tour(as_user, "verify", "mine")
-    assert (status, "the solution: attack: the attack finds no key" in out) == (1, True)
 
 
 @pytest.mark.accounts("user")
-def test_a_stop_that_reaches_for_the_learners_own_files_is_not_run(as_user: Account) -> None:
-    tour(as_user, "new", "mine")
-    start = as_user.folder / "mine/start.toml"
-    start.write_text(start.read_text().replace('"files/home"', f'"{as_user.folder}"\nmode = "read-write"'))
-    (as_user.folder / "mine/attack/attack.sh").write_text("rm -r /home/*\n")
-    status, out, _ = tour(as_user, "verify", "mine")
-    assert status == 1
-    assert "the tour mounts files/ and the system's programs" in out
-    assert start.exists()
+def test_stops_that_teach_nothing_or_reach_too_far_are_told(as_user: Account) -> None:
+    stops = as_user.folder / "stops"
+    stops.mkdir()
+    os.chown(stops, as_user.uid, as_user.uid)
+    status, out, _ = tour(as_user, "new", "stops/good")
+    assert (status, "stops/good/stop.toml" in out.split()) == (0, True)
+    for name in ("unsolved", "harmless", "thief"):
+        shutil.copytree(stops / "good", stops / name)
+    start, solution = ((stops / "good" / name).read_text() for name in ("start.toml", "solution.toml"))
+    (stops / "unsolved/solution.toml").write_text(start)
+    (stops / "harmless/start.toml").write_text(solution)
+    own = start.replace('"files/home"', f'"{as_user.folder}"\nmode = "read-write"')
+    (stops / "thief/start.toml").write_text(own)
+    (stops / "thief/attack/attack.sh").write_text("rm -r /home/*\n")
+    status, out, _ = tour(as_user, "--json", "verify", "stops")
+    problems = {each["stop"]: " ".join(each["problems"]) for each in json.loads(out)["stops"]}
+    assert (status, problems.pop("good")) == (1, "")
+    assert "the solution: attack: the attack finds no key" in problems["unsolved"]
+    assert "the start: the attack fails already: the attack finds no key" in problems["harmless"]
+    assert (
+        f"/home: the tour mounts files/ and the system's programs, not {as_user.folder}" in problems["thief"]
+    )
+    assert (stops / "good/start.toml").exists()
 
 
 @pytest.mark.accounts("user")
