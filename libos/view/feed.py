@@ -4,7 +4,8 @@ Rules:
 - A message is what has changed since the last one, as JSON; its id is the version of the page that the
   browser then shows. A browser that comes back says the last id that it had (Last-Event-ID), and goes on from
   there.
-- The next message is made when the last one has been taken: a slow browser gets fewer and larger ones, and
+- A message is made as soon as there is a new version, of which there are only so many a second (showing.py).
+  The next one is made when the last one has been taken: a slow browser gets fewer and larger ones, and
   nothing is kept for it.
 - A comment is sent when nothing has changed for a while, so that both sides know that the other is there.
 """
@@ -19,8 +20,6 @@ import trio
 
 from libos.view.board import Board
 
-# Seconds between two messages: the eye sees no more, and a burst of events becomes one message.
-PAUSE_SECONDS = 0.05
 # Seconds of silence after which a comment is sent: below what proxies and browsers cut.
 SILENCE_SECONDS = 15.0
 # What a browser waits before it comes back, in milliseconds.
@@ -72,7 +71,6 @@ class Feeds:
                 now = self.board.version
                 await send(self._message(version, now))
                 version = now
-                await trio.sleep(PAUSE_SECONDS)
             elif self.ended:
                 await send(b"event: end\ndata:\n\n")
                 return

@@ -21,8 +21,10 @@ from libos.seen.lines import line
 from libos.seen.tree import Tree, TreeNode
 from libos.unwrap import unwrapped
 from libos.view.board import Board, Part
-from libos.view.feed import PAUSE_SECONDS, Feeds
+from libos.view.feed import Feeds
 
+# Seconds between two drawings of what was touched: the eye sees no more, and a burst is one message.
+PAUSE_SECONDS = 0.05
 # Seconds between two of the slow drawings, at least.
 _SLOW_SECONDS = 0.25
 # They take one part of the time in so many.
@@ -96,19 +98,16 @@ class Showing:
 
     def _draw_soon(self) -> None:
         touched, self._touched = self._touched, {}
-        for node, lit in touched.items():
-            self._put(self._branches.appear(node), lit)
+        shown = {self._branches.appear(node): lit for node, lit in touched.items()}
+        # With each name those above it, which it may have changed: each is drawn once, however many it holds.
+        for each in dict.fromkeys(above for node in shown for above in _down_to(node)):
+            self._put(each, shown.get(each, ""))
         self.feeds.publish()
 
     def _put(self, node: TreeNode, lit: str) -> None:
-        """Put a name, and all names above it, which it may have changed."""
-        chain = [node]
-        while chain[-1].parent is not None:
-            chain.append(chain[-1].parent)
-        for each in reversed(chain):
-            parent = "tree" if each.parent is None else f"{self._branches.id(each.parent)}-in"
-            html = drawing.branch(self._branches.branch(each))
-            self.feeds.board.put(Part(self._branches.id(each), parent, html, lit if each is node else ""))
+        parent = "tree" if node.parent is None else f"{self._branches.id(node.parent)}-in"
+        html = drawing.branch(self._branches.branch(node))
+        self.feeds.board.put(Part(self._branches.id(node), parent, html, lit))
 
     async def _draw_slowly(self) -> None:
         while True:
@@ -158,6 +157,14 @@ def _paths(event: Event) -> Iterator[tuple[str, str]]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _down_to(node: TreeNode) -> list[TreeNode]:
+    """The names from the root to this one."""
+    chain = [node]
+    while chain[-1].parent is not None:
+        chain.append(chain[-1].parent)
+    return chain[::-1]
 
 
 def _nearest(tree: Tree, path: str) -> TreeNode:
