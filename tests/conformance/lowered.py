@@ -21,8 +21,7 @@ from pathlib import Path
 
 import trio
 from accounts import Account
-from conformance import cases
-from conformance.cases import CASES, KERNEL_CASES, SEEDED_CASES, Case, seed
+from conformance.cases import CASES, KERNEL_CASES, SEEDED_CASES, Case, seed, seeded
 from conformance.files import Calls, RemoteFiles, refused
 
 AGENT = Path(__file__).with_name("agent.py")
@@ -96,11 +95,11 @@ async def an_old_mapping_keeps_what_the_host_had(files: Calls) -> None:
 # What the kernel's overlay cannot do for an ordinary user, lowered and served alike, since the served tree
 # works on the same overlay. Kernel: filesystems/overlayfs.rst, "Non-standard behavior" and "redirect_dir".
 COPY_ON_WRITE = {
-    cases.an_old_directory_can_be_renamed: Difference(
+    seeded.an_old_directory_can_be_renamed: Difference(
         "renaming a directory that the host has is EXDEV: redirect_dir is not for ordinary users",
         renaming_an_old_directory_is_exdev,
     ),
-    cases.an_old_hard_link_is_still_one_file_after_a_change: Difference(
+    seeded.an_old_hard_link_is_still_one_file_after_a_change: Difference(
         "the first change of a file parts it from its other hard links: index is not for ordinary users",
         changing_an_old_hard_link_parts_it_from_the_others,
     ),
@@ -108,7 +107,7 @@ COPY_ON_WRITE = {
 
 # What only the lowered tree shows: mappings of the served one are of the server's pages, as any other file's.
 OVERLAY = {
-    cases.a_mapping_of_an_old_file_sees_what_is_written_later: Difference(
+    seeded.a_mapping_of_an_old_file_sees_what_is_written_later: Difference(
         "a mapping made before the first change of a file goes on showing what the host had",
         an_old_mapping_keeps_what_the_host_had,
     ),

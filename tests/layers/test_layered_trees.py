@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from conformance import cases
-from conformance.cases import CASES, KERNEL_CASES, SEEDED_CASES, Case, seed
+from conformance.cases import CASES, KERNEL_CASES, SEEDED_CASES, Case, seed, seeded
 from conformance.files import Calls
 from conformance.subjects import Make, Subject, called, host_tree, in_memory, served
 
@@ -104,7 +103,7 @@ async def test_served_cases_without_mappings(subject: Subject) -> None:
         await files.mkdir(b"first")
         await files.begin(b"first")
         for case in (*CASES, *SEEDED_CASES):
-            if case is cases.a_mapping_of_an_old_file_sees_what_is_written_later:
+            if case is seeded.a_mapping_of_an_old_file_sees_what_is_written_later:
                 continue
             await in_a_folder(files, case)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_plan import TABLE
+from plans import TABLE
 
 from libos.errors import ManifestError
 from libos.fs.memory import memory_tree

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from accounts import Account
-from test_live_grants import Shell, shell
+from shells import Shell, shell
 
 import libos
 from libos.manifest.model import App, Manifest
