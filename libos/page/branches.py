@@ -35,6 +35,8 @@ _SAID = {
     ABSENT: "not there, looked for",
     DENIED: "refused",
 }
+# What the plan says of files that every world has, whatever its manifest asks for.
+_WORLDS_OWN = "always"
 _MARKS = {"absent": "✕", "denied": "⊘", "idle": "○", "used": "●", "": "·"}
 _STATES = {
     "absent": "absent",
@@ -175,7 +177,7 @@ def _is_mounted(node: TreeNode) -> bool:
 
 def said_of(grant: GrantSeen) -> str:
     """What is granted and how, in words."""
-    what = grant.what or grant.at
+    what = "made for each world" if grant.what == _WORLDS_OWN else grant.what or grant.at
     return shown(what if not grant.mode or grant.mode in what else f"{what}, {grant.mode}")
 
 

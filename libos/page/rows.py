@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from libos.page.branches import said_of
 from libos.page.words import LONGEST, duration, plural, shown, size
 from libos.seen import Seen
+from libos.seen.amounts import amount
 from libos.seen.attempts import Attempt
 from libos.seen.connections import ConnectionSeen
 from libos.seen.folding import Group
@@ -59,7 +60,7 @@ def tiles(seen: Seen) -> Iterator[Tile]:
     opened = seen.connections.opened
     yield Tile("connections", "connections", f"{opened:,}", carried if opened else "", "used")
     if seen.exit is not None and seen.exit.used.get("memory"):
-        yield Tile("memory", "peak memory", size(seen.exit.used["memory"]))
+        yield Tile("memory", "peak memory", amount("memory", seen.exit.used["memory"]))
     yield Tile("events", "events", f"{seen.events:,}", f"{seen.lost:,} lost" if seen.lost else "")
 
 
@@ -238,9 +239,7 @@ def held(seen: Seen) -> Iterator[Held]:
 
 
 def _peak(key: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    return size(value) if key == "memory" else f"{value:,.0f}"
+    return "" if value is None else amount(key, value)
 
 
 def left_out(seen: Seen, *, groups: int, names: int, connections: int) -> Iterator[str]:

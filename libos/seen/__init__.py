@@ -3,6 +3,7 @@
     reading.py, files.py     event lines to events; files, also while they grow
     seen.py                  `Seen`: the state, fed one event after another
     tree.py, grants.py, attempts.py, connections.py, timeline.py   its parts
+    amounts.py               what was used, in units
     folding.py, habits.py    attempts in groups: what libraries look for, programs along PATH
     filtering.py             filters that lose nothing
 

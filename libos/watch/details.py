@@ -9,6 +9,7 @@ import time as clock
 from collections import Counter
 from collections.abc import Iterator
 
+from libos.seen.amounts import amount, size
 from libos.seen.attempts import Attempt
 from libos.seen.connections import ConnectionSeen
 from libos.seen.folding import Group
@@ -17,7 +18,7 @@ from libos.seen.questions import Question
 from libos.seen.seen import Limit, Seen
 from libos.seen.tree import TreeNode
 from libos.watch.advice import advice
-from libos.watch.holding import NEVER, amount, size
+from libos.watch.holding import NEVER
 from libos.watch.items import Line, Subject, short
 
 # Lines of an HTTP connection's requests that are shown, the latest.

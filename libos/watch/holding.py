@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from libos.seen.amounts import amount
 from libos.seen.grants import GrantSeen
 from libos.seen.seen import Limit, Seen
 from libos.seen.tree import ABSENT, TreeNode
@@ -122,17 +123,3 @@ def _standing(seen: Seen) -> set[TreeNode]:
             found.add(node)
             node = node.parent
     return found
-
-
-def amount(key: str, value: float) -> str:
-    """A peak, with the unit that people read."""
-    return size(value) if key in ("memory", "disk", "output", "file_size") else f"{value:,.6g}"
-
-
-def size(value: float) -> str:
-    """Bytes, as people read them: "1.5M"."""
-    for unit in ("", "K", "M", "G"):
-        if value < 1024 or unit == "G":
-            return f"{value:.0f}" if unit == "" else f"{value:.1f}{unit}"
-        value /= 1024
-    raise AssertionError("the last unit returns")

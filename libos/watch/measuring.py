@@ -14,7 +14,7 @@ from typing import Any
 from libos.control.client import ask
 from libos.control.folder import open_folder
 from libos.errors import LibosError
-from libos.watch.holding import amount
+from libos.seen.amounts import amount
 
 # Seconds: sooner than a person compares numbers.
 AGAIN_SECONDS = 1.0

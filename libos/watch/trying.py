@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from libos.seen.amounts import size
 from libos.seen.attempts import Attempt
 from libos.seen.connections import ConnectionSeen
 from libos.seen.folding import Group
 from libos.seen.questions import Question
 from libos.seen.seen import Seen
-from libos.watch.holding import size
 from libos.watch.items import Item, Mark, short, times
 
 # The column of kinds is as wide as the longest of them.

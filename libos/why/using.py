@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from libos.errors import ManifestError
 from libos.seen import Seen
+from libos.seen.amounts import amount
 from libos.why import remedies
 from libos.why.questions import Question
 from libos.why.remedies import Remedy
@@ -54,7 +55,7 @@ def limit(seen: Seen, asked: Question) -> Verdict:
     key = asked.what
     said = seen.limits.get(key)
     peak = seen.exit.used.get(key) if seen.exit else None
-    reached = f" Its peak was {peak:g}." if peak else ""
+    reached = f" Its peak was {amount(key, peak)}." if peak else ""
     ended = " It ended the app." if seen.exit and seen.exit.reason == key else ""
     if said is None or not said.asked:
         text = f"limits.{key} is not said, so nothing of libos holds it.{reached}{ended}"

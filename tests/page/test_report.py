@@ -91,14 +91,14 @@ def test_a_page_tells_the_run() -> None:
         "outcome status 0 after 1.9 s",
         "file operations 3",
         "grants never used 1 of 3",
-        "peak memory 23 MB",
+        "peak memory 21.9M",
         "notes read 3 times",
         "shadow not there, looked for once",
         "4 ⊘ address tcp!1.1.1.1!80",
         "2 ⊘ system call ptrace",
         "/spare memory, 1G, read-write agent.toml:9:1 ○ never used",
         "out tcp!api.example.com!443 1 request GET api.example.com/v1 192.0.2.1:443 agent 10 B out, 2.5 kB",
-        "memory 512M 23 MB cgroup agent.toml:20:1",
+        "memory 512M 21.9M cgroup agent.toml:20:1",
         "Nothing: all that the events say is here.",
     ):
         assert words in said

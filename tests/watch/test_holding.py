@@ -5,8 +5,9 @@ from __future__ import annotations
 from watched import EXIT, HAPPENED, PLAN, event, seen
 
 from libos.seen import Seen
+from libos.seen.amounts import size
 from libos.watch.details import details
-from libos.watch.holding import Holding, size
+from libos.watch.holding import Holding
 from libos.watch.rows import Words, flattened
 
 

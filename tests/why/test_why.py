@@ -204,3 +204,10 @@ def test_a_name_that_leads_to_private_addresses_is_told_with_what_lets_it(seen: 
     partly = led(["93.184.215.14"], ["10.0.0.7", "::1"])
     assert partly.granted and "private addresses 10.0.0.7, ::1 too, which is left out" in partly.text
     assert led(["93.184.215.14"], []).remedy is None
+
+
+def test_a_peak_is_told_in_the_units_of_its_limit(seen: Seen) -> None:
+    used = {"memory": 100 << 20, "processes": 64}
+    seen.feed(Event("app.exit", "w", {"status": 0, "reason": "exit", "seconds": 1.0, "used": used}))
+    assert "Its peak was 100.0M." in asked(seen, "memory").text
+    assert "Its peak was 64." in asked(seen, "processes").text
