@@ -6,6 +6,7 @@ Rule: it is told once the kernel says so; what the kernel cannot tell is an `err
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -58,5 +59,6 @@ class Ready:
             known |= found
 
     def _failed(self, port: int, error: Exception) -> None:
-        if not self._gone.is_set():
+        ends = isinstance(error, OSError) and error.errno == errno.EPIPE  # and `gone` comes a moment later
+        if not ends and not self._gone.is_set():
             self._observe("error", {"operation": "listen", "port": port, "error": str(error)})
