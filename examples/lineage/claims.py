@@ -47,6 +47,7 @@ ORDER = (
     # new solutions
     "zerovm",
     "osv",
+    "coreos",
 )
 # Seconds that observing once may take, on a machine that does other things too.
 PATIENCE = 60
