@@ -51,6 +51,14 @@ class SlotRoot(Directory):
                     self._slots.failed(name)
         raise SlotError(f"no slot of {self._slots.folder} can be used: {why}")
 
+    def _new_tree(self, name: str) -> Directory:
+        """The tree of a slot, which has failed where its seal is not right: SlotError."""
+        try:
+            return self._tree(name)
+        except SlotError:
+            self._slots.failed(name)
+            raise
+
     def _tree(self, name: str) -> Directory:
         folder = self._slots.folder / name
         entries = checked(folder, self._key)
@@ -75,11 +83,7 @@ class SlotRoot(Directory):
         name = await trio.to_thread.run_sync(self._slots.best)
         if name is None or name == before:
             return before
-        try:
-            now = await trio.to_thread.run_sync(self._tree, name)
-        except SlotError:
-            await trio.to_thread.run_sync(self._slots.failed, name)
-            raise
+        now = await trio.to_thread.run_sync(self._new_tree, name)
         good = False
         try:
             while not good and await trio.to_thread.run_sync(self._slots.take_try, name):

@@ -30,7 +30,7 @@ def order() -> list[str]:
 
 SYSTEMS = order()
 # Both ways take these a second or two; the others, and all as root, are soak.
-QUICK = ["chroot", "plan9", "jail", "keykos", "capabilities", "seccomp", "exokernel", "zerovm", "openvz"]
+QUICK = ["chroot", "plan9", "jail", "keykos", "capabilities", "seccomp", "exokernel", "zerovm", "openvz", "coreos"]
 
 
 def pages() -> list[str]:

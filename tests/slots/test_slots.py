@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import subprocess
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,10 @@ async def content(node: Node, offset: int = 0, size: int = 1 << 30) -> bytes:
     """What a file of a tree holds."""
     assert isinstance(node, File)
     handle = await node.open(os.O_RDONLY, Caller())
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(handle.close)
         return await handle.read(offset, size)
-    finally:
-        await handle.close()
+    raise AssertionError("nothing is swallowed")
 
 
 async def version(root: Directory) -> str:
