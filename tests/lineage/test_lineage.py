@@ -30,7 +30,18 @@ def order() -> list[str]:
 
 SYSTEMS = order()
 # Both ways take these a second or two; the others, and all as root, are soak.
-QUICK = ["chroot", "plan9", "jail", "keykos", "capabilities", "seccomp", "exokernel", "zerovm", "openvz", "coreos"]
+QUICK = [
+    "chroot",
+    "plan9",
+    "jail",
+    "keykos",
+    "capabilities",
+    "seccomp",
+    "exokernel",
+    "zerovm",
+    "openvz",
+    "coreos",
+]
 
 
 def pages() -> list[str]:
