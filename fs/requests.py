@@ -44,10 +44,11 @@ Answer = TypeVar("Answer")
 class WorkerScope:
     """The cancel scope around all that one task answers; it is the innermost one between two requests."""
 
-    __slots__ = ("_token", "scope")
+    __slots__ = ("_token", "scope", "thread")
 
     def __enter__(self) -> WorkerScope:
         self._token = _worker.set(self)
+        self.thread = 0
         self.scope = trio.CancelScope()
         self.scope.__enter__()
         return self
@@ -70,6 +71,13 @@ class WorkerScope:
 
 
 _worker: ContextVar[WorkerScope | None] = ContextVar("_worker", default=None)
+
+
+def asking() -> int:
+    """The thread, by its id on the host, for which the current task answers; where a request comes without
+    its caller, who opened what it uses. 0 outside of a request, and where the kernel asks by itself."""
+    worker = _worker.get()
+    return worker.thread if worker is not None else 0
 
 
 class Request(Generic[World]):
@@ -136,6 +144,7 @@ class Requests(Generic[World]):
             raise refusal(errno.EAGAIN)
         self._of_party[request.party] = under_way + 1
         request.scope = worker.scope
+        worker.thread = request.thread
         self._waiting.add(request)
         if self._parked:
             self._arrived.set()

@@ -18,6 +18,7 @@ from libos.manifest import values
 from libos.net.granting.rule import Limits, decide
 from libos.net.granting.target import Target, parse_target
 from libos.plan.dial_lines import dialed
+from libos.plan.labelling import require_label
 from libos.plan.network import network_problems, rule
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class Dials:
         from libos.manifest.problems import error
 
         manifest = from_mapping({"dial": [{"to": to, **keys}]})
+        require_label(self._plan, to, manifest.dials[0].label)
         manifest = replace(manifest, listens=self._plan.listens)
         if problems := list(network_problems(manifest)):
             raise error(problems)

@@ -44,6 +44,7 @@ Kind = Literal[
     "limit.hit",
     "missing",
     "audit",
+    "label",
     "ask",
     "answer",
     "error",

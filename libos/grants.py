@@ -170,12 +170,14 @@ class Grants:
         """Mount what another grant holds, narrower or as it is. Errors as `mount`."""
         parent._require()
         shared = parent.placement
+        label = self._live.label_of_shared(parent.holder._live, shared)
         mount = narrowing.over(replace(shared.mount, at=at, origin=f"grant {parent.id}"))
         if shared.served:
             assert shared.node is not None
             # No kernel mount stands before a node: what may be written is the node's own matter.
             node = read_only(shared.node) if narrowing.read_only else shared.node
-            mount = narrowing.over(Mount(at, NodeSource(node), shared.mount.mode, origin=mount.origin))
+            mount = Mount(at, NodeSource(node), shared.mount.mode, layers=label, origin=mount.origin)
+            mount = narrowing.over(mount)
             placement = await self._live.mount(replace(mount, revocable=True))
         elif mount.layers:
             placement = await self._live.mount(_served_anew(mount))

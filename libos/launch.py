@@ -36,6 +36,7 @@ from libos.net.inbound.publication import Publication
 from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Spec
+from libos.plan.labelling import refused_grants
 from libos.plan.network import capture_to, link_shape
 from libos.plan.rootids import SUB_IDS, RootIds, root_ids
 from libos.plan.walls import host_walls, lacks
@@ -319,6 +320,8 @@ class Launch:
         if self._output is not None:
             self._output.over = partial(app.end, "output")
         self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
+        for refused in refused_grants(self.plan):
+            self._observe("label", refused)
         for feature, reason in lacks(host_walls()):
             self._parts.hub.emit("missing", name, feature=feature, reason=reason)
         if (lacking := self._root_ids().missing) is not None:

@@ -48,7 +48,7 @@ class Program:
 
 def programs(init: int) -> list[Program]:
     """The processes of the world whose process 1 has this number on the host, without that one."""
-    return [found for pid in _below(init) if (found := _program(pid)) is not None]
+    return [found for pid in _below(init) if (found := program(pid)) is not None]
 
 
 def holders(init: int, ends: Iterable[End]) -> dict[End, Program]:
@@ -66,8 +66,8 @@ def holders(init: int, ends: Iterable[End]) -> dict[End, Program]:
     for pid in _below(init) if inodes else ():
         for inode in _open_sockets(pid):
             held = inodes.get(inode)
-            if held is not None and held not in found and (program := _program(pid)) is not None:
-                found[held] = program
+            if held is not None and held not in found and (opener := program(pid)) is not None:
+                found[held] = opener
     return found
 
 
@@ -125,7 +125,8 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _program(pid: int) -> Program | None:
+def program(pid: int) -> Program | None:
+    """The process to which the thread of this number on the host belongs; None where there is none."""
     try:
         with open(f"/proc/{pid}/status", errors="replace") as file:
             fields = dict(line.split(":", 1) for line in file if ":" in line)
@@ -133,7 +134,7 @@ def _program(pid: int) -> Program | None:
             resident = int(file.read().split()[1]) * _PAGE
     except OSError:
         return None
-    return Program(pid, int(fields["NSpid"].split()[-1]), fields["Name"].strip(), resident)
+    return Program(pid, int(fields["NStgid"].split()[-1]), fields["Name"].strip(), resident)
 
 
 def _open_sockets(pid: int) -> Iterator[int]:

@@ -16,6 +16,7 @@ import trio
 
 from libos.errors import ManifestError, SupervisorError
 from libos.net.inbound.publication import Publication
+from libos.plan.labelling import require_label
 from libos.unwrap import unwrapped
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Publications:
         self._name = name
         self._gate = gate
         self._hub = hub
+        self._plan = plan
         asked = [each for each in plan.listens if each.is_published]
         # Those of the start came first, in this order.
         self._grants = {
@@ -101,7 +103,9 @@ class Publications:
 
     def publish(self, port: int, where: str | int | None, keys: Mapping[str, Any]) -> PublishGrant:
         """Publish a port; see `App.publish`. Sync: who asks has it, or the error, at once."""
-        wanted = publication(_listen(port, where, keys))
+        asked = _listen(port, where, keys)
+        require_label(self._plan, asked.name, asked.label)
+        wanted = publication(asked)
         try:
             live = self._gate.publish(wanted)
         except OSError as error:

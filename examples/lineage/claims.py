@@ -39,6 +39,7 @@ ORDER = (
     "docker",
     # access control
     "keykos",
+    "tcsec",
     "capabilities",
     "seccomp",
     # library operating systems

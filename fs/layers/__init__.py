@@ -16,12 +16,12 @@ from libos.fs.layers.stack import Stack, stack_of
 if TYPE_CHECKING:
     from libos.fs.layers.asking import Question
     from libos.fs.layers.auditing import Tell
+    from libos.fs.layers.labelling import Tell as Told
     from libos.fs.node import Node
 
 __all__ = [
     "Call", "Layer", "Proceed", "Stack", "append_only", "ask", "audited", "counted", "faulty", "hide",
-    "layered",
-    "only", "quota", "read_only", "revocable", "stack_of",
+    "labelled", "layered", "only", "quota", "read_only", "revocable", "stack_of",
 ]  # fmt: skip
 
 
@@ -96,6 +96,15 @@ def audited(node: Node, tell: Tell) -> Node:
     from libos.fs.layers.auditing import Audited
 
     return layered(node, Audited(tell))
+
+
+def labelled(node: Node, tell: Told, *, reads: bool, writes: bool) -> Node:
+    """What labels let a program do: EACCES where it may not read, or not write. Where it may write alone, a
+    file takes what is added to its end. Calls `tell(call, rule)` with the rule that refuses, or "", for each
+    open, change and refusal; it must not wait."""
+    from libos.fs.layers.labelling import Labelled
+
+    return layered(node, Labelled(reads=reads, writes=writes, tell=tell))
 
 
 def ask(node: Node, opened: Callable[[Question], None], *, timeout: float = 60.0) -> Node:

@@ -22,6 +22,7 @@ from libos.cli import completing
 @click.option("--received", "received", metavar="SIZE", help="Bytes that may come in, in all: 1G.")
 @click.option("--rate", "rate", metavar="RATE", help="Bytes a second each way, 1M, or bits, 8Mbit.")
 @click.option("--ask", "ask", is_flag=True, help="Each address waits for your answer: libos ask.")
+@click.option("--label", "label", metavar="LABEL", help="Its label, where the world has labels.")
 def command(name: str, to: str, deny: tuple[str, ...], **keys: Any) -> None:
     """Let the running world APP connect to ADDRESS, as tcp!api.example.com!443; names may have wildcards.
 

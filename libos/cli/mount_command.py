@@ -15,7 +15,10 @@ from libos.cli import completing
 @click.option("--hide", "hide", multiple=True, metavar="PATTERN", help="Absent in it: a gitignore pattern.")
 @click.option("--revocable", is_flag=True, help="Serve it, so that a revoke fails what is open of it too.")
 @click.option("--ask", "asks", is_flag=True, help="Each file waits for your answer: libos ask.")
-def command(name: str, what: str, hide: tuple[str, ...], revocable: bool, asks: bool) -> None:
+@click.option("--label", "label", metavar="LABEL", help="Its label, where the world has labels.")
+def command(
+    name: str, what: str, hide: tuple[str, ...], revocable: bool, asks: bool, label: str | None
+) -> None:
     """Mount a file or directory of this host in the running world APP, read-only unless said.
 
     With "before" or "after" it joins what stands at AT as a union. Prints the id of the grant, which `libos
@@ -43,6 +46,8 @@ def command(name: str, what: str, hide: tuple[str, ...], revocable: bool, asks: 
         mount["revocable"] = True
     if asks:
         mount["ask"] = True
+    if label is not None:
+        mount["label"] = label
     with open_folder() as folder:
         answer = ask(folder, name, {"request": "mount", "at": at, "mount": mount})
     click.echo(answer["grant"]["id"])

@@ -38,6 +38,7 @@ class ViewOptions:
     keep: str | None
     record: bool
     user: str | None
+    level: str | None
     capture: str | None
     timeout: str | None
     memory: str | None
@@ -72,6 +73,7 @@ class ViewOptions:
             keep=self.keep,
             record=self.record,
             user=self.user,
+            level=self.level,
             capture=self.capture,
             time=self.timeout,
             limits=LimitOptions(**{name: getattr(self, name) for name in LimitOptions._fields}),
@@ -129,6 +131,8 @@ _OPTIONS: list[Callable[[Any], Any]] = [
                  default="strict", help="Name every wrong line of it, or pass over them as 9front does."),
     click.option("-w", "--workdir", "directory", metavar="DIRECTORY", help="The app's working directory."),
     click.option("-u", "--user", "user", metavar="app|root", help="Who the app is inside; app unless said."),
+    click.option("--level", "level", metavar="LABEL",
+                 help="The label that the app runs at, not above its clearance."),
     click.option("--hostname", "hostname", metavar="NAME", help="The host name that the app sees."),
     click.option("--name", "name", metavar="NAME", help="The world's name, for ps, exec and kill."),
     click.option("--keep", "keep", metavar="NAME",

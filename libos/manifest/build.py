@@ -17,7 +17,7 @@ from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
 from libos.manifest.limiting import limits
 from libos.manifest.listening import listen
-from libos.manifest.model import App, Manifest, Network, Syscalls
+from libos.manifest.model import App, Labels, Manifest, Network, Syscalls
 from libos.manifest.web import secret
 from libos.namespace import (
     BoundSource,
@@ -57,6 +57,7 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
         secrets=tuple(
             secret(entry, base, origin(("secret", i))) for i, entry in enumerate(raw.get("secret", ()))
         ),
+        labels=_labels(raw["labels"], origin(("labels",))) if "labels" in raw else Labels(),
         allow_missing=tuple(raw.get("allow_missing", ())),
         source=source,
     )
@@ -80,7 +81,13 @@ def _app(raw: Mapping[str, Any]) -> App:
         keep=raw.get("keep"),
         record=raw.get("record"),
         user=raw.get("user"),
+        clearance=raw.get("clearance"),
+        level=raw.get("level"),
     )
+
+
+def _labels(raw: Mapping[str, Any], origin: str) -> Labels:
+    return Labels((tuple(raw["levels"]),), tuple(raw.get("categories", ())), origin)
 
 
 def _syscalls(raw: Mapping[str, Any], origin: str) -> Syscalls:

@@ -33,6 +33,7 @@ def dial(raw: Mapping[str, Any], base: str, origin: str) -> Dial:
         ca=os.path.normpath(os.path.join(base, os.path.expanduser(raw["ca"]))) if "ca" in raw else None,
         http_request=raw.get("http_request"),
         http_response=raw.get("http_response"),
+        label=raw.get("label"),
         origin=origin,
     )
 

@@ -1,8 +1,8 @@
 """The layers that the keys of one [[mount]] ask for, from the source to the app in one fixed order.
 
 The order of keys in a table says nothing in TOML, so each key has its place: what limits the tree is nearest
-to it (quota, append_only), what counts comes next, then faults, then what is absent, then the question, and
-the audit sees all of it as the app does. From Python layers stack in any order.
+to it (quota, append_only), what counts comes next, then faults, then what is absent, then the question, then
+the label, and the audit sees all of it as the app does. From Python layers stack in any order.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from libos.labels import parse
 from libos.manifest import values
-from libos.namespace import AppendOnly, Ask, Audited, Counted, Faulty, Hide, Layer, Only, Quota
+from libos.namespace import AppendOnly, Ask, Audited, Counted, Faulty, Hide, Labelled, Layer, Only, Quota
 
 
 def layers(raw: Mapping[str, Any]) -> tuple[Layer, ...]:
@@ -34,6 +35,8 @@ def _layers(raw: Mapping[str, Any]) -> Iterator[Layer]:
         yield Only(tuple(raw["only"]))
     if ask := raw.get("ask"):
         yield _ask(ask)
+    if "label" in raw:
+        yield Labelled(str(parse(raw["label"])))
     if raw.get("audit"):
         yield Audited()
 

@@ -22,7 +22,7 @@ def listen(raw: Mapping[str, Any], origin: str) -> Listen:
     if publish is False:
         if raw.get("proxy_protocol"):
             raise ValueError("proxy_protocol needs a publication: remove it, or say where to publish")
-        return Listen(port, "", 0, origin, network or "tcp")
+        return Listen(port, "", 0, origin, network or "tcp", label=raw.get("label"))
     host, outside, said, path = published(port if publish is None else publish)
     if network is not None and said not in (None, network):
         raise ValueError(f'"{publish}" says {said}, and "network" says {network}: say it once')
@@ -30,7 +30,7 @@ def listen(raw: Mapping[str, Any], origin: str) -> Listen:
     if network == "udp" and (told or path is not None):
         what = "the PROXY protocol is" if told else "a unix socket is published"
         raise ValueError(f"{what} for tcp alone: remove it, or network")
-    return Listen(port, host, outside, origin, network, path, told)
+    return Listen(port, host, outside, origin, network, path, told, raw.get("label"))
 
 
 def published(value: str | int | bool) -> tuple[str, int, str | None, str | None]:

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from libos.manifest.limiting import merge_limits
-from libos.manifest.model import App, Manifest, Network, Syscalls
+from libos.manifest.model import App, Labels, Manifest, Network, Syscalls
 
 T = TypeVar("T")
 _NETWORK_KEYS = tuple(each.name for each in fields(Network) if each.compare)
@@ -37,6 +37,7 @@ def merge(under: Manifest, over: Manifest) -> Manifest:
         network=_merge_network(under.network, over.network),
         syscalls=_merge_syscalls(under.syscalls, over.syscalls),
         secrets=_append(under.secrets, over.secrets, gone, lambda secret: f"secret:{secret.name}"),
+        labels=_merge_labels(under.labels, over.labels),
         allow_missing=tuple(dict.fromkeys(under.allow_missing + over.allow_missing)),
         removals=tuple(dict.fromkeys(under.removals + over.removals)),
         in_order=under.in_order or over.in_order,
@@ -84,6 +85,16 @@ def _merge_app(under: App, over: App) -> App:
         keep=_first(over.keep, under.keep),
         record=_first(over.record, under.record),
         user=_first(over.user, under.user),
+        clearance=_first(over.clearance, under.clearance),
+        level=_first(over.level, under.level),
+    )
+
+
+def _merge_labels(under: Labels, over: Labels) -> Labels:
+    return Labels(
+        levels=tuple(dict.fromkeys(under.levels + over.levels)),
+        categories=tuple(dict.fromkeys(under.categories + over.categories)),
+        origin=over.origin or under.origin,
     )
 
 

@@ -37,6 +37,8 @@ class App:
     keep: str | None = None
     record: bool | None = None
     user: str | None = None  # "app" or "root"
+    clearance: str | None = None  # a label: the highest `level` that it may run at
+    level: str | None = None  # the label that it runs at
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Dial:
     ca: str | None = None
     http_request: Callable[..., Any] | None = None
     http_response: Callable[..., Any] | None = None
+    label: str | None = None
     origin: str = field(default="", compare=False)
 
 
@@ -101,6 +104,7 @@ class Listen:
     network: str = "tcp"
     path: str | None = None
     proxy_protocol: bool = False
+    label: str | None = None
 
     @property
     def is_published(self) -> bool:
@@ -175,6 +179,16 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """The levels and categories that labels are made of. Each list of levels has the lowest first; several
+    included ones must have one order together."""
+
+    levels: tuple[tuple[str, ...], ...] = ()
+    categories: tuple[str, ...] = ()
+    origin: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One manifest with all that it includes. `source` names it in messages."""
 
@@ -186,6 +200,7 @@ class Manifest:
     network: Network = Network()
     syscalls: Syscalls = Syscalls()
     secrets: tuple[Secret, ...] = ()
+    labels: Labels = Labels()
     allow_missing: tuple[str, ...] = ()  # what the host may lack, as "limits.memory"
     removals: tuple[str, ...] = ()
     in_order: bool = False  # the mounts are applied as they are listed, and not parents first

@@ -15,6 +15,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from libos.labels import parse
 from libos.manifest import values
 from libos.manifest.build import absolute
 from libos.manifest.conflicts import absent
@@ -50,6 +51,7 @@ def from_options(
     keep: str | None = None,
     record: bool = False,
     user: str | None = None,
+    level: str | None = None,
     capture: str | None = None,
     time: float | str | None = None,
     limits: LimitOptions = NO_LIMITS,
@@ -65,9 +67,9 @@ def from_options(
     `manifest` is a path, a mapping, a `Manifest`, or None: then `include`, else the profile base. `mounts`
     are SRC:AT[:ro|rw|cow|replace]; `environment` NAME=VALUE, or NAME for the value in `environ` (the caller's
     unless given); `dials` ADDRESS[,private]; `publish` [IP:]PORT:PORT, outside then inside, or PORT for both;
-    `include` and `allow_missing` as in a manifest file; `record` has each use of a path told; `user` is "app"
-    or "root"; `capture` a file; `time` seconds or "10min"; `limits` docker's options; `syscalls` a profile;
-    `namespace` a file of namespace(6), read as `namespace_mode` says; `base` the folder of relative paths.
+    `include` and `allow_missing` as in a file; `record` has each use of a path told; `user` is "app" or
+    "root"; `level` a label; `capture` a file; `time` seconds or "10min"; `limits` docker's options;
+    `syscalls` a profile; `namespace` a file of namespace(6), read as `namespace_mode` says; `base` a folder.
     """
     options = _Options(os.path.abspath(base if base is not None else os.curdir))
     mounted = options.each("-v", mounts, options.mount)
@@ -76,6 +78,7 @@ def from_options(
             command=tuple(options.each("COMMAND", command, values.argument)) or None,
             directory=options.one("-w", directory, values.path),
             environment=options.variables(environment, os.environ if environ is None else environ),
+            level=options.one("--level", level, lambda text: str(parse(text))),
             **options.names(hostname, name, keep, user, record=record),
         ),
         mounts=tuple(mounted),
@@ -91,9 +94,14 @@ def from_options(
     whole = load_under(own, manifest, tuple(include), base=options.base, problems=options.problems)
     if namespace is None:
         return whole
+    return _named_by(os.fspath(namespace), namespace_mode, whole, own, options.base)
+
+
+def _named_by(namespace: str, mode: str, whole: Manifest, own: Manifest, base: str) -> Manifest:
+    """The manifest with the namespace of a file, over which the options' own mounts stand."""
     from libos.manifest.namespace_file import with_namespace
 
-    whole = with_namespace(whole, os.fspath(namespace), namespace_mode, options.base, mounted)
+    whole = with_namespace(whole, namespace, mode, base, own.mounts)
     return replace(whole, app=replace(whole.app, directory=own.app.directory or whole.app.directory))
 
 

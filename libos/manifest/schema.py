@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 from libos.manifest.schema_channels import ChannelTable
+from libos.manifest.schema_labels import Label, LabelsTable
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
 from libos.manifest.schema_limits import Feature, LimitsTable
 from libos.manifest.schema_network import NetworkTable
@@ -64,6 +65,11 @@ class AppTable(Table):
     keep: Annotated[str, checked(values.keep_name)] = Field(
         default_factory=unwritten,
         description="Keep its changes to copy-on-write mounts under this name: libos diff, commit, discard.",
+    )
+    clearance: Label = Field(default_factory=unwritten, description="The highest label that it may run at.")
+    level: Label = Field(
+        default_factory=unwritten,
+        description="The label that it runs at; its clearance unless said, or the lowest.",
     )
     record: bool = Field(
         default_factory=unwritten,
@@ -131,6 +137,9 @@ class MountTable(Table):
     )
     quota: QuotaTable = Field(default_factory=unwritten, description="What a writable mount may hold.")
     audit: bool = Field(False, description="An event for each operation.")
+    label: Label = Field(
+        default_factory=unwritten, description='No read up, no write down: "secret:nuclear", see [labels].'
+    )
     ask: bool | AskTable = Field(
         default_factory=unwritten, description="Opening waits for your answer: libos ask."
     )
@@ -192,6 +201,9 @@ class DialTable(HttpKeys):
     ask: bool | AskTable = Field(
         default_factory=unwritten, description="The first connection waits for your answer: libos ask."
     )
+    label: Label = Field(
+        default_factory=unwritten, description="It can be dialed by an app that runs at this label."
+    )
 
 
 class PythonDialTable(DialTable, PythonHttpKeys):
@@ -212,6 +224,9 @@ class ListenTable(Table):
     network: Literal["tcp", "udp"] = Field(default_factory=unwritten, description="tcp unless said.")
     proxy_protocol: bool = Field(
         False, description="Tell the app who connects, by a header of the PROXY protocol, version 2."
+    )
+    label: Label = Field(
+        default_factory=unwritten, description="It is published where the app runs at this label."
     )
 
 
@@ -238,6 +253,7 @@ class ManifestFile(Table):
     network: NetworkTable = Field(default_factory=unwritten)
     syscalls: SyscallsTable = Field(default_factory=unwritten)
     secret: list[SecretTable] = Field(default_factory=unwritten)
+    labels: LabelsTable = Field(default_factory=unwritten)
 
 
 class ManifestMapping(ManifestFile):

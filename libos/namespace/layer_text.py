@@ -3,6 +3,7 @@
     hide PATTERN …          only PATTERN …          append_only      audit      revocable      replaceable
     count [reads=N] [bytes_read=N] [writes=N] [bytes_written=N]   quota [size=N] [files=N]
     ask timeout=SECONDS
+    label LABEL
     fault [seed=N] [rate=R] [errors=NAME,…] [short=R] [delay=SECONDS] [match=PATTERN …]
 
 The names are those of the keys of a manifest. What is not written is as a manifest's key that is not said.
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar
 
+from libos.labels import parse
 from libos.namespace.errors import GrammarError
 from libos.namespace.layers import (
     AppendOnly,
@@ -21,12 +23,16 @@ from libos.namespace.layers import (
     Counted,
     Faulty,
     Hide,
+    Labelled,
     Layer,
     Only,
     Quota,
 )
 
-NAMES = ("hide", "only", "append_only", "audit", "count", "quota", "ask", "fault", "revocable", "replaceable")
+NAMES = (
+    *("hide", "only", "append_only", "audit", "count", "quota", "ask", "fault", "label"),
+    *("revocable", "replaceable"),
+)
 
 Property = Literal["revocable", "replaceable"]
 T = TypeVar("T")
@@ -52,6 +58,8 @@ def layer_words(layer: Layer) -> list[str]:
             return ["ask", f"timeout={timeout!r}"]
         case Faulty():
             return ["fault", *_fault(layer)]
+        case Labelled(label):
+            return ["label", label]
 
 
 def _numbers(layer: object, fields: tuple[str, ...]) -> Iterator[str]:
@@ -78,9 +86,9 @@ def parse_layer(words: list[str]) -> Layer | Property:
         if not arguments:
             raise GrammarError(f"{name} takes at least one pattern")
         return Hide(tuple(arguments)) if name == "hide" else Only(tuple(arguments))
-    given = _given(name, arguments)
+    given = {} if name == "label" else _given(name, arguments)
     try:
-        return _made(name, given)
+        return Labelled(_label(arguments)) if name == "label" else _made(name, given)
     except ValueError as wrong:
         raise GrammarError(f"{name}: {wrong}") from None
 
@@ -136,6 +144,12 @@ def _made(name: str, given: dict[str, list[str]]) -> Layer | Property:
                 patterns=tuple(given.get("match", ())),
             )
     return "revocable" if name == "revocable" else "replaceable"
+
+
+def _label(arguments: list[str]) -> str:
+    if len(arguments) != 1:
+        raise ValueError(f"it takes one label, and {len(arguments)} stand here")
+    return str(parse(arguments[0]))
 
 
 def _natural(text: str) -> int | None:

@@ -75,4 +75,15 @@ class Faulty:
     patterns: tuple[str, ...] = ()
 
 
-Layer = Hide | Only | AppendOnly | Counted | Quota | Audited | Ask | Faulty
+@dataclass(frozen=True)
+class Labelled:
+    """Refuses by labels: no read up, no write down. `label` is written as "secret:nuclear". What it lets the
+    app do is decided when it is lowered, from the app's own `level`; until then it is nothing."""
+
+    label: str
+    level: str = ""
+    reads: bool = False
+    writes: bool = False
+
+
+Layer = Hide | Only | AppendOnly | Counted | Quota | Audited | Ask | Faulty | Labelled

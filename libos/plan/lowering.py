@@ -43,6 +43,7 @@ from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
 from libos.plan.joining import Joining, is_union
 from libos.plan.keeping import NOTHING_TO_KEEP, lost_in_union
+from libos.plan.labelling import labelling_of
 from libos.plan.limiting import decided, limit_lines, sized
 from libos.plan.lines import INIT_LINES, network_lines, why_served, why_service
 from libos.plan.lookup import find
@@ -76,18 +77,21 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     recorded = bool(manifest.app.record)
     lowering = Lowering(host if host is not None else Host(), serve_all or recorded, manifest.app.keep)
     lowering.why_all = "its uses are recorded" if recorded else "lowering is off (--serve-all)"
+    labelling, whole = labelling_of(manifest, lowering.host, lowering.problems), manifest
+    if labelling is not None:
+        manifest = labelling.applied(manifest, lowering.lines)
     own = manifest.namespace()
     mounts = (*own, *_world_files(own, manifest, lowering.host))
     for mount in mounts if manifest.in_order else Namespace.ordered(mounts):
         lowering.place(mount)
     directory = manifest.app.directory or "/"
     lowering.check_directory(directory, manifest.source)
-    lowering.problems.extend(network_problems(manifest))
+    lowering.problems.extend(network_problems(whole))
     lowering.problems.extend(syscall_problems(manifest))
     lowering.check_keep(manifest)
     if lowering.problems:
         raise error(lowering.problems)
-    return lowering.plan(manifest, directory)
+    return replace(lowering.plan(manifest, directory), labelling=labelling)
 
 
 def _world_files(own: Namespace, manifest: Manifest, host: HostView) -> list[Mount]:

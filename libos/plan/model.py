@@ -24,6 +24,7 @@ from libos.syscalls import DEFAULT, Wanted
 if TYPE_CHECKING:
     from libos.manifest.model import Listen, Network, Secret
     from libos.net.granting.rule import Rule
+    from libos.plan.labelling import Labelling
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ class Plan:
     keep: str | None = None  # the name under which changes to copy-on-write mounts outlive the run
     syscalls: Wanted = DEFAULT
     root: bool = False  # the app is uid 0 inside
+    labelling: Labelling | None = None  # what labels let it do, where its manifest has [labels]
     source: str = field(default="", compare=False)  # what it was made from, as messages name it
 
     @property

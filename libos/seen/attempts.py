@@ -50,6 +50,7 @@ _WHY = {
     "http": "the grant's HTTP rules refuse it",
     "secret": "the secret may not go there",
     "ask": "the answer was no",
+    "label": "its label and the app's level forbid it",
     "call": "the filter of system calls refuses it",
     "error": "it is granted, and did not work",
 }
@@ -88,7 +89,7 @@ class Attempts:
         attempt.count += count
         attempt.last = event.time
         attempt.grant = text(event.fields, "grant") or attempt.grant
-        for key in ("reason", "limit", "error", "method", "operation", "program", "mount"):
+        for key in ("reason", "limit", "error", "method", "operation", "program", "mount", "label", "rule"):
             if said := text(event.fields, key):
                 attempt.details[key] = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
         return attempt
@@ -132,6 +133,11 @@ def _audited(fields: Fields) -> str:
     return f"{text(fields, 'path')}" if refused else ""
 
 
+def _labelled(fields: Fields) -> str:
+    refused = fields.get("decision") == "refused"
+    return (text(fields, "path") or text(fields, "address")) if refused else ""
+
+
 def _fault(fields: Fields) -> str:
     if "lost" in fields:
         return ""
@@ -152,5 +158,6 @@ _KINDS: dict[str, tuple[str, Callable[[Fields], str]]] = {
     "syscall.refused": ("call", _call),
     "answer": ("ask", _answered_no),
     "audit": ("denied", _audited),
+    "label": ("label", _labelled),
     "error": ("error", _fault),
 }

@@ -99,6 +99,15 @@ def _audit(fields: Fields) -> Told:
     return f"{told}{other} = {answer}", ("operation", "path", "other", "error", "size")
 
 
+def _label(fields: Fields) -> Told:
+    thing = text(fields, "path") or text(fields, "address")
+    answer = text(fields, "rule") or text(fields, "decision")
+    told = (
+        f"{text(fields, 'operation')} {thing} ({text(fields, 'label')}) by {text(fields, 'level')} = {answer}"
+    )
+    return told, ("operation", "path", "address", "label", "level", "decision", "rule")
+
+
 def _no_name(fields: Fields) -> Told:
     return f"{text(fields, 'name')} {text(fields, 'type')} = NXDOMAIN", (
         "name",
@@ -168,6 +177,7 @@ _SAID: dict[str, Callable[[Fields], Told]] = {
     "path.absent": _absent,
     "path.used": _used,
     "audit": _audit,
+    "label": _label,
     "name.absent": _no_name,
     "name.found": _name,
     "dial.refused": _refused,

@@ -72,6 +72,11 @@ class Layering:
                 return Quota(size=size, files=files)
             case values.Counted():
                 return self._count(wanted, at)
+            case values.Labelled(label, level, reads, writes):
+                from libos.fs.layers.labelling import Labelled
+
+                tell = partial(self._tell_label, at, label, level)
+                return Labelled(reads=reads, writes=writes, tell=tell)
             case values.Audited():
                 from libos.fs.layers.auditing import Audited
 
@@ -111,6 +116,20 @@ class Layering:
             timeout=timeout,
         )
 
+    def _tell_label(self, at: str, label: str, level: str, call: Call, rule: str) -> None:
+        fields: dict[str, object] = {
+            "operation": call.operation,
+            "path": _text(_below(at, call.path)),
+            "label": label,
+            "level": level,
+            "decision": "refused" if rule else "granted",
+            **({"rule": rule} if rule else {}),
+            **_who(),
+        }
+        if call.operation in ("rename", "link"):
+            fields["other"] = _text(_below(at, call.to_path))
+        self._observe("label", fields)
+
     def _tell(self, at: str, call: Call, error: int, size: int) -> None:
         fields: dict[str, object] = {
             "operation": call.operation,
@@ -122,6 +141,15 @@ class Layering:
         if call.operation in ("rename", "link"):
             fields["other"] = _text(_below(at, call.to_path))
         self._observe("audit", fields)
+
+
+def _who() -> dict[str, object]:
+    """The program for which the file server answers now, by its number inside and its name."""
+    from libos.fs.requests import asking
+    from libos.programs import program
+
+    found = program(asking())
+    return {"pid": found.pid if found else None, "program": found.name if found else None}
 
 
 def _below(at: str, path: bytes) -> bytes:

@@ -17,10 +17,21 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from libos.errors import SupervisorError
+from libos.errors import ManifestError, SupervisorError
 from libos.fs.layers import stack_of
-from libos.namespace import BoundSource, HostSource, Mode, Mount, Namespace, Order, is_at_or_below
+from libos.namespace import (
+    BoundSource,
+    HostSource,
+    Labelled,
+    Mode,
+    Mount,
+    Namespace,
+    Order,
+    ServiceSource,
+    is_at_or_below,
+)
 from libos.plan import Plan
+from libos.plan.labelling import label_of
 from libos.worlds.joining import LiveUnions
 from libos.worlds.narrowing import Narrowing, Note
 from libos.worlds.placements import Placement, in_turn, placements_of
@@ -55,6 +66,7 @@ class LiveView:
         self._turn = trio.Lock()
         # Its root has sub-ids, and no file of theirs is to lie on the host's disk: libos.plan.rootids.
         self.stores_nothing = False
+        self.labelling = plan.labelling
         self.placements: dict[str, Placement] = {each.mount.at: each for each in placements_of(plan, view)}
         self._placing = Placing(
             world,
@@ -91,8 +103,34 @@ class LiveView:
                 "the app with a read-write mount, and it has uid 0 alone",
             )
 
+    def _labelled(self, mount: Mount) -> Mount:
+        """A mount with what its label lets the app do. Raises ManifestError for an unknown label, and for a
+        service of another one."""
+        if self.labelling is None:
+            if label_of(mount) is not None:
+                raise ManifestError(f'"{mount.at}" has a label, and this world was started without any')
+            return mount
+        try:
+            if isinstance(mount.source, ServiceSource):
+                self.labelling.require(mount.at, label_of(mount))
+            return self.labelling.mount(mount)
+        except ValueError as wrong:
+            raise ManifestError(str(wrong)) from None
+
+    def label_of_shared(self, other: LiveView, shared: Placement) -> tuple[Labelled, ...]:
+        """The label that a node has which is mounted in another world already. Raises OSError (EPERM) where
+        the two worlds do not run at one level of the same labels."""
+        labelling = self.labelling
+        if labelling != other.labelling:
+            raise OSError(errno.EPERM, "the two worlds do not run at one level of the same labels")
+        label = label_of(shared.mount)
+        if labelling is None or (label is None and shared.mount.mode is Mode.READ_ONLY):
+            return ()
+        return (Labelled(str(labelling.level) if label is None else label),)
+
     async def mount(self, mount: Mount) -> Placement:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
+        mount = self._labelled(mount)
         self._refuse_to_store(mount, isinstance(mount.source, HostSource))
         async with self._change():
             self._placing.require_world()

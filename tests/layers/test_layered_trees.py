@@ -39,6 +39,7 @@ LAYERS: dict[str, Lay] = {
     "only": lambda node: layers.only(node, ["*", "/some/where"]),
     "quota": lambda node: layers.quota(node, size=HUGE, files=1 << 30),
     "audited": lambda node: layers.audited(node, lambda call, error, size: None),
+    "labelled": lambda node: layers.labelled(node, lambda call, rule: None, reads=True, writes=True),
     "ask": lambda node: layers.ask(node, yes),
     "faulty": lambda node: layers.faulty(node, seed=1, rate=0, delay=0),
 }

@@ -1,4 +1,4 @@
-"""What may be changed, how much, and how often: read-only, append-only, counted, quota."""
+"""What may be changed, how much, and how often: read-only, append-only, counted, quota, labels."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from mounting import mounted
 from libos.fs import layers
 from libos.fs.layers.counting import Counted
 from libos.fs.layers.quotas import Quota
+from libos.fs.node import Caller, File
+from libos.labels import READ_UP, WRITE_DOWN, WRITE_UP
 
 # --- read-only, append-only
 
@@ -306,3 +308,49 @@ def test_a_negative_limit_is_an_error(lay: object) -> None:
     key = "size" if lay is layers.quota else "reads"
     with pytest.raises(ValueError, match="0 or more"):
         lay(Tree(layers.revocable).inner, **{key: -1})  # type: ignore[operator]
+
+
+async def test_labels_let_read_what_is_below_and_add_to_what_is_above() -> None:
+    told: list[tuple[str, str]] = []
+
+    def lay(reads: bool, writes: bool) -> Tree:
+        def tell(call: layers.Call, rule: str) -> None:
+            told.append((call.operation, rule))
+
+        return Tree(lambda node: layers.labelled(node, tell, reads=reads, writes=writes))
+
+    below = lay(True, False)
+    await below.outside.put(b"file", b"text")
+    assert await below.inside.get(b"file") == b"text"
+    for operation, arguments in {"put": (b"file", b"x"), "mkdir": (b"d",), "unlink": (b"file",)}.items():
+        with refused(errno.EACCES):
+            await getattr(below.inside, operation)(*arguments)
+    assert set(told) >= {("open", ""), ("open", WRITE_DOWN), ("mkdir", WRITE_DOWN), ("remove", WRITE_DOWN)}
+    for writes in (True, False):
+        hidden = lay(False, writes)
+        await hidden.outside.put(b"file", b"text")
+        with refused(errno.EACCES):
+            await hidden.inside.get(b"file")
+        with refused(errno.EACCES):
+            await hidden.inside.listdir(b"")
+        assert told[-1] == ("readdir", READ_UP)
+        with refused(errno.EACCES):
+            await hidden.root.mkdir(b"d", 0o700, Caller())
+        assert told[-1] == ("mkdir", WRITE_UP if writes else WRITE_DOWN)
+
+
+async def test_a_file_above_takes_what_is_added_blindly_and_nothing_else() -> None:
+    tree = Tree(layers.revocable)
+    await tree.outside.put(b"file", b"text")
+    inner = await tree.inner.walk(b"file")
+    above = layers.labelled(inner, lambda call, rule: None, reads=False, writes=True)
+    assert isinstance(above, File)
+    assert (await above.stat()).size == 0
+    for flags in (os.O_RDONLY, os.O_RDWR, os.O_WRONLY, os.O_WRONLY | os.O_APPEND | os.O_TRUNC):
+        with refused(errno.EACCES):
+            await above.open(flags, Caller())
+    handle = await above.open(os.O_WRONLY | os.O_APPEND, Caller())
+    assert handle.direct
+    assert await handle.write(0, b" more") == 5
+    await handle.close()
+    assert await tree.outside.get(b"file") == b"text more"

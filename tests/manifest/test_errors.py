@@ -32,8 +32,8 @@ ONE = {
     "unknown_key_near_none": (
         '[[dial]]\nto = "tcp!a!80"\nqqq = 1',
         [
-            '4:1: unknown key "qqq"; known are ask, ca, connections, deny, http, private, rate, received, '
-            "sent, tls, to, via",
+            '4:1: unknown key "qqq"; known are ask, ca, connections, deny, http, label, private, rate, '
+            "received, sent, tls, to, via",
         ],
     ),
     "unknown_key_in_a_dotted_key": (
@@ -50,7 +50,7 @@ ONE = {
             "2:1: a mount shows one of host, image, text, bytes, memory, bind, service: "
             "this one has none of them",
             '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, fault, '
-            "hide, host, image, memory, mode, only, optional, order, path, quota, replaceable, revocable, "
+            "hide, host, image, label, memory, mode, only, optional, order, path, quota, replaceable, revocable, "
             "service, text",
         ],
     ),
@@ -212,8 +212,8 @@ ONE = {
     "control_characters_stay_on_their_line": (
         '"a\\nb\\u001b" = 1',
         [
-            r'2:1: unknown key "a\nb\x1b"; known are allow_missing, app, channel, dial, include, libos, '
-            "limits, listen, mount, network, secret, syscalls",
+            r'2:1: unknown key "a\nb\x1b"; known are allow_missing, app, channel, dial, include, labels, '
+            "libos, limits, listen, mount, network, secret, syscalls",
         ],
     ),
 }  # fmt: skip

@@ -17,6 +17,7 @@ from libos.namespace import (
     Faulty,
     Hide,
     HostSource,
+    Labelled,
     Layer,
     MemorySource,
     Mode,
@@ -54,6 +55,7 @@ LAYERS = st.one_of(
     st.builds(Counted, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
     st.builds(Quota, NUMBERS, NUMBERS),
     st.builds(Ask, SECONDS),
+    st.builds(Labelled, st.sampled_from(["low", "high:a", "high:a,b"])),
     st.builds(
         Faulty,
         st.integers(),
