@@ -74,8 +74,9 @@ _worker: ContextVar[WorkerScope | None] = ContextVar("_worker", default=None)
 
 
 def asking() -> int:
-    """The thread, by its id on the host, for which the current task answers; where a request comes without
-    its caller, who opened what it uses. 0 outside of a request, and where the kernel asks by itself."""
+    """The thread, by its id on the host, for which the current task answers: it waits, so the id is its own.
+    0 outside of a request, where the kernel asks by itself, and where what asks may be another thread than
+    the one that opened what is used."""
     worker = _worker.get()
     return worker.thread if worker is not None else 0
 
@@ -144,7 +145,7 @@ class Requests(Generic[World]):
             raise refusal(errno.EAGAIN)
         self._of_party[request.party] = under_way + 1
         request.scope = worker.scope
-        worker.thread = request.thread
+        worker.thread = request.thread if request.known else 0
         self._waiting.add(request)
         if self._parked:
             self._arrived.set()

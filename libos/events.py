@@ -45,6 +45,7 @@ Kind = Literal[
     "missing",
     "audit",
     "label",
+    "domain.refused",
     "ask",
     "answer",
     "error",

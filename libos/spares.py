@@ -146,7 +146,10 @@ def _same_view(one: Plan, other: Plan) -> bool:
 def _view(plan: Plan) -> tuple[Any, ...]:
     network = plan.dials, plan.listens, plan.network, plan.routed
     walls = plan.syscalls, plan.limits, plan.root
-    return plan.steps, plan.served, plan.points, *network, *walls, plan.hostname, plan.keep, plan.record
+    refused = plan.labelling.refused if plan.labelling is not None else ()
+    rules = plan.labelling, refused, plan.policy
+    own = plan.hostname, plan.keep, plan.record
+    return plan.steps, plan.served, plan.points, *network, *walls, *rules, *own
 
 
 def identities(plan: Plan) -> list[Identity]:

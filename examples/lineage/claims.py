@@ -40,7 +40,9 @@ ORDER = (
     # access control
     "keykos",
     "tcsec",
+    "jvm",
     "capabilities",
+    "selinux",
     "seccomp",
     # library operating systems
     "exokernel",

@@ -26,15 +26,24 @@ if TYPE_CHECKING:
 @click.argument("words", metavar="PATH[:ro|rw|cow]|ADDRESS|CALL|LIMIT=VALUE...", nargs=-1)
 @click.option("-p", "--publish", "ports", metavar="[IP:]PORT:PORT", multiple=True,
               help="Publish a port of the app: outside, then inside; PORT for both.")  # fmt: skip
+@click.option("--refused", metavar="EVENTS", help="Write a rule for each refusal of a domain in this file.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Grant what holds secrets too.")
 def command(
-    manifest_path: str, words: tuple[str, ...], ports: tuple[str, ...], dry_run: bool, yes: bool
+    manifest_path: str,
+    words: tuple[str, ...],
+    ports: tuple[str, ...],
+    refused: str | None,
+    dry_run: bool,
+    yes: bool,
 ) -> None:
     """Write into MANIFEST what grants these things, and show the difference. Comments and layout stay.
 
     A PATH is the host's own, read-only unless said. An ADDRESS is tcp!HOST!PORT, HOST:PORT or a URL. All is
     written at once or nothing: the manifest is checked with what would be written first.
+
+    --refused does what audit2allow(1) does: read the rules before you keep them, since they allow all that
+    was tried.
     """
     from libos.manifest import load
     from libos.manifest.reading import read_text
@@ -42,9 +51,9 @@ def command(
     from libos.why.questions import question
     from libos.why.writing import Writing
 
-    if not words and not ports:
+    if not words and not ports and refused is None:
         raise click.UsageError(
-            "say what to grant: a path, an address, a system call, LIMIT=VALUE, or -p PORT"
+            "say what to grant: a path, an address, a system call, LIMIT=VALUE, -p PORT, or --refused EVENTS"
         )
     before = read_text(manifest_path, manifest_path)
     writing = Writing(before)
@@ -52,6 +61,8 @@ def command(
     plan = lower(load(manifest_path))
     _write(writing, asked, plan, yes=yes)
     _publish(writing, listens, plan)
+    if refused is not None:
+        _write_rules(writing, refused)
     after = writing.text
     if after == before:
         return
@@ -102,6 +113,20 @@ def _write(writing: Writing, asked: list[Question], plan: Plan, *, yes: bool) ->
             if not os.path.exists(host):
                 host = None
         writing.allow(each, host)
+
+
+def _write_rules(writing: Writing, file: str) -> None:
+    """Write what would have allowed what an event file says was refused to domains."""
+    from libos.seen.files import read_events
+    from libos.why.rules import rules_of
+
+    wanted, nameless = rules_of(read_events(file))
+    for domain, kind, verbs in wanted:
+        writing.rule(domain, kind, verbs)
+    if nameless:
+        say(f"{nameless} refusals were of programs in no domain: give them a [[domain]] first")
+    if not wanted:
+        say(f"no domain was refused anything in {file}")
 
 
 def _covers_host(plan: Plan, asked: Question) -> bool:

@@ -13,7 +13,8 @@ from libos.cli import completing
 @click.argument("name", metavar="APP", shell_complete=completing.worlds)
 @click.argument("what", metavar="PORT|[IP:]PORT:PORT[/udp]")
 @click.option("--proxy-protocol", is_flag=True, help="Tell the app who connects: PROXY protocol, version 2.")
-def command(name: str, what: str, proxy_protocol: bool) -> None:
+@click.option("--label", "label", metavar="LABEL", help="Its label, where the world has labels.")
+def command(name: str, what: str, proxy_protocol: bool, label: str | None) -> None:
     """Make a port of the running world APP reachable on this host; the port outside stands first.
 
     At 127.0.0.1 unless an IP is said, or at a unix socket: unix:/PATH:PORT. Port 0 outside is any free one.
@@ -30,6 +31,8 @@ def command(name: str, what: str, proxy_protocol: bool) -> None:
     request: dict[str, Any] = {"request": "publish", "port": wanted.port, "publish": wanted.published}
     if proxy_protocol:
         request["proxy_protocol"] = True
+    if label is not None:
+        request["label"] = label
     with open_folder() as folder:
         grant = ask(folder, name, request)["grant"]
     click.echo(f"{grant['id']} {grant['at']}")

@@ -47,7 +47,7 @@ async def _answer(app: App, message: Message) -> Message:
             published = app.publications.publish(
                 port,
                 where,
-                {"network": message.get("network"), "proxy_protocol": message.get("proxy_protocol")},
+                {key: message.get(key) for key in ("network", "proxy_protocol", "label")},
             )
             return {"answer": "granted", "grant": published.describe()}
         case "dial":

@@ -17,7 +17,7 @@ from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
 from libos.manifest.limiting import limits
 from libos.manifest.listening import listen
-from libos.manifest.model import App, Labels, Manifest, Network, Syscalls
+from libos.manifest.model import Allow, App, Domain, Labels, Manifest, Network, Syscalls
 from libos.manifest.web import secret
 from libos.namespace import (
     BoundSource,
@@ -58,6 +58,14 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
             secret(entry, base, origin(("secret", i))) for i, entry in enumerate(raw.get("secret", ()))
         ),
         labels=_labels(raw["labels"], origin(("labels",))) if "labels" in raw else Labels(),
+        domains=tuple(
+            Domain(entry["name"], tuple(entry.get("programs", ())), origin(("domain", i)))
+            for i, entry in enumerate(raw.get("domain", ()))
+        ),
+        allows=tuple(
+            Allow(entry["domain"], entry["type"], tuple(entry["to"]), origin(("allow", i)))
+            for i, entry in enumerate(raw.get("allow", ()))
+        ),
         allow_missing=tuple(raw.get("allow_missing", ())),
         source=source,
     )

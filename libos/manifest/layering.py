@@ -2,7 +2,7 @@
 
 The order of keys in a table says nothing in TOML, so each key has its place: what limits the tree is nearest
 to it (quota, append_only), what counts comes next, then faults, then what is absent, then the question, then
-the label, and the audit sees all of it as the app does. From Python layers stack in any order.
+label and type, and the audit sees all of it as the app does. From Python layers stack in any order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,19 @@ from typing import Any
 
 from libos.labels import parse
 from libos.manifest import values
-from libos.namespace import AppendOnly, Ask, Audited, Counted, Faulty, Hide, Labelled, Layer, Only, Quota
+from libos.namespace import (
+    AppendOnly,
+    Ask,
+    Audited,
+    Counted,
+    Faulty,
+    Hide,
+    Labelled,
+    Layer,
+    Only,
+    Quota,
+    Typed,
+)
 
 
 def layers(raw: Mapping[str, Any]) -> tuple[Layer, ...]:
@@ -35,10 +47,16 @@ def _layers(raw: Mapping[str, Any]) -> Iterator[Layer]:
         yield Only(tuple(raw["only"]))
     if ask := raw.get("ask"):
         yield _ask(ask)
-    if "label" in raw:
-        yield Labelled(str(parse(raw["label"])))
+    yield from _deciding(raw)
     if raw.get("audit"):
         yield Audited()
+
+
+def _deciding(raw: Mapping[str, Any]) -> Iterator[Layer]:
+    if "label" in raw:
+        yield Labelled(str(parse(raw["label"])))
+    if "type" in raw:
+        yield Typed(raw["type"])
 
 
 def _counted(raw: Mapping[str, Any]) -> Counted:

@@ -5,7 +5,8 @@
 - Lists append: the lower one's entries first. An entry that says exactly the same as one of the lower ones
   is kept once.
 - A removal of the upper one takes out the lower one's entries of that name: a mount by its mount point, a
-  dial by its address, a listen as `tcp!*!PORT`, a secret as `secret:NAME`.
+  dial by its address, a listen as `tcp!*!PORT`, a secret as `secret:NAME`, a domain as `domain:NAME`, a
+  rule as `allow:DOMAIN:TYPE`.
 
 `merge` is associative, and `Manifest()` is its neutral element: that is why removals are kept in the result
 instead of being dropped once they were used. Conflicts are not decided here; `clashes` finds them.
@@ -38,6 +39,8 @@ def merge(under: Manifest, over: Manifest) -> Manifest:
         syscalls=_merge_syscalls(under.syscalls, over.syscalls),
         secrets=_append(under.secrets, over.secrets, gone, lambda secret: f"secret:{secret.name}"),
         labels=_merge_labels(under.labels, over.labels),
+        domains=_append(under.domains, over.domains, gone, lambda domain: f"domain:{domain.name}"),
+        allows=_append(under.allows, over.allows, gone, lambda allow: f"allow:{allow.domain}:{allow.type}"),
         allow_missing=tuple(dict.fromkeys(under.allow_missing + over.allow_missing)),
         removals=tuple(dict.fromkeys(under.removals + over.removals)),
         in_order=under.in_order or over.in_order,
@@ -52,6 +55,8 @@ def names(manifest: Manifest) -> list[str]:
         *(dial.to for dial in manifest.dials),
         *(listen.name for listen in manifest.listens),
         *(f"secret:{secret.name}" for secret in manifest.secrets),
+        *(f"domain:{domain.name}" for domain in manifest.domains),
+        *(f"allow:{allow.domain}:{allow.type}" for allow in manifest.allows),
     ]
 
 

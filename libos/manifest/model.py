@@ -189,6 +189,26 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class Domain:
+    """What processes are, by the program that they run: a file, by its path in the world. One without
+    programs is that of all others."""
+
+    name: str
+    programs: tuple[str, ...] = ()
+    origin: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Allow:
+    """What a domain may do with what is of a type: "read", "write", "create", "remove", "execute"."""
+
+    domain: str
+    type: str
+    to: tuple[str, ...]
+    origin: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One manifest with all that it includes. `source` names it in messages."""
 
@@ -201,6 +221,8 @@ class Manifest:
     syscalls: Syscalls = Syscalls()
     secrets: tuple[Secret, ...] = ()
     labels: Labels = Labels()
+    domains: tuple[Domain, ...] = ()
+    allows: tuple[Allow, ...] = ()
     allow_missing: tuple[str, ...] = ()  # what the host may lack, as "limits.memory"
     removals: tuple[str, ...] = ()
     in_order: bool = False  # the mounts are applied as they are listed, and not parents first

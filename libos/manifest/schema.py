@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 from libos.manifest.schema_channels import ChannelTable
-from libos.manifest.schema_labels import Label, LabelsTable
+from libos.manifest.schema_labels import AllowTable, DomainTable, Label, LabelsTable, Name
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
 from libos.manifest.schema_limits import Feature, LimitsTable
 from libos.manifest.schema_network import NetworkTable
@@ -140,6 +140,9 @@ class MountTable(Table):
     label: Label = Field(
         default_factory=unwritten, description='No read up, no write down: "secret:nuclear", see [labels].'
     )
+    type: Name = Field(
+        default_factory=unwritten, description="Its type: what a program may do with it, [[allow]] says."
+    )
     ask: bool | AskTable = Field(
         default_factory=unwritten, description="Opening waits for your answer: libos ask."
     )
@@ -254,6 +257,8 @@ class ManifestFile(Table):
     syscalls: SyscallsTable = Field(default_factory=unwritten)
     secret: list[SecretTable] = Field(default_factory=unwritten)
     labels: LabelsTable = Field(default_factory=unwritten)
+    domain: list[DomainTable] = Field(default_factory=unwritten)
+    allow: list[AllowTable] = Field(default_factory=unwritten)
 
 
 class ManifestMapping(ManifestFile):

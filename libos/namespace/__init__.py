@@ -12,6 +12,7 @@ from libos.namespace.layers import (
     Layer,
     Only,
     Quota,
+    Typed,
 )
 from libos.namespace.model import (
     BoundSource,
@@ -60,6 +61,7 @@ __all__ = [
     "ServiceSource",
     "Source",
     "TextSource",
+    "Typed",
     "WorldSource",
     "depth",
     "is_at_or_below",

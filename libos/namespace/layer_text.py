@@ -3,7 +3,7 @@
     hide PATTERN …          only PATTERN …          append_only      audit      revocable      replaceable
     count [reads=N] [bytes_read=N] [writes=N] [bytes_written=N]   quota [size=N] [files=N]
     ask timeout=SECONDS
-    label LABEL
+    label LABEL             type NAME
     fault [seed=N] [rate=R] [errors=NAME,…] [short=R] [delay=SECONDS] [match=PATTERN …]
 
 The names are those of the keys of a manifest. What is not written is as a manifest's key that is not said.
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar
 
+from libos.labels import name as checked_name
 from libos.labels import parse
 from libos.namespace.errors import GrammarError
 from libos.namespace.layers import (
@@ -27,10 +28,11 @@ from libos.namespace.layers import (
     Layer,
     Only,
     Quota,
+    Typed,
 )
 
 NAMES = (
-    *("hide", "only", "append_only", "audit", "count", "quota", "ask", "fault", "label"),
+    *("hide", "only", "append_only", "audit", "count", "quota", "ask", "fault", "label", "type"),
     *("revocable", "replaceable"),
 )
 
@@ -58,8 +60,8 @@ def layer_words(layer: Layer) -> list[str]:
             return ["ask", f"timeout={timeout!r}"]
         case Faulty():
             return ["fault", *_fault(layer)]
-        case Labelled(label):
-            return ["label", label]
+        case Labelled(named) | Typed(named):
+            return ["label" if isinstance(layer, Labelled) else "type", named]
 
 
 def _numbers(layer: object, fields: tuple[str, ...]) -> Iterator[str]:
@@ -79,18 +81,19 @@ def _fault(layer: Faulty) -> Iterator[str]:
 
 def parse_layer(words: list[str]) -> Layer | Property:
     """The layer that words say; its name alone for a property of the mount itself. GrammarError."""
-    name, *arguments = words
-    if name not in NAMES:
-        raise GrammarError(f'no layer is named "{name}": there are {", ".join(NAMES)}')
-    if name in ("hide", "only"):
+    layer, *arguments = words
+    if layer not in NAMES:
+        raise GrammarError(f'no layer is named "{layer}": there are {", ".join(NAMES)}')
+    if layer in ("hide", "only"):
         if not arguments:
-            raise GrammarError(f"{name} takes at least one pattern")
-        return Hide(tuple(arguments)) if name == "hide" else Only(tuple(arguments))
-    given = {} if name == "label" else _given(name, arguments)
+            raise GrammarError(f"{layer} takes at least one pattern")
+        return Hide(tuple(arguments)) if layer == "hide" else Only(tuple(arguments))
+    named = layer in ("label", "type")
+    given = {} if named else _given(layer, arguments)
     try:
-        return Labelled(_label(arguments)) if name == "label" else _made(name, given)
+        return _named(layer, arguments) if named else _made(layer, given)
     except ValueError as wrong:
-        raise GrammarError(f"{name}: {wrong}") from None
+        raise GrammarError(f"{layer}: {wrong}") from None
 
 
 def _given(name: str, arguments: list[str]) -> dict[str, list[str]]:
@@ -146,10 +149,10 @@ def _made(name: str, given: dict[str, list[str]]) -> Layer | Property:
     return "revocable" if name == "revocable" else "replaceable"
 
 
-def _label(arguments: list[str]) -> str:
+def _named(layer: str, arguments: list[str]) -> Layer:
     if len(arguments) != 1:
-        raise ValueError(f"it takes one label, and {len(arguments)} stand here")
-    return str(parse(arguments[0]))
+        raise ValueError(f"it takes one name, and {len(arguments)} stand here")
+    return Labelled(str(parse(arguments[0]))) if layer == "label" else Typed(checked_name(arguments[0]))
 
 
 def _natural(text: str) -> int | None:

@@ -86,4 +86,11 @@ class Labelled:
     writes: bool = False
 
 
-Layer = Hide | Only | AppendOnly | Counted | Quota | Audited | Ask | Faulty | Labelled
+@dataclass(frozen=True)
+class Typed:
+    """What is in it has this type; what the domain of a program may do with it, the world's rules say."""
+
+    type: str
+
+
+Layer = Hide | Only | AppendOnly | Counted | Quota | Audited | Ask | Faulty | Labelled | Typed

@@ -28,6 +28,7 @@ from libos.namespace import (
     Mount,
     NodeSource,
     ServiceSource,
+    Typed,
     is_at_or_below,
 )
 from libos.plan.model import Line, Plan
@@ -95,8 +96,8 @@ class Labelling:
             reads=self.lattice.dominates(self.level, label),
             writes=self.lattice.dominates(label, self.level),
         )
-        under = tuple(each for each in mount.layers if not isinstance(each, Labelled | Audited))
-        above = tuple(each for each in mount.layers if isinstance(each, Audited))
+        under = tuple(each for each in mount.layers if not isinstance(each, Labelled | Typed | Audited))
+        above = tuple(each for each in mount.layers if isinstance(each, Typed | Audited))
         return replace(mount, layers=(*under, decided, *above))
 
     def label(self, text: str | None) -> Label:

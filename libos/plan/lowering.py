@@ -51,6 +51,7 @@ from libos.plan.memory import memory_mode
 from libos.plan.model import Bind, BindServed, BindService, Overlay, Plan, Served, Step, Tmpfs
 from libos.plan.network import network_problems, rules, why_routed
 from libos.plan.points import Placed, point_below
+from libos.plan.policy import policy_of
 from libos.plan.replacing import not_replaceable
 from libos.plan.syscalls import syscall_problems, syscalls_line
 from libos.plan.web import web_environment, web_mounts
@@ -86,12 +87,13 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
         lowering.place(mount)
     directory = manifest.app.directory or "/"
     lowering.check_directory(directory, manifest.source)
+    policy = policy_of(manifest, lowering.table, lowering.host, lowering.problems, lowering.serve_all)
     lowering.problems.extend(network_problems(whole))
     lowering.problems.extend(syscall_problems(manifest))
     lowering.check_keep(manifest)
     if lowering.problems:
         raise error(lowering.problems)
-    return replace(lowering.plan(manifest, directory), labelling=labelling)
+    return replace(lowering.plan(manifest, directory), labelling=labelling, policy=policy)
 
 
 def _world_files(own: Namespace, manifest: Manifest, host: HostView) -> list[Mount]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from libos.manifest.model import Listen, Network, Secret
     from libos.net.granting.rule import Rule
     from libos.plan.labelling import Labelling
+    from libos.plan.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Plan:
     syscalls: Wanted = DEFAULT
     root: bool = False  # the app is uid 0 inside
     labelling: Labelling | None = None  # what labels let it do, where its manifest has [labels]
+    policy: Policy | None = None  # what programs may do with types, where it has any
     source: str = field(default="", compare=False)  # what it was made from, as messages name it
 
     @property

@@ -41,6 +41,11 @@ class Attempt:
         return f"{_WHY[self.kind]}: {said}" if said else _WHY[self.kind]
 
 
+# What else is kept of an attempt: of its last event.
+_DETAILS = (
+    *("reason", "limit", "error", "method", "operation", "program", "mount"),
+    *("label", "rule", "domain", "type"),
+)
 _WHY = {
     "path": "nothing is mounted there",
     "name": "no dial grant names this host",
@@ -51,6 +56,7 @@ _WHY = {
     "secret": "the secret may not go there",
     "ask": "the answer was no",
     "label": "its label and the app's level forbid it",
+    "domain": "no rule lets this program's domain do it",
     "call": "the filter of system calls refuses it",
     "error": "it is granted, and did not work",
 }
@@ -89,7 +95,7 @@ class Attempts:
         attempt.count += count
         attempt.last = event.time
         attempt.grant = text(event.fields, "grant") or attempt.grant
-        for key in ("reason", "limit", "error", "method", "operation", "program", "mount", "label", "rule"):
+        for key in _DETAILS:
             if said := text(event.fields, key):
                 attempt.details[key] = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
         return attempt
@@ -159,5 +165,6 @@ _KINDS: dict[str, tuple[str, Callable[[Fields], str]]] = {
     "answer": ("ask", _answered_no),
     "audit": ("denied", _audited),
     "label": ("label", _labelled),
+    "domain.refused": ("domain", lambda fields: text(fields, "path")),
     "error": ("error", _fault),
 }

@@ -108,6 +108,13 @@ def _label(fields: Fields) -> Told:
     return told, ("operation", "path", "address", "label", "level", "decision", "rule")
 
 
+def _domain(fields: Fields) -> Told:
+    who, verbs = text(fields, "domain") or "no domain", " ".join(texts(fields, "wanted"))
+    rule = f"{who} {text(fields, 'type')}: {verbs}"
+    told = f"{text(fields, 'operation')} {text(fields, 'path')} ({rule}) = EACCES"
+    return told, ("operation", "path", "domain", "type", "wanted")
+
+
 def _no_name(fields: Fields) -> Told:
     return f"{text(fields, 'name')} {text(fields, 'type')} = NXDOMAIN", (
         "name",
@@ -178,6 +185,7 @@ _SAID: dict[str, Callable[[Fields], Told]] = {
     "path.used": _used,
     "audit": _audit,
     "label": _label,
+    "domain.refused": _domain,
     "name.absent": _no_name,
     "name.found": _name,
     "dial.refused": _refused,

@@ -6,7 +6,7 @@ an entry is added after those of its kind. Only the file's own entries are chang
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tomlkit
@@ -59,6 +59,17 @@ class Writing:
                 self._set(("listen", index), "publish", wanted.published)
                 return True
         self._add("listen", {"port": wanted.port, "publish": wanted.published})
+        return True
+
+    def rule(self, domain: str, kind: str, verbs: Iterable[str]) -> bool:
+        """Write what lets a domain do these things with a type; gives whether anything had to be changed."""
+        for index, entry in enumerate(self._entries("allow")):
+            if (entry.get("domain"), entry.get("type")) == (domain, kind):
+                said = [str(each) for each in entry.get("to", [])]
+                if more := [each for each in verbs if each not in said]:
+                    self._set(("allow", index), "to", [*said, *more])
+                return bool(more)
+        self._add("allow", {"domain": domain, "type": kind, "to": list(verbs)})
         return True
 
     def _mount(self, path: str, mode: str, host: str | None) -> bool:
@@ -140,7 +151,7 @@ class Writing:
             raise ManifestError(f'"{name}" is no table')
         return found
 
-    def _add(self, kind: str, said: Mapping[str, str | int]) -> None:
+    def _add(self, kind: str, said: Mapping[str, str | int | list[str]]) -> None:
         """Add an entry after those of its kind, written as they are."""
         entries = self._document.get(kind)
         if isinstance(entries, Array):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from libos.fs.layers.counting import Counted
     from libos.fs.layers.layer import Call
     from libos.fs.node import Node
+    from libos.plan.policy import Policy
 
 Observe = Callable[[str, Mapping[str, object]], None]
 
@@ -25,10 +26,11 @@ Observe = Callable[[str, Mapping[str, object]], None]
 class Layering:
     """The layers of one world."""
 
-    def __init__(self, observe: Observe, questions: Questions) -> None:
+    def __init__(self, observe: Observe, questions: Questions, policy: Policy | None = None) -> None:
         self._observe = observe
         self._questions = questions
         self._counted: list[tuple[str, Counted]] = []
+        self._policy = policy
 
     async def lay(self, node: Node, wanted: Iterable[values.Layer], at: str, *, always: bool = False) -> Node:
         """Give a node with these layers over it, for a mount at `at`; with `always` it gets a stack even
@@ -72,11 +74,8 @@ class Layering:
                 return Quota(size=size, files=files)
             case values.Counted():
                 return self._count(wanted, at)
-            case values.Labelled(label, level, reads, writes):
-                from libos.fs.layers.labelling import Labelled
-
-                tell = partial(self._tell_label, at, label, level)
-                return Labelled(reads=reads, writes=writes, tell=tell)
+            case values.Labelled() | values.Typed():
+                return self._deciding(wanted, at)
             case values.Audited():
                 from libos.fs.layers.auditing import Audited
 
@@ -115,6 +114,26 @@ class Layering:
             questions.closed,
             timeout=timeout,
         )
+
+    def _deciding(self, wanted: values.Labelled | values.Typed, at: str) -> Layer:
+        if isinstance(wanted, values.Typed):
+            return self._typed(wanted.type, at)
+        from libos.fs.layers.labelling import Labelled
+
+        tell = partial(self._tell_label, at, wanted.label, wanted.level)
+        return Labelled(reads=wanted.reads, writes=wanted.writes, tell=tell)
+
+    def _typed(self, kind: str, at: str) -> Layer:
+        from libos.fs.layers.typed import Typed
+        from libos.plan.policy import Policy
+        from libos.worlds.domains import Domains
+
+        domains = Domains(self._policy or Policy(), self._observe)
+
+        async def decide(call: Call, verbs: frozenset[str]) -> bool:
+            return await domains.decide(kind, _text(_below(at, call.path)), call, verbs)
+
+        return Typed(decide)
 
     def _tell_label(self, at: str, label: str, level: str, call: Call, rule: str) -> None:
         fields: dict[str, object] = {

@@ -32,6 +32,7 @@ from libos.namespace import (
 )
 from libos.plan import Plan
 from libos.plan.labelling import label_of
+from libos.plan.policy import require_policy
 from libos.worlds.joining import LiveUnions
 from libos.worlds.narrowing import Narrowing, Note
 from libos.worlds.placements import Placement, in_turn, placements_of
@@ -67,6 +68,7 @@ class LiveView:
         # Its root has sub-ids, and no file of theirs is to lie on the host's disk: libos.plan.rootids.
         self.stores_nothing = False
         self.labelling = plan.labelling
+        self._plan = plan
         self.placements: dict[str, Placement] = {each.mount.at: each for each in placements_of(plan, view)}
         self._placing = Placing(
             world,
@@ -105,7 +107,8 @@ class LiveView:
 
     def _labelled(self, mount: Mount) -> Mount:
         """A mount with what its label lets the app do. Raises ManifestError for an unknown label, and for a
-        service of another one."""
+        service of another one, or for a type where there are no domains."""
+        require_policy(self._plan, mount)
         if self.labelling is None:
             if label_of(mount) is not None:
                 raise ManifestError(f'"{mount.at}" has a label, and this world was started without any')

@@ -57,7 +57,7 @@ class View:
         self._attached: dict[str, Attachment] = {}
         self._tops: dict[str, str] = {}
         self.skeleton = Skeleton(self._on_absent)
-        self.layering = Layering(observe, questions)
+        self.layering = Layering(observe, questions, plan.policy)
         # What is served of the plan, by its place.
         self.nodes: dict[str, Node] = {}
 

@@ -32,7 +32,8 @@ SYSTEMS = order()
 # Both ways take these a second or two; the others, and all as root, are soak.
 QUICK = [
     *("chroot", "plan9", "jail", "openvz", "keykos", "tcsec"),
-    *("capabilities", "seccomp", "exokernel", "zerovm", "coreos"),
+    *("jvm", "capabilities", "selinux", "seccomp", "exokernel", "zerovm"),
+    *("coreos",),
 ]
 
 

@@ -51,7 +51,7 @@ ONE = {
             "this one has none of them",
             '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, fault, '
             "hide, host, image, label, memory, mode, only, optional, order, path, quota, replaceable, revocable, "
-            "service, text",
+            "service, text, type",
         ],
     ),
     "wrong_types": (
@@ -212,8 +212,8 @@ ONE = {
     "control_characters_stay_on_their_line": (
         '"a\\nb\\u001b" = 1',
         [
-            r'2:1: unknown key "a\nb\x1b"; known are allow_missing, app, channel, dial, include, labels, '
-            "libos, limits, listen, mount, network, secret, syscalls",
+            r'2:1: unknown key "a\nb\x1b"; known are allow, allow_missing, app, channel, dial, domain, '
+            "include, labels, libos, limits, listen, mount, network, secret, syscalls",
         ],
     ),
 }  # fmt: skip

@@ -28,6 +28,7 @@ from libos.namespace import (
     Quota,
     Source,
     TextSource,
+    Typed,
     WorldSource,
 )
 from libos.namespace.building import Building, view
@@ -55,6 +56,7 @@ LAYERS = st.one_of(
     st.builds(Counted, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
     st.builds(Quota, NUMBERS, NUMBERS),
     st.builds(Ask, SECONDS),
+    st.builds(Typed, st.sampled_from(["data", "a.b-c"])),
     st.builds(Labelled, st.sampled_from(["low", "high:a", "high:a,b"])),
     st.builds(
         Faulty,
