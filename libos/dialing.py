@@ -17,6 +17,7 @@ from libos.errors import ManifestError, SupervisorError
 from libos.manifest import values
 from libos.net.granting.rule import Limits, decide
 from libos.net.granting.target import Target, parse_target
+from libos.notices import require_seconds
 from libos.plan.dial_lines import dialed
 from libos.plan.labelling import require_label
 from libos.plan.network import network_problems, rule
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from libos.net.gate import Gate
     from libos.net.granting.dialed import Dialed
     from libos.net.granting.rule import Rule
+    from libos.notices import Notices
     from libos.plan import Plan
 
 # Where a grant that was made later says that it comes from.
@@ -99,16 +101,19 @@ class DialGrant:
         fields = {key: value for key, value in said.items() if value not in (None, [])}
         self.holder.tell(self, "narrow", **fields)
 
-    async def revoke(self) -> None:
+    async def revoke(self, *, notice: float | None = None) -> None:
         """Take it back: what is open by it is reset, and its addresses are refused unless another grant
-        covers them. Does nothing the second time."""
+        covers them. Does nothing the second time. With `notice`, seconds, the app is told first, as by
+        `Grant.revoke`."""
+        if notice is not None and not self.revoked:
+            await self.holder.ask_back(self, notice)
         await self.end("revoke")
 
     async def end(self, action: str) -> None:
         """As `revoke`; `action` is what the event says."""
         if not self.revoked:
             self.live.close()
-            self.holder.tell(self, action)
+            self.holder.ended(self, action)
             await self.holder.refresh()
 
     def describe(self) -> dict[str, object]:
@@ -120,11 +125,12 @@ class DialGrant:
 class Dials:
     """All dial grants of one world that have not been taken back."""
 
-    def __init__(self, name: str, gate: Gate, hub: Hub, plan: Plan) -> None:
+    def __init__(self, name: str, gate: Gate, hub: Hub, plan: Plan, notices: Notices) -> None:
         self._name = name
         self._gate = gate
         self._hub = hub
         self._plan = plan
+        self._notices = notices
         self._grants: dict[int, DialGrant] = {}
 
     def __iter__(self) -> Iterator[DialGrant]:
@@ -154,6 +160,17 @@ class Dials:
             await self._gate.refresh()
         except OSError as error:
             self._hub.emit("error", self._name, operation="dial", error=str(error.strerror))
+
+    async def ask_back(self, grant: DialGrant, seconds: float) -> None:
+        """Ask the app for a grant, and wait until it is given back or the time is over."""
+        require_seconds(seconds)
+        self.tell(grant, "notice", seconds=seconds)
+        await self._notices.give(grant.id, grant.to, seconds)
+
+    def ended(self, grant: DialGrant, action: str) -> None:
+        """Tell that a grant is gone."""
+        self._notices.ended(grant.id, grant.to, action)
+        self.tell(grant, action)
 
     def tell(self, grant: DialGrant, action: str, note: str = "", **fields: object) -> None:
         """Emit the event of a change."""

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING
 from libos.errors import ManifestError, SupervisorError
 from libos.namespace import BoundSource, HostSource, Mode, Mount, NodeSource, is_at_or_below
 from libos.narrowing import Narrowing
+from libos.notices import require_seconds
 from libos.worlds.unions import read_only
 
 if TYPE_CHECKING:
     from libos.events import Hub
+    from libos.notices import Notices
     from libos.worlds.live import LiveView
     from libos.worlds.placements import Placement
 
@@ -81,9 +83,16 @@ class Grant:
         for child in list(self.children):
             await child._narrow_with_parent(narrowing)
 
-    async def revoke(self) -> None:
+    async def revoke(self, *, notice: float | None = None) -> None:
         """Take it back, with all that was made from it and all that is mounted below it. Does nothing the
-        second time. Raises OSError, and may be called again then."""
+        second time. Raises OSError, and may be called again then.
+
+        With `notice`, seconds, the app is told first, in /mnt/ns/notices, and this returns as soon as it has
+        given it back (`drop ID` in /mnt/ns/ctl); what it has not by then is taken. A cancelled notice is
+        withdrawn. ValueError for a time that is none.
+        """
+        if notice is not None and not self.revoked:
+            await self.holder.ask_back(self, notice)
         await self.end("revoke")
 
     async def end(self, action: str) -> None:
@@ -122,10 +131,11 @@ class Grant:
 class Grants:
     """All grants of one world, by their ids."""
 
-    def __init__(self, name: str, live: LiveView, hub: Hub) -> None:
+    def __init__(self, name: str, live: LiveView, hub: Hub, notices: Notices) -> None:
         self._name = name
         self._live = live
         self._hub = hub
+        self._notices = notices
         self._numbers = count(1)
         self._grants: dict[str, Grant] = {}
         for placement in live.placements.values():
@@ -215,7 +225,14 @@ class Grants:
             if grant in each.children:
                 each.children.remove(grant)
         if self._grants.pop(grant.id, None) is not None:
+            self._notices.ended(grant.id, grant.at, action)
             self._tell(grant, action, note=LIVES_ON if grant.placement.lives_on else "")
+
+    async def ask_back(self, grant: Grant, seconds: float) -> None:
+        """Ask the app for a grant, and wait until it is given back or the time is over."""
+        require_seconds(seconds)
+        self._tell(grant, "notice", seconds=seconds)
+        await self._notices.give(grant.id, grant.at, seconds)
 
     def _relate(self, bound: Grant) -> None:
         """Make a bind of the manifest die with the grants that it shows something of."""

@@ -36,6 +36,7 @@ from libos.net.inbound.publication import Publication
 from libos.net.naming import dns
 from libos.net.naming.names import Names
 from libos.net.sockets import Spec
+from libos.notices import Notices
 from libos.plan.labelling import refused_grants
 from libos.plan.network import capture_to, link_shape
 from libos.plan.rootids import SUB_IDS, RootIds, root_ids
@@ -100,7 +101,8 @@ class Launch:
         self._mounts = HostMounts(parts.keeper, parts.trees, self._identity, plan.limits.disk, root=plan.root)
         # /etc/hosts is made before the gate runs, so its names are granted here.
         self._names = Names(plan.hostname, host_names(plan.dials))
-        self._introspection = Introspection(self.plan)
+        self._notices = Notices()
+        self._introspection = Introspection(self.plan, self._notices)
         self._questions = Questions(self._observe, parts.on_ask)
         self._consulting = Consulting(self._questions)
         self._limiting = Limiting(world_id, plan, parts.keeper)
@@ -175,6 +177,7 @@ class Launch:
                 self._attend(nursery, self._app)
                 began = time.monotonic()
                 await self._app.ended()
+                self._notices.close()
                 view.close()
                 await self._world.gone.wait()
                 self._limiting.settle()
@@ -311,7 +314,9 @@ class Launch:
             raise
         app.questions, app.hub = self._questions, self._parts.hub
         app.uses = self._recording.uses if self._recording is not None else None
-        app.dials = self._introspection.dials = Dials(name, self._gate, self._parts.hub, self.plan)
+        app.dials = self._introspection.dials = Dials(
+            name, self._gate, self._parts.hub, self.plan, self._notices
+        )
         app.counts = self._view.layering.counts
         app.publications = Publications(name, self._gate, self._parts.hub, self.plan)
         app.limiting = self._limiting
@@ -341,7 +346,7 @@ class Launch:
             keeper, mounts = self._parts.keeper, self._mounts
             live = LiveView(self._world, self._view, keeper, mounts, self._names, self.plan, self._kept)
             live.stores_nothing = self._root_ids().shared
-            self._granted = Grants(name, live, self._parts.hub)
+            self._granted = Grants(name, live, self._parts.hub, self._notices)
         return self._granted
 
     async def cancel(self) -> None:

@@ -14,14 +14,14 @@ from libos.control.wire import Lines, Message, ProtocolError, decode, encode
 ANSWER_SECONDS = 5.0
 
 
-def ask(folder: Folder, name: str, message: Message) -> Message:
+def ask(folder: Folder, name: str, message: Message, seconds: float = ANSWER_SECONDS) -> Message:
     """Say one message to the world and give its answer.
 
-    Raises ControlError when no such world runs, when it does not answer in ANSWER_SECONDS, and with the
+    Raises ControlError when no such world runs, when it does not answer in `seconds`, and with the
     world's own text when it refuses.
     """
     with folder.connect(name) as sock:
-        return _ask(sock, name, message)
+        return _ask(sock, name, message, seconds)
 
 
 def ask_and_wait(folder: Folder, name: str, message: Message, seconds: float) -> None:
@@ -39,8 +39,8 @@ def ask_and_wait(folder: Folder, name: str, message: Message, seconds: float) ->
             pass
 
 
-def _ask(sock: socket.socket, name: str, message: Message) -> Message:
-    sock.settimeout(ANSWER_SECONDS)
+def _ask(sock: socket.socket, name: str, message: Message, seconds: float = ANSWER_SECONDS) -> Message:
+    sock.settimeout(seconds)
     try:
         sock.sendall(encode(message))
         answer = _read_answer(sock)

@@ -2,7 +2,8 @@
 
 Requests: {"request": "grants"}; {"request": "mount", "at": "...", "mount": {"host": "/absolute", ...}}
 with the keys of a [[mount]]; {"request": "publish", "port": N, ...} with those of a [[listen]];
-{"request": "unmount", "at": "..."}; {"request": "revoke", "grant": "ID or place"}; {"request": "narrow",
+{"request": "unmount", "at": "..."}; {"request": "revoke", "grant": "ID or place"}, with
+"notice", seconds, where the app is told first; {"request": "narrow",
 "grant": "ID or place", "keys": {"read_only": true, ...}} with what `Grant.narrow` or `DialGrant.narrow`
 takes. Answers: "grants" with "grants", "granted" with "grant", "done".
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from libos.control.wire import Message, ProtocolError
 from libos.errors import ManifestError, SupervisorError
+from libos.notices import require_seconds
 
 if TYPE_CHECKING:
     from libos.app import App
@@ -61,8 +63,26 @@ async def _answer(app: App, message: Message) -> Message:
         case "unmount":
             await app.unmount(_text(message, "at"))
         case _:
-            await app.grant(_text(message, "grant")).revoke()
+            await _revoke(app, _text(message, "grant"), message.get("notice"))
     return {"answer": "done"}
+
+
+async def _revoke(app: App, name: str, notice: object) -> None:
+    from libos.publishing import PublishGrant
+
+    grant = app.grant(name)
+    if notice is None:
+        await grant.revoke()
+    elif isinstance(grant, PublishGrant):
+        raise ManifestError(f"{name}: a publication is taken back at once, an app cannot give it back")
+    elif not isinstance(notice, (int, float)) or isinstance(notice, bool):
+        raise ProtocolError('"notice" is a number of seconds')
+    else:
+        try:
+            require_seconds(notice)
+        except ValueError as wrong:
+            raise ManifestError(str(wrong)) from None
+        await grant.revoke(notice=notice)
 
 
 async def _narrow(app: App, name: str, keys: object) -> None:

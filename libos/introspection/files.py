@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from libos.dialing import Dials
     from libos.fs.node import Node
     from libos.grants import Grants
+    from libos.notices import Notices
     from libos.plan import Plan
 
 
 class Introspection:
     """What one world shows of itself. `granting` is set when its app starts; nothing can read before."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, notices: Notices) -> None:
         self._plan = plan
+        self._notices = notices
         self.denials = Denials()
         self.granting: Callable[[], Grants] | None = None
         self.dials: Dials | None = None
@@ -32,6 +34,7 @@ class Introspection:
         wanted = {source.name for source in sources if isinstance(source, WorldSource)}
         if not any(name.startswith("ns/") for name in wanted):
             return {}
+        from libos.fs.stream import stream
         from libos.introspection.beancounters import beancounters
         from libos.introspection.control import control_file
         from libos.introspection.policy import policy_json, policy_text
@@ -43,8 +46,10 @@ class Introspection:
             "beancounters": lambda _: beancounters(self.limits(), (each.live for each in self.dials or ())),
             "denials": lambda _: self.denials.text(),
             "denials.json": lambda _: self.denials.json(),
+            "repossessed": lambda _: self._notices.repossessed(),
         }
         nodes = {f"ns/{name}": self._node(write) for name, write in content.items()}
+        nodes["ns/notices"] = stream(self._notices.lines)
         return nodes | {"ns/ctl": control_file(self._grants, lambda: self.dials)}
 
     def _grants(self) -> Grants | None:

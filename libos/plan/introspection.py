@@ -7,7 +7,10 @@ from libos.namespace import Mount, WorldSource
 
 # Where an app sees and changes its own world. Plan 9 has /proc/n/ns; here /proc is the kernel's.
 PLACE = "/mnt/ns"
-INTROSPECT = ("ns", "policy", "policy.json", "denials", "denials.json", "beancounters")
+INTROSPECT = (
+    *("ns", "policy", "policy.json", "denials", "denials.json", "beancounters"),
+    *("notices", "repossessed"),
+)
 CONTROL = ("ctl",)
 
 

@@ -30,7 +30,10 @@ def test_it_is_there_only_when_asked_for(worlds: Worlds) -> None:
     assert "No such file" in run(worlds, "ls /mnt/ns 2>&1")
     assert run(worlds, "ls /mnt/ns", control=True) == "ctl\n"
     listed = run(worlds, "ls /mnt/ns", introspect=True).split()
-    assert listed == ["beancounters", "denials", "denials.json", "ns", "policy", "policy.json"]
+    assert listed == [
+        *("beancounters", "denials", "denials.json", "notices", "ns", "policy", "policy.json"),
+        "repossessed",
+    ]
 
 
 def test_the_policy_names_what_is_granted(worlds: Worlds) -> None:

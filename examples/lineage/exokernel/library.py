@@ -8,7 +8,9 @@ answered:
 
     next         a record, and where it came from
     held         the places that it holds, by /mnt/ns/policy.json, where that is there
-    lost         what was taken from it
+    lost         what was taken from it, as it noticed
+    heed         waits for a notice; where a place is asked for, takes a last record and gives it back
+    taken        what was taken, as /mnt/ns/repossessed has it
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import os
 import sys
 from collections.abc import Callable
 
-POLICY = "/mnt/ns/policy.json"
+POLICY, NOTICES, TAKEN = "/mnt/ns/policy.json", "/mnt/ns/notices", "/mnt/ns/repossessed"
 
 
 class Records:
@@ -44,6 +46,24 @@ class Records:
             return self.next()
 
 
+def heed(records: Records) -> str:
+    """What a notice asks for is given back, after a last use of it."""
+    with open(NOTICES) as notices:
+        what, number, place = notices.readline().split()[:3]
+    if what != "asked":
+        return f"{what} {place}"
+    last = records.next()
+    with open("/mnt/ns/ctl", "w") as control:
+        control.write(f"drop {number}\n")
+    return f"gave back {place} after {last}"
+
+
+def taken() -> str:
+    """The places that were taken by force."""
+    with open(TAKEN) as file:
+        return " ".join(line.split()[1] for line in file) or "nothing"
+
+
 def held() -> str:
     """The places that this program holds, of those that it uses."""
     with open(POLICY) as file:
@@ -58,6 +78,8 @@ def main() -> None:
         "next": records.next,
         "held": held,
         "lost": lambda: ", ".join(records.lost) or "nothing",
+        "heed": lambda: heed(records),
+        "taken": taken,
     }
     for line in sys.stdin:
         try:
