@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Before it runs": {
         "explain": "print what would be in force, with reasons",
+        "holes": "list every way out of a world",
         "surface": "count what an app could touch, beside its peers",
         "ns": "print a namespace as namespace(6) text",
         "doctor": "say what this machine gives, and what mends it",

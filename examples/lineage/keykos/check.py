@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from claims import Evidence, Property, scratch
-from probing import Talk
+from probing import Talk, made, read
 
 import libos
+from libos.holes import holes, special_files
+from libos.plan import lower
 
 TITLE = "KeyKOS, 1983: all authority is keys that nobody can forge"
 HERE = Path(__file__).parent
 READ_ONLY, GONE, BROKEN = "Read-only file system", "No such file or directory", "Input/output error"
+REFUSED = "Connection refused"
 
 PROPERTIES = {
     "names": Property(
@@ -33,6 +36,11 @@ PROPERTIES = {
         "what is taken back is gone with all that was made of it, open files too",
         "the other one has a grant of its own, of the same folder",
         lambda saw: saw == [BROKEN, GONE],
+    ),
+    "factory": Property(
+        "what is certified before it runs as having no holes gets nothing out, to a file or to an address",
+        "the folder may be written, and the list says so",
+        lambda saw: saw == {"holes": [], "answers": [READ_ONLY, REFUSED], "outside": ""},
     ),
 }
 
@@ -60,4 +68,21 @@ async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence
         revoked = [await second.ask("again"), await second.ask("read /in/note")]
         for each in (first, second, third):
             await each.end()
-    return {"names": names, "weaker": weaker, "weakest": weakest, "revoked": revoked}
+    certified = await factory(supervisor, "read-write" if without == "factory" else "read-only")
+    return {"names": names, "weaker": weaker, "weakest": weakest, "revoked": revoked, "factory": certified}
+
+
+async def factory(supervisor: libos.Supervisor, mode: str) -> dict[str, object]:
+    """List the ways out of a world that a program is started in, and have it try two."""
+    with scratch() as folder:
+        (folder / "note").touch()
+        (folder / "note").chmod(0o666)
+        value = read(HERE / "holder.toml")
+        value["mount"].append({"at": "/data", "host": str(folder), "mode": mode})
+        manifest = made(value, HERE / "holder.toml")
+        plan = lower(manifest)
+        found = [each.name for each in holes(plan, special_files(plan)) if not each.own]
+        talk = await Talk.with_(supervisor, manifest)
+        answers = [await talk.ask("write /data/note"), await talk.ask("dial 127.0.0.1 9")]
+        await talk.end()
+        return {"holes": found, "answers": answers, "outside": (folder / "note").read_text()}

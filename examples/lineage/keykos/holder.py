@@ -2,11 +2,13 @@
 
 read PATH    what is in the file         open PATH    open it, and keep it open
 write PATH   write a line into it        again        what is in the open file now
+dial IP PORT connect to an address
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
 
 held: list[int] = []
@@ -25,6 +27,9 @@ def answer(words: list[str]) -> str:
         case ["open", path]:
             held.append(os.open(path, os.O_RDONLY))
             return "open"
+        case ["dial", host, port]:
+            socket.create_connection((host, int(port)), timeout=20).close()
+            return "connected"
         case ["again"]:
             return os.pread(held[-1], 100, 0).decode().strip()
         case _:
