@@ -193,10 +193,9 @@ def _one_mount(document: Document, path: Path, mount: dict[str, Any]) -> Iterato
                 yield document.problem((*path, key), message, at_key=True)
         if "path" in mount and said[0] != "image":
             yield document.problem((*path, "path"), "only an image has a path: remove this key", at_key=True)
-        for key in ("label", "type") if said[0] == "bind" else ():
-            if key in mount:
-                message = f"a bind shows what is there with the {key} that it has: remove this key"
-                yield document.problem((*path, key), message, at_key=True)
+        for key in sorted({"label", "type"} & mount.keys()) if said[0] == "bind" else ():
+            message = f"a bind shows what is there with the {key} that it has: remove this key"
+            yield document.problem((*path, key), message, at_key=True)
         if mount.get("optional") is True and said[0] != "bind":
             message = "only a host mount can be optional: remove this key"
             yield document.problem((*path, "optional"), message, at_key=True)

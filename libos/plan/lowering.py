@@ -87,7 +87,8 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
         lowering.place(mount)
     directory = manifest.app.directory or "/"
     lowering.check_directory(directory, manifest.source)
-    policy = policy_of(manifest, lowering.table, lowering.host, lowering.problems, lowering.serve_all)
+    placed, table, problems = lowering.mounts, lowering.table, lowering.problems
+    policy = policy_of(manifest, placed, table, lowering.host, problems, lowering.serve_all)
     lowering.problems.extend(network_problems(whole))
     lowering.problems.extend(syscall_problems(manifest))
     lowering.check_keep(manifest)

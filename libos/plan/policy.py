@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,10 @@ class Policy:
         return verbs - self.allowed.get((domain, kind), frozenset())
 
 
+# The mounts of the host, and what each shows.
+Shown = list[tuple[Mount, str]]
+
+
 def type_of(mount: Mount) -> str | None:
     """The type of a mount."""
     return next((each.type for each in mount.layers if isinstance(each, Typed)), None)
@@ -62,14 +66,20 @@ def require_policy(plan: Plan, mount: Mount) -> None:
 
 
 def policy_of(
-    manifest: Manifest, table: Table, host: HostView, problems: list[Problem], serve_all: bool
+    manifest: Manifest,
+    mounts: Iterable[Mount],
+    table: Table,
+    host: HostView,
+    problems: list[Problem],
+    serve_all: bool,
 ) -> Policy | None:
-    """The policy of a manifest; None where it has neither types nor domains. What is wrong is added to
-    `problems`."""
+    """The policy of a manifest, whose `mounts` and `table` are those of the plan; None where it has neither
+    types nor domains. What is wrong is added to `problems`."""
     types = {kind for mount in manifest.mounts if (kind := type_of(mount)) is not None}
     if not (types or manifest.domains or manifest.allows):
         return None
-    programs = _programs(manifest, table, host, problems, serve_all)
+    shown = _shown(mounts, host)
+    programs = _programs(manifest.domains, shown, table, host, problems, serve_all)
     problems.extend(_wrong_names(manifest.domains, manifest.allows, types))
     allowed: dict[tuple[str, str], frozenset[str]] = {}
     for rule in manifest.allows:
@@ -80,11 +90,15 @@ def policy_of(
 
 
 def _programs(
-    manifest: Manifest, table: Table, host: HostView, problems: list[Problem], serve_all: bool
+    domains: Iterable[Domain],
+    shown: Shown,
+    table: Table,
+    host: HostView,
+    problems: list[Problem],
+    serve_all: bool,
 ) -> dict[str, Program]:
-    shown = _shown(manifest, host)
     programs: dict[str, Program] = {}
-    for domain in manifest.domains:
+    for domain in domains:
         place = domain.origin or domain.name
         for path in domain.programs:
             try:
@@ -99,9 +113,9 @@ def _programs(
     return programs
 
 
-def _shown(manifest: Manifest, host: HostView) -> list[tuple[Mount, str]]:
+def _shown(mounts: Iterable[Mount], host: HostView) -> Shown:
     """The mounts of the host, with what they show."""
-    sources = ((mount, mount.source) for mount in manifest.mounts)
+    sources = ((mount, mount.source) for mount in mounts)
     return [
         (mount, host.resolve(source.path) or source.path)
         for mount, source in sources
@@ -109,7 +123,7 @@ def _shown(manifest: Manifest, host: HostView) -> list[tuple[Mount, str]]:
     ]
 
 
-def _ways(file: str, shown: list[tuple[Mount, str]]) -> list[str]:
+def _ways(file: str, shown: Shown) -> list[str]:
     """The paths at which the world may show a file of the host."""
     return [
         posixpath.normpath(posixpath.join(mount.at, posixpath.relpath(file, path)))
@@ -118,7 +132,7 @@ def _ways(file: str, shown: list[tuple[Mount, str]]) -> list[str]:
     ]
 
 
-def _file_of(path: str, table: Table, host: HostView, shown: list[tuple[Mount, str]], serve_all: bool) -> str:
+def _file_of(path: str, table: Table, host: HostView, shown: Shown, serve_all: bool) -> str:
     """The host's file that is a program. ValueError where it can have no domain."""
     if serve_all:
         raise ValueError(

@@ -50,8 +50,8 @@ ONE = {
             "2:1: a mount shows one of host, image, text, bytes, memory, bind, service: "
             "this one has none of them",
             '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, fault, '
-            "hide, host, image, label, memory, mode, only, optional, order, path, quota, replaceable, revocable, "
-            "service, text, type",
+            "hide, host, image, label, memory, mode, only, optional, order, path, quota, replaceable, "
+            "revocable, service, text, type",
         ],
     ),
     "wrong_types": (

@@ -82,7 +82,7 @@ async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence
 async def asked_back(talk: Talk, notice: float | None, *, heeds: bool) -> str:
     """Take the nearer place from the program, after a notice of some seconds; what it says if it heeds."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(talk.app.grant("/near").revoke, notice=notice))
+        nursery.start_soon(partial(talk.app.grants.get("/near").revoke, notice=notice))
         return await talk.ask("heed") if heeds else ""
     raise AssertionError("a nursery swallows nothing")
 
