@@ -5,6 +5,7 @@ Rules, in this order:
   where it is, or holds, the home directory, nor at the root's own level.
 - What was written elsewhere gets an empty directory in memory where only new files were made, and a
   copy-on-write directory where files that are there were changed.
+- A locale of which a file was read is granted whole: without it what a terminal shows is no UTF-8.
 - A library tree (libos.learning.libraries) is granted whole where it was listed or much of it was used.
 - A directory that was listed is granted, since the program saw all of its names.
 - Of the rest, each file gets a mount of its own, and those of one directory are folded into it where the
@@ -45,9 +46,11 @@ FEWEST, PART = 3, 4
 MOST_LISTED = 10_000
 CHANGES = frozenset(("write", "create", "remove", "change"))
 
-# What the C library looks at in every program, and can do without: tables of locales and of encodings.
+# Where the C library has its locales, each a directory or all in one file: locale(7).
+LOCALES = "/usr/lib/locale/"
+# What the C library looks at in every program, and can do without: other names of locales, encodings.
 LOADER = (
-    *("/usr/lib/locale/", "/usr/share/locale/locale.alias", "/etc/locale.alias"),
+    *("/usr/share/locale/locale.alias", "/etc/locale.alias"),
     *("/usr/lib/x86_64-linux-gnu/gconv/", "/usr/lib64/gconv/", "/etc/ld.so.preload"),
 )
 
@@ -99,8 +102,10 @@ def fold(
         path: seen
         for path, seen in uses.items()
         if not (covered(path) or path.startswith(LOADER) or host.real(path).startswith(OWN))
+        and (not path.startswith(LOCALES) or "read" in seen)
     }
-    for step in (folding.directory_whole, folding.changed, folding.libraries, folding.listed, folding.files):
+    steps = (folding.directory_whole, folding.changed, folding.locales, folding.libraries)
+    for step in (*steps, folding.listed, folding.files):
         step(rest)
         rest = {path: seen for path, seen in rest.items() if not folding.done.covers(path)}
     folding.done.grants.sort(key=lambda grant: grant.at)
@@ -176,6 +181,13 @@ class _Folding:
         while self.host.kind(above := posixpath.dirname(place)) is None:
             place = above
         return place if place != "/" else None
+
+    # --- locales
+
+    def locales(self, rest: Uses) -> None:
+        for path in sorted(rest):
+            if path.startswith(LOCALES) and not self.done.covers(path):
+                self.grant(LOCALES + path[len(LOCALES) :].partition("/")[0], "the locale in which it ran")
 
     # --- libraries
 

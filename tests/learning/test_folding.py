@@ -152,6 +152,14 @@ def test_what_leads_to_what_every_world_has_of_its_own_is_not_granted() -> None:
     assert set(modes(folded(host, uses))) == {"/usr/bin/df"}
 
 
+def test_the_locale_that_was_read_is_granted_whole_and_no_other() -> None:
+    files = [
+        f"/usr/lib/locale/{name}/LC_{part}" for name in ("C.utf8", "de_AT.utf8") for part in ("CTYPE", "TIME")
+    ]
+    uses = {files[0]: "look read", files[2]: "look"}
+    assert set(modes(folded(TableHost(files), uses))) == {"/usr/lib/locale/C.utf8"}
+
+
 def test_a_link_out_of_a_folded_directory_needs_what_it_leads_to() -> None:
     host = TableHost(["/opt/a/1", "/opt/a/2", "/srv/x/target"], {"/opt/a/link": "/srv/x/target"})
     uses = {"/opt/a/1": "read", "/opt/a/2": "read", "/opt/a/link": "follow", "/srv/x/target": "read"}

@@ -29,7 +29,7 @@ def project(as_user: Account) -> Path:
 def screen(account: Account, project: Path, *words: str) -> Iterator[pexpect.spawn[str]]:
     """`libos` with these words, on a terminal of 24 rows; it must end by itself, with status 0."""
     program, *rest = account.command(*account.libos(*words))
-    environment = account.environment | {"TERM": "xterm", "LESSHISTFILE": "-"}
+    environment = account.environment | {"TERM": "xterm", "LANG": "C.UTF-8", "LESSHISTFILE": "-"}
     child = pexpect.spawn(
         program,
         rest,
@@ -67,6 +67,13 @@ def page_to_the_end(child: pexpect.spawn[str]) -> None:
     child.send("q")
 
 
+def write_a_line(child: pexpect.spawn[str]) -> None:
+    child.expect_exact("line 2")
+    child.send("Oan été\x1b")
+    child.send(":wq\r")
+    child.expect_exact("301 lines, an été\r\n")
+
+
 def calculate(child: pexpect.spawn[str]) -> None:
     child.expect_exact(">>> ")
     child.send("print(6 * 7)\r")
@@ -75,6 +82,13 @@ def calculate(child: pexpect.spawn[str]) -> None:
     child.send("\x04")
 
 
+def test_vi_edits_while_it_is_learned(as_user: Account, project: Path) -> None:
+    """In its locale: without, what it draws in the second run is no UTF-8."""
+    script = 'vi lines && echo "$(wc -l < lines) lines, $(head -n 1 lines)"'
+    learned_and_run(as_user, project, ("sh", "-c", script), write_a_line)
+
+
+@pytest.mark.soak
 def test_less_pages_while_it_is_learned(as_user: Account, project: Path) -> None:
     learned_and_run(as_user, project, ("less", "lines"), page_to_the_end)
 
