@@ -36,6 +36,7 @@ ORDER = (
     "zones",
     "openvz",
     "lxc",
+    "warden",
     "docker",
     # access control
     "keykos",

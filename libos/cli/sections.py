@@ -13,6 +13,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "up": "start the worlds of a stack file",
         "down": "stop the worlds of a stack",
         "logs": "print what the worlds of a stack have printed",
+        "warden": "serve containers over a unix socket",
     },
     "Write a manifest": {
         "learn": "run a program with all in reach, and write what it used",
