@@ -23,7 +23,8 @@ Pattern = Mapping[str, Any]
 class Seen:
     """What was seen of one run: the status as `libos run` gives it (None where nothing was started, and
     `error` says why), what was printed and told, the paths below `files` that the run changed, and how many
-    `calls` its world lets through and `grants` its manifest has."""
+    `calls` its world lets through and `grants` its manifest has. Beyond the events that are kept, `lost`
+    were told."""
 
     status: int | None
     ended: str = ""
@@ -32,6 +33,7 @@ class Seen:
     changed: frozenset[str] = frozenset()
     error: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Check:
         yield from (f"it prints: {each}" for each in self.prints_not if each in seen.output)
         yield from (f"no event {shown(each)}" for each in self.told if not any_of(each, seen.events))
         yield from (f"an event {shown(each)}" for each in self.told_not if any_of(each, seen.events))
+        if self.told_not and seen.lost:
+            yield f"more events were told than are kept: {seen.lost} are not known"
         for name, most in self.at_most.items():
             if seen.counts[name] > most:
                 yield f"{name}: {seen.counts[name]}, and not {most} at most"

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ import trio
 
 from libos.app import App, ExitStatus
 from libos.errors import CommandError, ManifestError, SupervisorError
+from libos.events import Event
 from libos.manifest import load
 from libos.manifest.model import Dial, Manifest
 from libos.supervisor import Supervisor
@@ -33,6 +34,8 @@ from libos.trimming.grants import grants
 
 # Bytes of a run's output that are kept: what a person would still read.
 MOST_OUTPUT = 64 * 1024
+# Events of a run that are kept: a program can cause as many as it likes.
+MOST_EVENTS = 10_000
 # A program that a signal ended has this status plus the signal's number, as in a shell.
 _SIGNALLED = 128
 
@@ -84,7 +87,7 @@ class Runner:
 
     async def _in_a_world(self, manifest: Manifest) -> Seen:
         parts: list[bytes] = []
-        events: list[Mapping[str, Any]] = []
+        told = _Told()
         async with self._supervisor.events() as reader:
             app = await self._supervisor.start(
                 manifest,
@@ -95,7 +98,7 @@ class Runner:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_drain, app, parts)
-                    nursery.start_soon(_follow, reader, app.name, events)
+                    nursery.start_soon(told.follow, reader, app.name)
                     status = await app.wait()
             finally:
                 with trio.CancelScope(shield=True):
@@ -104,7 +107,7 @@ class Runner:
         if status.reason == "lost":
             raise SupervisorError("the world was lost: its keeper or its init was killed")
         output = b"".join(parts).decode(errors="replace")
-        return Seen(_status(status), status.reason, output, tuple(events))
+        return Seen(_status(status), status.reason, output, tuple(told.events), lost=told.lost)
 
     def _leads(self, dial: Dial) -> Callable[..., Any]:
         """What a granted connection leads to: the service that the stop plays there, or nothing."""
@@ -139,9 +142,22 @@ async def _drain(app: App, parts: list[bytes]) -> None:
         room -= len(parts[-1])
 
 
-async def _follow(reader: Any, name: str, events: list[Mapping[str, Any]]) -> None:
-    async for event in reader:
-        if event.world == name:
-            events.append(event.value())
-            if event.kind == "app.exit":
+class _Told:
+    """The first events of one run, and how many came after them."""
+
+    def __init__(self) -> None:
+        self.events: list[Mapping[str, Any]] = []
+        self.lost = 0
+
+    async def follow(self, reader: AsyncIterator[Event], name: str) -> None:
+        """Take the events of a world until its last one."""
+        async for event in reader:
+            lost = event.fields.get("lost")
+            if event.kind == "error" and isinstance(lost, int):
+                self.lost += lost
+            elif event.world == name and len(self.events) < MOST_EVENTS:
+                self.events.append(event.value())
+            elif event.world == name:
+                self.lost += 1
+            if event.world == name and event.kind == "app.exit":
                 return

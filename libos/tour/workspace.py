@@ -32,6 +32,8 @@ from libos.tour.stop import Stop
 MANIFEST = "manifest.toml"
 # Seconds between two looks whether somebody else's run is over.
 _AGAIN = 0.05
+# Seconds that somebody else's run is waited for: three of the longest.
+_PATIENCE = 60.0
 
 
 class Workspace:
@@ -82,8 +84,11 @@ class Workspace:
             make_private(self.folder)
             fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            while not _locked(fd):  # noqa: ASYNC110 - a lock of another process, and no event tells
-                await trio.sleep(_AGAIN)
+            with trio.move_on_after(_PATIENCE) as waiting:
+                while not _locked(fd):  # noqa: ASYNC110 - a lock of another process, and no event tells
+                    await trio.sleep(_AGAIN)
+            if waiting.cancelled_caught:
+                raise TourError(f"{self.folder}: another libos tour runs something here: end it first")
             yield
         finally:
             os.close(fd)

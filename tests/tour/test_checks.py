@@ -42,6 +42,12 @@ def test_a_check_says_what_is_not_as_it_wants(wanted: dict[str, Any], why: str) 
     assert (checked.outcome, checked.why) == ("fails" if why else "holds", why)
 
 
+def test_what_was_not_told_is_not_known_where_events_are_lost() -> None:
+    check = Check("it is quiet", "attack", told_not=({"kind": "dial.open"},))
+    assert judge(check, Seen(0)).outcome == "holds"
+    assert judge(check, Seen(0, lost=3)).why == "more events were told than are kept: 3 are not known"
+
+
 def test_what_could_not_be_run_fails_every_check() -> None:
     checked = judge(Check("it is quiet", "attack", prints_not=("x",)), Seen(None, error="no such file"))
     assert (checked.outcome, checked.why) == ("fails", "it could not be run: no such file")

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 
 from libos.tour.collection import TourError, collection
 from libos.tour.making import new_stop
@@ -83,6 +85,15 @@ async def test_nothing_is_followed_out_of_the_folder(workspace: Workspace, tmp_p
     assert workspace.state()["out"] == f"link {kept}"
     workspace.remove()
     assert (kept / "file").read_text() == "precious"
+
+
+async def test_one_run_at_a_time_uses_the_folder(
+    workspace: Workspace, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with workspace.alone():
+        with pytest.raises(TourError, match="another libos tour runs something here"):
+            await workspace.fresh()
+    await workspace.fresh()
 
 
 async def test_a_mode_follows_no_link_out_of_the_folder(tmp_path: Path) -> None:
