@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,12 @@ def test_all_of_the_tours_stops_can_be_read_and_are_numbered_in_a_row() -> None:
     assert OWN.unreadable == ()
     numbers = [stop.number for stop in OWN.stops]
     assert numbers == sorted(set(numbers))
+
+
+def test_the_page_for_learners_lists_the_stops_in_order() -> None:
+    page = Path(__file__).parent.parent.parent / "docs/how-to/take-the-tour.md"
+    listed = re.findall(r"^\| `(\w+)` \| ", page.read_text(), re.M)
+    assert [name for name in listed if len(name) > 1] == OWN.names
 
 
 @pytest.mark.parametrize("stop", OWN.stops, ids=OWN.names)
