@@ -33,7 +33,7 @@ MANIFEST = "manifest.toml"
 # Seconds between two looks whether somebody else's run is over.
 _AGAIN = 0.05
 # Seconds that somebody else's run is waited for: three of the longest.
-_PATIENCE = 60.0
+_PATIENCE = 180.0
 
 
 class Workspace:
