@@ -299,13 +299,16 @@ class Launch:
         start = replace(start, environment=with_placeholders(self._web, start.environment))
         if self._recording is not None:
             self._recording.begin(name)
+        # Before the program runs: it may look into /mnt/ns before the supervisor hears that it was started.
+        granting = self._introspection.granting = partial(self._grants, name)
+        dials = Dials(name, self._gate, self._parts.hub, self.plan, self._notices)
+        self._introspection.dials, self._introspection.limits = dials, self._limiting.seen
         try:
             with (
                 open_streams(*streams, self._identity, terminal=start.terminal is not None) as opened,
                 self._output.between(opened, self._identity) if self._output else nullcontext(),
             ):
                 running = await spawn(self._world, FIRST_PROGRAM, start, opened)
-                granting = self._introspection.granting = partial(self._grants, name)
                 app = App(name, self.plan, self._world, running, opened, self.ended, granting, self._gate)
         except BaseException as error:
             await self.cancel()  # noqa: ASYNC102 - shields itself, with a limit
@@ -314,13 +317,10 @@ class Launch:
             raise
         app.questions, app.hub = self._questions, self._parts.hub
         app.uses = self._recording.uses if self._recording is not None else None
-        app.dials = self._introspection.dials = Dials(
-            name, self._gate, self._parts.hub, self.plan, self._notices
-        )
+        app.dials = dials
         app.counts = self._view.layering.counts
         app.publications = Publications(name, self._gate, self._parts.hub, self.plan)
         app.limiting = self._limiting
-        self._introspection.limits = self._limiting.seen
         app.ended_by_limit = self._limiting.reason
         if self._output is not None:
             self._output.over = partial(app.end, "output")
