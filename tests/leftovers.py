@@ -4,8 +4,9 @@ Rules:
 - Only what this run made counts: others may work on the machine at the same time, another half of this
   suite too. Processes are recognised by a mark that they inherit, and control sockets stand in a folder of
   the run's own.
-- The mark is the soft RLIMIT_MSGQUEUE: it survives fork, exec, setsid, a new user and any namespace,
-  everybody may read it in /proc/<pid>/limits, and nothing here uses POSIX message queues (mq_overview(7)).
+- The mark is the soft RLIMIT_RTTIME: it survives fork, exec, setsid, a new user and any namespace, everybody
+  may read it in /proc/<pid>/limits, libos changes it for no program of a world, and nothing here runs
+  for long in real time (sched(7)).
 - A process that is about to die gets a moment; it is waited for by a pidfd and not by sleeping.
 """
 
@@ -26,9 +27,9 @@ GRACE = 5.0
 
 def mark_this_process() -> int:
     """Mark the calling process and all that it will start; gives the mark."""
-    _, hard = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
+    _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
     mark = 100_000 + os.getpid() % 700_000
-    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (mark, hard))
+    resource.setrlimit(resource.RLIMIT_RTTIME, (mark, hard))
     return mark
 
 
@@ -38,7 +39,8 @@ def _marked(pid: int, mark: int) -> bool:
     except OSError:  # gone meanwhile
         return False
     return any(
-        line.startswith("Max msgqueue size") and line.split()[3] == str(mark) for line in limits.splitlines()
+        line.startswith("Max realtime timeout") and line.split()[3] == str(mark)
+        for line in limits.splitlines()
     )
 
 

@@ -1,7 +1,7 @@
 """The processes of one supervisor: starting it, telling them apart, and seeing that all are gone.
 
 A supervisor and all that it starts are recognised by a mark that every process inherits: the hard limit
-RLIMIT_MSGQUEUE (the soft one marks the whole suite's processes, see leftovers.py).
+RLIMIT_RTTIME (the soft one marks the whole suite's processes, see leftovers.py).
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ class Victim:
     """A supervisor in a process of its own that is about to lose something."""
 
     def __init__(self, account: Account, *arguments: str, script: Path = VICTIM) -> None:
-        soft, _ = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
+        soft, _ = resource.getrlimit(resource.RLIMIT_RTTIME)
         self.mark = next(_marks)
         self.folder = account.folder / "victim"
         account.run(["mkdir", "-p", str(self.folder)])
         self.mounts = mount_table()
-        limit = f"--msgqueue={min(soft, self.mark)}:{self.mark}"
+        limit = (
+            f"--rttime={self.mark if soft == resource.RLIM_INFINITY else min(soft, self.mark)}:{self.mark}"
+        )
         command = account.command(*account.python(str(script), str(self.folder), *arguments))
         self.process = subprocess.Popen(
             ["prlimit", limit, *command],
@@ -65,7 +67,7 @@ class Victim:
             name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
         except OSError:  # gone meanwhile
             return None
-        line = next(line for line in limits.splitlines() if line.startswith("Max msgqueue size"))
+        line = next(line for line in limits.splitlines() if line.startswith("Max realtime timeout"))
         return name if line.split()[4] == str(self.mark) and rest.split()[0] != "Z" else None
 
     def named(self, name: str) -> list[int]:
