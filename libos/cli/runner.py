@@ -27,6 +27,7 @@ from libos.control.folder import ControlError, check_name, open_folder
 from libos.control.server import serve
 from libos.events import Event
 from libos.manifest import Manifest
+from libos.plan.rootids import wants_sub_ids
 from libos.supervisor import Supervisor
 from libos.unwrap import unwrapped
 from libos.worlds.world import Change
@@ -61,7 +62,7 @@ def run(request: Request) -> int:
     report = Report() if request.report else None
     with ExitStack() as stack:
         file = stack.enter_context(open_event_file(request.events)) if request.events is not None else None
-        confine([request.manifest], sub_ids=_wants_sub_ids(request.manifest))
+        confine([request.manifest], sub_ids=wants_sub_ids(request.manifest))
         try:
             status = trio.run(_run, request, report, file)
         finally:
@@ -69,12 +70,6 @@ def run(request: Request) -> int:
                 _tell(report, request.manifest)
     _tell_end(status, request)
     return exit_status(status.returncode, status.reason)
-
-
-def _wants_sub_ids(manifest: Manifest) -> bool:
-    from libos.plan.rootids import stores  # late: few runs ask
-
-    return manifest.app.user == "root" and not stores(manifest.mounts, manifest.app.keep)
 
 
 def _tell(report: Report, manifest: Manifest) -> None:
@@ -109,7 +104,7 @@ async def _run(request: Request, report: Report | None, file: EventFile | None) 
         unwrapped(),
         trio.open_nursery() as nursery,
         Supervisor(
-            serve_all=request.serve_all, history=HISTORY, sub_ids=_wants_sub_ids(request.manifest)
+            serve_all=request.serve_all, history=HISTORY, sub_ids=wants_sub_ids(request.manifest)
         ) as supervisor,
     ):
         _allow_descriptors()

@@ -29,6 +29,7 @@ from libos.control.server import serve
 from libos.control.wire import Message, ProtocolError
 from libos.errors import LibosError
 from libos.events import Event
+from libos.plan.rootids import wants_sub_ids
 from libos.stack import Running, Stack, run_stack
 from libos.supervisor import Supervisor
 from libos.unwrap import unwrapped
@@ -80,8 +81,12 @@ def _run_here(stack: Stack, events: str | None, tell: Tell, told: Callable[[byte
         file = files.enter_context(open_event_file(events)) if events is not None else None
         folder = files.enter_context(open_folder())
         listener = files.enter_context(folder.listen(stack.name))
-        confine(member.manifest for member in stack.members)
+        confine((member.manifest for member in stack.members), sub_ids=_want_sub_ids(stack))
         return trio.run(partial(_run, stack, folder, listener, file, tell, told))
+
+
+def _want_sub_ids(stack: Stack) -> bool:
+    return any(wants_sub_ids(member.manifest) for member in stack.members)
 
 
 async def _run(
@@ -96,7 +101,7 @@ async def _run(
         AsyncExitStack() as readers,
         unwrapped(),
         trio.open_nursery() as nursery,
-        Supervisor(spare=False, history=HISTORY) as supervisor,
+        Supervisor(spare=False, history=HISTORY, sub_ids=_want_sub_ids(stack)) as supervisor,
     ):
         if file is not None:
             events = await readers.enter_async_context(supervisor.events())

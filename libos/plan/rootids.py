@@ -15,6 +15,7 @@ from libos.namespace import HostSource, Mode
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from libos.manifest import Manifest
     from libos.namespace import Mount
     from libos.plan.model import Plan
 
@@ -44,6 +45,11 @@ def root_ids(plan: Plan, own: int, lack: str | None) -> RootIds:
     if lack:
         return RootIds(1, why=lack, missing=f"{lack}; the root inside has uid 0 alone")
     return RootIds(SLOT, shared=True)
+
+
+def wants_sub_ids(manifest: Manifest) -> bool:
+    """Whether an app of this manifest has sub-ids where there are some."""
+    return manifest.app.user == "root" and not stores(manifest.mounts, manifest.app.keep)
 
 
 def stores(mounts: Iterable[Mount], keep: str | None) -> bool:

@@ -97,8 +97,8 @@ class LiveView:
                 yield
                 await self._view.settle()
 
-    def _refuse_to_store(self, mount: Mount, elsewhere: bool) -> None:
-        if self.stores_nothing and elsewhere and mount.mode is Mode.READ_WRITE:
+    def _refuse_to_store(self, written: bool) -> None:
+        if self.stores_nothing and written:
             raise OSError(
                 errno.EPERM,
                 "its root has sub-ids, whose files nobody outside could remove: mount it read-only, or start "
@@ -134,7 +134,7 @@ class LiveView:
     async def mount(self, mount: Mount) -> Placement:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
         mount = self._labelled(mount)
-        self._refuse_to_store(mount, isinstance(mount.source, HostSource))
+        self._refuse_to_store(isinstance(mount.source, HostSource) and mount.mode is Mode.READ_WRITE)
         async with self._change():
             self._placing.require_world()
             if mount.order is not Order.REPLACE and (joined := await self._unions.join(mount)) is not None:
@@ -144,7 +144,8 @@ class LiveView:
     async def mount_shared(self, mount: Mount, other: LiveView, shared: Placement) -> Placement:
         """Mount what the kernel mounts in another world already: the same files, the same memory, the same
         changes. Errors as `mount`."""
-        self._refuse_to_store(mount, True)
+        # A copy too: what changes in it may be kept, in that world or in the one that it comes from.
+        self._refuse_to_store(mount.mode is not Mode.READ_ONLY)
         async with self._change():
             tree_fd = await other._world.copy_mount(shared.mount.at)
             with ExitStack() as resources:

@@ -194,6 +194,93 @@ def test_a_read_write_mount_is_not_added_to_a_running_one(bound: Bound) -> None:
     assert "sub-ids" in refused.stderr
 
 
+STACK = """libos = 1
+[[world]]
+name = "own"
+include = ["base"]
+[world.app]
+command = ["sh", "-c", "cat /proc/self/uid_map; grep -c Privs:.1 /proc/self/status; touch {0}; chown 42 {0}"]
+user = "root"
+[[world]]
+name = "storing"
+include = ["base"]
+needs = ["own"]
+[world.app]
+command = ["sh", "-c", "cat /proc/self/uid_map; touch /data/file; chown 42 /data/file 2>/dev/null || echo no"]
+user = "root"
+[[world.mount]]
+at = "/data"
+host = "."
+mode = "read-write"
+""".format("/tmp/file")
+
+
+def test_a_stack_gives_them_to_its_roots_that_store_nothing_on_the_host(bound: Bound) -> None:
+    account = bound()
+    (account.folder / "two.toml").write_text(STACK)
+    done = account.run(account.libos("up", "two.toml"))
+    assert done.returncode == 0, done.stderr
+    said: dict[str, list[list[str]]] = {"own": [], "storing": []}
+    for line in done.stdout.splitlines():
+        name, _, text = line.partition(" | ")
+        said[name.strip()].append(text.split())
+    ids = [["0", "0", "1"], ["1", "1", str(subids.WANTED)]]
+    assert said == {"own": [*ids, ["1"]], "storing": [["0", "1000", "1"], ["no"]]}
+    assert (account.folder / "file").stat().st_uid == accounts.ORDINARY_UID
+
+
+ONE_CALL = """if True:
+    import libos
+    manifest = {"libos": 1, "include": ["base"], "app": {"user": "root"}}
+    script = "cat /proc/self/uid_map; grep -c NoNewPrivs:.1 /proc/self/status; cd /tmp; touch it; chown 42 it"
+    print(libos.run(["sh", "-c", script], manifest=manifest, stdout=-1, text=True).stdout)
+"""
+
+
+def test_a_single_call_of_python_has_uid_0_alone(bound: Bound) -> None:
+    account = bound()
+    done = account.run(account.python("-c", ONE_CALL))
+    assert done.stdout.split() == ["0", "1000", "1", "1"]
+    assert "Invalid argument" in done.stderr
+
+
+SHARING = """if True:
+    import subprocess, libos, trio
+
+    def manifest(user, mount=(), **app):
+        app = {"command": ["sleep", "1000"], **app, **({"user": user} if user else {})}
+        return {"libos": 1, "include": ["base"], "app": app, "mount": mount}
+
+    async def main():
+        source = {"at": "/kept", "host": "data", "mode": "copy-on-write"}
+        memory = {"at": "/memory", "memory": "1M"}
+        shown = {"at": "/shown", "host": "data"}
+        async with libos.Supervisor(spare=False, sub_ids=True) as supervisor:
+            other = await supervisor.start(manifest(None, [source, memory, shown], keep="it"))
+            root = await supervisor.start(manifest("root"))
+            for at in ("/kept", "/memory", "/shown"):
+                try:
+                    await root.mount(at, other.grants.get(at))
+                    print(at, "granted")
+                except PermissionError as error:
+                    print(at, "sub-ids" in str(error))
+            await root.mount("/read", other.grants.get("/kept"), read_only=True)
+            tried = await root.exec(["sh", "-c", "touch /read/new"], stderr=subprocess.DEVNULL)
+            print((await tried.wait()).returncode)
+            await root.kill()
+            await other.kill()
+
+    trio.run(main)
+"""
+
+
+def test_what_another_world_may_write_is_shared_with_them_to_read_alone(bound: Bound) -> None:
+    account = bound()
+    account.run(["mkdir", "data"], check=True)
+    done = account.run(account.python("-c", SHARING))
+    assert done.stdout.splitlines() == ["/kept True", "/memory True", "/shown granted", "1"], done.stderr
+
+
 @pytest.mark.parametrize(
     ("over", "length", "reason"),
     [
