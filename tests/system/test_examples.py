@@ -180,10 +180,12 @@ def test_shell_is_a_terminal_with_a_scratch_home(as_user: Account) -> None:
 
 
 def test_every_manifest_passes_check(as_user: Account) -> None:
-    manifests = sorted(EXAMPLES.rglob("*.toml"))
+    found = {path: tomllib.loads(path.read_text()) for path in sorted(EXAMPLES.rglob("*.toml"))}
+    # What another one includes is no manifest by itself: it is checked where it is included.
+    parts = {path.parent / part for path, raw in found.items() for part in raw.get("include", ())}
+    manifests = {path: raw for path, raw in found.items() if path not in parts}
     assert len(manifests) >= 6
-    for path in manifests:
-        raw = tomllib.loads(path.read_text())
+    for path, raw in manifests.items():
         assert raw["libos"] == 1
         command = ["up", "--check"] if "world" in raw else ["check"]
         done = as_user.run(as_user.libos(*command, str(path)))
