@@ -65,7 +65,9 @@ def test_a_keeper_killed_at_any_step_is_one_clear_error(started: Faulty, step: S
         assert "keeper ended" in started.ask("run")["text"]
         started.leave()
     elif "error" in answer:
-        assert "keeper ended" in answer["text"], answer
+        # What is seen first is chance: the end of its channel, or of the mount that it held.
+        said = ("keeper ended", "keeper that holds it is killed")
+        assert any(words in answer["text"] for words in said), answer
         assert started.process.wait(20) == 125
         started.left_nothing()
     else:  # it had told of itself before, or was leaving
