@@ -6,7 +6,6 @@ the program is never held up; whoever streams gets what is kept and then what co
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -82,9 +81,9 @@ class Job:
             self._listeners.discard(send)
 
     async def stop(self, seconds: float, first: int, then: int) -> None:
-        """Send a signal, and another one where it has not ended after `seconds` (infinity: never)."""
+        """Send a signal, and another one where it has not ended after `seconds`."""
         await self.process.send_signal(first)
-        with trio.move_on_after(seconds if math.isfinite(seconds) else math.inf):
+        with trio.move_on_after(seconds):
             await self._ended.wait()
             return
         await self.process.send_signal(then)
