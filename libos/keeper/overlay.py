@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import ExitStack
 
 from libos.kernel import mounts
 
@@ -26,34 +27,31 @@ def make(lower_fd: int, stage: str, changes_fd: int | None = None, *, size: int 
     remedy where a folder of changes cannot be used.
     """
     lower, changes = f"{stage}/lower", f"{stage}/changes"
-    for path in (stage, lower, changes):
-        os.mkdir(path)
-    shown = os.fstat(lower_fd)
-    _attach(lower_fd, lower)
-    if changes_fd is None:
-        _attach(_memory(size), changes)
-        for name in ("upper", "work"):
-            os.mkdir(f"{changes}/{name}")
-        # The merged root shows the mode and the times of the upper directory.
-        os.chmod(f"{changes}/upper", shown.st_mode & 0o7777)
-        os.utime(f"{changes}/upper", ns=(shown.st_atime_ns, shown.st_mtime_ns))
-    else:
-        _attach(changes_fd, changes)
-    options = {
-        "lowerdir": lower,
-        "upperdir": f"{changes}/upper",
-        "workdir": f"{changes}/work",
-        "userxattr": None,
-    }
-    try:
-        return mounts.new_filesystem("overlay", options, _SAFE)
-    except OSError as error:
-        raise error if changes_fd is None else _explained(error) from error
-    finally:
-        for path in (changes, lower):  # the overlay keeps its parts
-            mounts.unmount(path)
-            os.rmdir(path)
-        os.rmdir(stage)
+    with ExitStack() as undone:  # the overlay keeps its parts; of what fails on the way nothing stays either
+        for path in (stage, lower, changes):
+            os.mkdir(path)
+            undone.callback(os.rmdir, path)
+        shown = os.fstat(lower_fd)
+        _attach(lower_fd, lower)
+        undone.callback(mounts.unmount, lower)
+        _attach(_memory(size) if changes_fd is None else changes_fd, changes)
+        undone.callback(mounts.unmount, changes)
+        if changes_fd is None:
+            for name in ("upper", "work"):
+                os.mkdir(f"{changes}/{name}")
+            # The merged root shows the mode and the times of the upper directory.
+            os.chmod(f"{changes}/upper", shown.st_mode & 0o7777)
+            os.utime(f"{changes}/upper", ns=(shown.st_atime_ns, shown.st_mtime_ns))
+        options = {
+            "lowerdir": lower,
+            "upperdir": f"{changes}/upper",
+            "workdir": f"{changes}/work",
+            "userxattr": None,
+        }
+        try:
+            return mounts.new_filesystem("overlay", options, _SAFE)
+        except OSError as error:
+            raise error if changes_fd is None else _explained(error) from error
 
 
 def bounded(options: dict[str, str | None], size: int | None) -> dict[str, str | None]:
