@@ -311,7 +311,7 @@ print(line, end="")
         async with await trio.open_file(folder / "log", "a") as log:
             await log.write("two\n")
         await program.stdin.send_all(b"\n")
-        with trio.fail_after(5):
+        with trio.fail_after(20):
             assert await program.stdout.receive_some() == b"two\n"
             assert await program.wait() == 0
         await program.close()

@@ -45,12 +45,14 @@ class Service:
 
 
 @pytest.fixture
-async def service(nursery: trio.Nursery) -> AsyncIterator[Service]:
+async def service() -> AsyncIterator[Service]:
     made = Service()
     await made.bind()
-    nursery.start_soon(made.run)
-    with made.socket:
-        yield made
+    with made.socket:  # closed once nobody waits on it
+        async with trio.open_nursery() as running:
+            running.start_soon(made.run)
+            yield made
+            running.cancel_scope.cancel()
 
 
 def port_of(service: Service) -> int:
@@ -276,8 +278,8 @@ async def test_a_rate_lets_datagrams_wait_and_drops_what_is_too_much(
             await client.send(b"%04d" % number + bytes(196))
         assert (await client.recv(10)).startswith(b"re:0000")
         await trio.testing.wait_all_tasks_blocked()
-        while len(service.got) < 60:
-            await client.recv(10)
+        while len(service.got) < 60:  # noqa: ASYNC110 - of the answers some may be dropped, too
+            await trio.sleep(0.001)
     numbers = [int(data[:4]) for data in service.got]
     assert numbers == sorted(numbers)
     assert len(numbers) < 200
@@ -314,7 +316,7 @@ async def test_what_was_sent_right_before_the_end_arrives(
                 app.sendto(b"%d" % number, (host if host == "127.0.0.1" else "198.18.0.2", port))
         await gate.finish()
         running.cancel_scope.cancel()
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         while len(service.got) < 60:  # noqa: ASYNC110 - what is in the socket's buffer is read
             await trio.sleep(0.001)
     assert service.got == [b"%d" % number for number in range(60)]

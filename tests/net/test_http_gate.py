@@ -128,7 +128,7 @@ async def test_what_an_app_sent_before_it_ended_still_goes_out(
         while sent < len(body):
             sent += await client.send(body[sent:])
     await gate.finish()
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         while not heard.endswith(b"x" * 100_000):
             await trio.testing.wait_all_tasks_blocked()
 

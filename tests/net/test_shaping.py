@@ -165,7 +165,7 @@ async def test_what_was_written_right_before_the_end_crosses_a_long_link(
             await client.connect(("192.0.2.1", 80))
             await client.send(data)
         await gate.finish()
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         await arrived.wait()
     assert got == [data]
 

@@ -171,7 +171,7 @@ async def test_a_further_program_ends_with_its_world(supervisor: libos.Superviso
     app = await supervisor.start(world("sleep", "100"), stdin=NULL, stdout=NULL)
     process = await app.exec(["sleep", "100"], stdin=NULL, stdout=NULL)
     await app.kill()
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         status = await process.wait()
     assert status.returncode == -signal.SIGKILL
     with pytest.raises(libos.SupervisorError):
