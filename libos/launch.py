@@ -184,6 +184,7 @@ class Launch:
                 if self._output is not None:
                     await self._output.finish()
                 await gate.finish()
+                await gate.close()
                 if self._recording is not None:
                     await self._recording.finish()
                 if self.plan.syscalls.log:

@@ -114,6 +114,7 @@ class Gate:
         self._lookups = trio.CapacityLimiter(WORLD_LOOKUPS)
         self._link = Link(sides, shape, capture, self._observe)
         self._running: _Running | None = None
+        self._over = trio.Event()  # all that it served has ended
 
         self._granted = Granted(names, sides, self._new_grant, self._serve)
         self._acceptor = Acceptor(observe, connection_limit)
@@ -190,6 +191,7 @@ class Gate:
                     yield nursery
             finally:
                 self._running = None
+                self._over.set()
 
     async def dial(self, rule: Rule | Address) -> Dialed:
         """Grant what a rule says while the gate runs, after what was granted before; gives the grant that is
@@ -250,8 +252,8 @@ class Gate:
         """Once a world's processes have gone: carry what they sent to its end, tell what they were refused.
 
         A program may write, close and exit at once, and its kernel would still deliver. Waits for outside
-        peers that do not read, at most 5 s, and not at all where nothing is open. Call it before `run` is
-        cancelled.
+        peers that do not read, at most 5 s, and not at all where nothing is open. Call it before `close`, or
+        before `run` is cancelled.
         """
         if self._link.settling:
             await trio.sleep(min(self._link.settling, FINISH_SECONDS))
@@ -263,6 +265,12 @@ class Gate:
             await self._flows.all_read()
             await self.carrier.all_sent()
             await self._flows.finish()
+
+    async def close(self) -> None:
+        """End what is still carried, and with it `run`; every event of it has been told when this returns."""
+        if self._running is not None:
+            self._running.nursery.cancel_scope.cancel()
+            await self._over.wait()
 
     def _required(self) -> _Running:
         if self._running is None:

@@ -235,6 +235,26 @@ async def test_what_was_written_right_before_the_end_arrives(
     assert got == [data]
 
 
+async def test_a_connection_whose_server_does_not_close_is_told_of_before_the_end(
+    inside: Inside, events: Events, nursery: trio.Nursery
+) -> None:
+    async def service(_: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    gate = inside.gate(events)
+    port = await serve(nursery, service)
+    async with trio.open_nursery() as running:
+        await running.start(partial(gate.run, [Address("tcp", "127.0.0.1", port)]))
+        with inside.tcp() as app:
+            await app.connect(("127.0.0.1", port))
+            await app.send(b"all there is")
+        await gate.finish()
+        assert events.kinds() == ["dial.open"]
+        await gate.close()
+        assert events.kinds() == ["dial.open", "dial.close"]
+    await gate.close()
+
+
 async def test_the_end_does_not_wait_where_nothing_is_open_nor_for_ever(
     inside: Inside, events: Events, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
