@@ -17,6 +17,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Write a manifest": {
         "learn": "run a program with all in reach, and write what it used",
+        "bundle": "copy what a run uses into a root of its own",
         "trim": "find what a manifest grants and a run does not use",
         "allow": "write a grant into a manifest",
         "check": "say every error of a manifest",

@@ -29,6 +29,11 @@ PROPERTIES = {
         "all that it used are taken for needed",
         lambda saw: saw["alone"] == OUTPUT and OUTPUT not in saw["one less"].values() and saw["one less"],
     ),
+    "image": Property(
+        "in a root into which `libos bundle` copied what it used, and nothing else, it does the same",
+        "one of the files that it needs is taken out of the root",
+        lambda saw: saw == OUTPUT,
+    ),
     "calls": Property(
         "with the system calls that it used, fewer than it is offered, it does the same",
         "one of them is refused: the one that opens files",
@@ -53,6 +58,7 @@ async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence
             "alone": await measure.alone(supervisor, taken),
             "one less": {name: await measure.alone(supervisor, others) for name, others in less.items()},
         },
+        "image": await measure.in_image(supervisor, lacks=needed[-1] if without == "image" else None),
         "calls": {
             "output": await measure.alone(supervisor, run.names, calls),
             "used": len(run.calls),

@@ -22,7 +22,8 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from probing import Events, drained, made, read, said
+from claims import scratch
+from probing import Events, drained, made, outside, read, said
 
 import libos
 from libos.syscalls import Wanted
@@ -103,6 +104,19 @@ async def needed(supervisor: libos.Supervisor, of: Used) -> list[str]:
         if await alone(supervisor, others) != of.output:
             found.append(name)
     return found
+
+
+async def in_image(supervisor: libos.Supervisor, lacks: str | None) -> str:
+    """What the program writes, or why it cannot be started, in a root that was made of what it uses."""
+    with scratch() as folder:
+        bundle = [str(Path(sys.executable).with_name("libos")), "bundle", str(MANIFEST)]
+        await outside([*bundle, "-o", str(folder / "image")])
+        if lacks is not None:
+            (folder / "image/root" / lacks.lstrip("/")).unlink()
+        try:
+            return await said(supervisor, libos.load(folder / "image/app.toml"))
+        except libos.CommandError as error:
+            return str(error)
 
 
 @functools.cache
