@@ -113,6 +113,12 @@ class Dispatch(ABC):
         if world is not None and world.uses is not None:
             world.uses.note(inode, world.at, operation)
 
+    def looked_at(self, inode: AnyInode) -> bool:
+        """Whether the kernel may answer for an inode by itself: nothing is recorded of it, or the look at it
+        was."""
+        world = inode.world
+        return world is None or world.uses is None or world.uses.is_known(inode)
+
     def used_name(self, parent: AnyInode, name: bytes, operation: int) -> None:
         """The same of a name that leads to no inode."""
         world = parent.world

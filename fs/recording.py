@@ -4,8 +4,8 @@ Rules:
 - A use is noted where the server answers it, in the server's own thread: a look at what the inode holds,
   and a count. The path is put together once, when an inode is first used.
 - What the kernel answers from what it keeps is not asked for, so counts are of what the server was asked.
-  The first use of a file is always seen, but for one: a listing tells what its names are, and a stat(2) of
-  one of them may then be answered by the kernel. Who has listed a directory has seen them all.
+  The first use of a file is always seen: a listing lets the kernel keep only those of its names that were
+  looked at before (`is_known`), so that who lists a directory has not looked at all that is in it.
 - Only what stands in a mount is noted, under the innermost mount point that covers its path.
 - At most MOST paths are kept, of MOST_BYTES in all; of what is beyond, only how many uses there were.
 - A file that is renamed is noted under its new path from then on.
@@ -105,6 +105,16 @@ class Uses:
         """Notes one use of a name that leads to no inode: it is absent, or it was removed."""
         if self.begun:
             self._count(self._used(_below(at + parent.path(), name)), operation)
+
+    def is_known(self, inode: AnyInode) -> bool:
+        """Whether a further look at an inode would tell nothing new."""
+        held = inode.used
+        if not self.begun:
+            return True
+        if held is None or held[0] != self._moves:
+            return False
+        used: Used = held[1]
+        return bool(used.seen >> LOOK & 1) or used is _OUTSIDE or used is _BEYOND
 
     def moved(self) -> None:
         """Tells that paths may lead elsewhere than they did."""

@@ -202,6 +202,8 @@ class Operations(Naming, Describing, pyfuse3.Operations):
                 kept_listing.lacks(opened)
                 continue  # it went away, or cannot be looked at: not part of this listing
             entry = self.enter(opened.inode, name, node)
+            if not self.looked_at(opened.inode.names[name]):
+                entry.entry_timeout = 0  # the first look is asked for
             if not pyfuse3.readdir_reply(token, name, entry, opened.first_place + index + 1):
                 opened.next = node
                 self.inodes.forget(entry.st_ino, 1, told=False)

@@ -6,16 +6,17 @@ Rules, in this order:
 - What was written elsewhere gets an empty directory in memory where only new files were made, and a
   copy-on-write directory where files that are there were changed.
 - A locale of which a file was read is granted whole: without it what a terminal shows is no UTF-8.
-- A library tree (libos.learning.libraries) is granted whole where it was listed or much of it was used.
+- A library tree (libos.learning.libraries) is granted whole where it was listed or much of it was used; its
+  secrets are hidden as those of the working directory are.
 - A directory that was listed is granted, since the program saw all of its names.
 - Of the rest, each file gets a mount of its own, and those of one directory are folded into it where the
   program used a good part of it, or where there would be too many lines.
-- Nothing is folded into a directory that holds a secret (libos.sensitive), that could not be looked at
-  whole, that is WIDE, or that leads to the working directory or the home directory.
+- Nothing is folded into a directory that may not be granted whole (libos.learning.widening).
 - A secret that was used itself is granted alone, and said; one that was only looked at is not.
 - Links are granted as what they lead to; what they lead to is then not granted a second time.
 - What leads into OWN is no grant: a world has those of its own, and the host's would tell of the host.
-- Directories that were only passed through, and listings of WIDE directories, are no grant.
+- Directories that were only passed through, and listings of WIDE directories, are no grant; nor are looks at
+  many files of a directory that was listed and is not granted: whoever lists looks at all.
 """
 
 from __future__ import annotations
@@ -26,15 +27,9 @@ from dataclasses import dataclass, field
 
 from libos.learning import libraries
 from libos.learning.host import Host
+from libos.learning.widening import WIDE, Uses, Widening, within
 from libos.sensitive import is_secret
 
-# Directories that many programs share: their names say nothing of this one.
-WIDE = frozenset(
-    ("/", "/bin", "/sbin", "/lib", "/lib64", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64")
-    + ("/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/share", "/usr/libexec", "/usr/include")
-    + ("/etc", "/home", "/root", "/var", "/var/lib", "/opt", "/run", "/srv", "/mnt", "/media")
-    + ("/tmp",)  # noqa: S108 - a name, nothing is made there
-)
 # What every world has of its own.
 OWN = ("/proc/", "/dev/", "/sys/")
 # Lines for which folding begins: a person reads so many.
@@ -42,6 +37,10 @@ MOST_LINES = 80
 # The least files of one directory that are folded into it, and the part of its files that must have been
 # used: one in so many.
 FEWEST, PART = 3, 4
+# Secrets that are hidden in a library at most: what holds more is more than a library.
+MOST_HIDDEN = 32
+# Files of a directory that was listed and is not granted which are granted because of a look.
+MOST_LOOKS = 20
 # Files below a directory that was listed, or that a link leads to, at most.
 MOST_LISTED = 10_000
 CHANGES = frozenset(("write", "create", "remove", "change"))
@@ -53,8 +52,6 @@ LOADER = (
     *("/usr/share/locale/locale.alias", "/etc/locale.alias"),
     *("/usr/lib/x86_64-linux-gnu/gconv/", "/usr/lib64/gconv/", "/etc/ld.so.preload"),
 )
-
-Uses = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -79,11 +76,6 @@ class Folded:
     def covers(self, path: str) -> bool:
         """Whether a grant shows what stands at a path."""
         return any(not each.memory and within(path, each.at) for each in self.grants)
-
-
-def within(path: str, directory: str) -> bool:
-    """Whether a path is a directory or stands below it."""
-    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def fold(
@@ -115,6 +107,7 @@ def fold(
 class _Folding:
     def __init__(self, host: Host, directory: str, home: str, memory: tuple[str, ...]) -> None:
         self.host = host
+        self.widening = Widening(host, directory, home)
         self.directory = directory
         self.home = home
         self.memory = memory
@@ -123,17 +116,12 @@ class _Folding:
     def grant(self, at: str, why: str, **more: object) -> None:
         self.done.grants.append(Grant(at, why, **more))  # type: ignore[arg-type]  # its own fields
 
-    def foldable(self, path: str) -> bool:
-        """Whether a directory may be granted because of what stands in it."""
-        if path in WIDE or path == self.home or is_secret(path):
-            return False
-        if within(self.directory, path) or within(self.home, path):
-            return False
-        real = self.host.real(path)
-        if real != path and not self.foldable(real):
-            return False
-        below = self.host.below(path)
-        return below.complete and not below.secrets
+    def hidden(self, place: str, rest: Uses) -> tuple[str, ...]:
+        """The secrets that are hidden in a directory granted whole."""
+        hide, all_of_them = self.widening.unused_secrets(place, rest)
+        if not all_of_them:
+            self.done.notes.append(f"secrets in {place} were used, and are granted with it")
+        return hide
 
     # --- the working directory
 
@@ -142,14 +130,7 @@ class _Folding:
         used = [path for path in rest if within(path, place) and rest[path] - {"look"}]
         if not used or place in WIDE or within(self.home, place) or is_secret(place):
             return
-        below = self.host.below(place)
-        hide = tuple(
-            posixpath.relpath(secret, place)
-            for secret in below.secrets
-            if not any(within(path, secret) and rest[path] - {"look"} for path in used)
-        )
-        if len(hide) < len(below.secrets):
-            self.done.notes.append(f"secrets in {place} were used, and are granted with it")
+        hide = self.hidden(place, rest)
         changed = any(rest[path] & CHANGES for path in used)
         some = "some" if changed else "none"
         why = f"the working directory: {len(used)} of its paths were used, {some} changed"
@@ -195,9 +176,10 @@ class _Folding:
         used = [path for path in rest if not is_secret(path)]
         for tree, count in libraries.trees(used, self.host).items():
             wanted = count >= libraries.FEWEST or "list" in rest.get(tree, ())
-            if wanted and not self.done.covers(tree) and self.foldable(tree):
-                total = self.host.below(tree).files
-                self.grant(tree, f"{count} of its {total} files were used: a library, granted whole")
+            if wanted and not self.done.covers(tree) and self.widening.may(tree, MOST_HIDDEN):
+                total, hide = self.host.below(tree).files, self.hidden(tree, rest)
+                why = f"{count} of its {total} files were used: a library, granted whole"
+                self.grant(tree, f"{why} but for its secrets" if hide else why, hide=hide)
 
     # --- what was listed
 
@@ -205,7 +187,7 @@ class _Folding:
         for path in sorted(path for path, seen in rest.items() if "list" in seen):
             if self.done.covers(path) or self.host.kind(path) != "directory":
                 continue
-            if self.foldable(path) and self.host.below(path).files <= MOST_LISTED:
+            if self.widening.may(path) and self.host.below(path).files <= MOST_LISTED:
                 self.grant(path, f"it was listed: widened to all {self.host.below(path).files} files")
             elif path not in WIDE and not within(self.directory, path) and not within(self.home, path):
                 self.done.notes.append(f"{path} was listed, and is not granted: large, or with secrets")
@@ -214,9 +196,12 @@ class _Folding:
 
     def files(self, rest: Uses) -> None:
         single: dict[str, frozenset[str]] = {}
+        crowd = self._looked_through(rest)
         for path, seen in rest.items():
+            if path in crowd:
+                continue
             kind = self.host.kind(path)
-            if kind == "directory" and "follow" in seen and self.foldable(path):
+            if kind == "directory" and "follow" in seen and self.widening.may(path):
                 self.grant(path, f"a link to {self.host.real(path)}")
             elif kind == "file" and is_secret(path) and seen <= {"look", "follow"}:
                 self.done.notes.append(f"{path} was looked at, and is not granted: it may hold a secret")
@@ -226,6 +211,22 @@ class _Folding:
                 self.done.notes.append(f"{path} is a socket or a device: mount it as a service")
         folded = self._folded(single)
         self._alone({path: seen for path, seen in single.items() if not _in_any(path, folded)})
+
+    def _looked_through(self, rest: Uses) -> set[str]:
+        """The files that were looked at because their directory was listed."""
+        looked: dict[str, list[str]] = {}
+        for path, seen in rest.items():
+            place = posixpath.dirname(path)
+            if (
+                seen <= {"look", "follow"}
+                and "list" in rest.get(place, ())
+                and self.host.kind(path) == "file"
+            ):
+                looked.setdefault(place, []).append(path)
+        crowds = {place: paths for place, paths in looked.items() if len(paths) > MOST_LOOKS}
+        for place, paths in crowds.items():
+            self.done.notes.append(f"{len(paths)} files of {place} were looked at: that is not granted")
+        return {path for paths in crowds.values() for path in paths}
 
     def _alone(self, kept: Uses) -> None:
         """A mount for each file, but for what a granted link leads to."""
@@ -257,7 +258,7 @@ class _Folding:
         counts = _by_directory(files)
         chosen: list[str] = []
         for path in sorted(counts, key=lambda each: (each.count("/"), each)):
-            if _in_any(path, chosen) or not self.foldable(path):
+            if _in_any(path, chosen) or not self.widening.may(path):
                 continue
             total = self.host.below(path).files
             if counts[path] >= FEWEST and counts[path] * PART >= total:
@@ -271,7 +272,7 @@ class _Folding:
         left = [path for path in files if not _in_any(path, chosen)]
         while len(left) > MOST_LINES:
             counts = _by_directory(left)
-            may = [path for path in counts if counts[path] >= FEWEST and self.foldable(path)]
+            may = [path for path in counts if counts[path] >= FEWEST and self.widening.may(path)]
             if not may:
                 return
             best = min(may, key=lambda path: (self.host.below(path).files / counts[path], path))

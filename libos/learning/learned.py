@@ -6,9 +6,10 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from libos.learning.folding import Grant, fold, within
+from libos.learning.folding import Grant, fold
 from libos.learning.host import Host
 from libos.learning.observed import Observed
+from libos.learning.widening import within
 from libos.listening import NOWHERE
 from libos.manifest import from_mapping
 from libos.namespace import MemorySource

@@ -13,8 +13,9 @@ import tomlkit
 from tomlkit.items import AoT, Array, String, StringType, Table, Trivia
 
 from libos.harmless import harmless
-from libos.learning.folding import Grant, within
+from libos.learning.folding import Grant
 from libos.learning.learned import INCLUDE, Learned
+from libos.learning.widening import within
 from libos.listening import NOWHERE
 from libos.manifest.values import size
 from libos.why.remedies import is_text, quoted

@@ -54,6 +54,21 @@ def test_first_uses_come_one_by_one_and_repetitions_summed(
     assert [(used.mount, used.operations()) for used in uses] == [(b"/mnt", ("look", "read"))]
 
 
+def test_what_was_only_listed_is_not_known_and_what_was_looked_at_is(
+    uses: Uses, table: Table, world: Inode[str | None]
+) -> None:
+    mnt = entered(table, world, "mnt")
+    file, elsewhere = entered(table, mnt, "file"), entered(table, world, "elsewhere")
+    uses.note(mnt, b"", recording.LIST)
+    assert not uses.is_known(file)
+    for inode in (file, elsewhere):
+        uses.note(inode, b"", LOOK)
+    assert uses.is_known(file)
+    assert uses.is_known(elsewhere)  # in no mount: a further look tells nothing either
+    uses.moved()
+    assert not uses.is_known(file)
+
+
 def test_what_stands_in_no_mount_is_not_recorded(uses: Uses, table: Table, world: Inode[str | None]) -> None:
     uses.note(world, b"", LOOK)
     uses.note(entered(table, world, "elsewhere"), b"", READ)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libos.learning.folding import MOST_LISTED, Folded, fold, within
+from libos.learning.folding import MOST_HIDDEN, MOST_LISTED, MOST_LOOKS, Folded, fold
 from libos.learning.host import Below, Kind
+from libos.learning.widening import within
 from libos.sensitive import is_secret
 
 HOME = "/home/me"
@@ -126,10 +127,30 @@ def test_a_library_that_was_listed_is_granted_however_large() -> None:
     assert modes(folded(host, {"/opt/node_modules": "list"})) == {"/opt/node_modules": "read-only"}
 
 
-def test_a_library_with_a_secret_is_not_granted_whole() -> None:
+def test_a_secret_in_a_library_is_hidden() -> None:
     files = [f"{SITE}/p{n}/m.py" for n in range(100)]
     used = dict.fromkeys(files[:20], "read")
-    assert modes(folded(TableHost([*files, f"{SITE}/p99/.env"]), used)) == dict.fromkeys(used, "read-only")
+    result = folded(TableHost([*files, f"{SITE}/p99/.env"]), used)
+    assert [(grant.at, grant.hide) for grant in result.grants] == [(SITE, ("p99/.env",))]
+    assert (
+        result.grants[0].why == "20 of its 101 files were used: a library, granted whole but for its secrets"
+    )
+
+
+def test_a_library_of_many_secrets_is_not_granted_whole() -> None:
+    files = [f"{SITE}/p{n}/m.py" for n in range(100)]
+    used = dict.fromkeys(files[:20], "read")
+    secrets = [f"{SITE}/p{n}/.env" for n in range(MOST_HIDDEN + 1)]
+    assert modes(folded(TableHost([*files, *secrets]), used)) == dict.fromkeys(used, "read-only")
+
+
+def test_looks_at_many_files_of_what_was_listed_and_is_not_granted_are_no_grant() -> None:
+    files = [f"/etc/{n}" for n in range(MOST_LOOKS + 1)]
+    host = TableHost([*files, "/etc/passwd", "/srv/id_rsa", "/srv/x"])
+    uses = dict.fromkeys(files, "look") | {"/etc": "list", "/etc/passwd": "look read", "/srv/x": "look"}
+    result = folded(host, uses | {"/srv": "list"})
+    assert set(modes(result)) == {"/etc/passwd", "/srv/x"}
+    assert result.notes == [f"{MOST_LOOKS + 1} files of /etc were looked at: that is not granted"]
 
 
 def test_pythons_own_library_is_known_by_its_module_os() -> None:

@@ -98,6 +98,18 @@ def test_secrets_beside_what_was_used_are_not_shown(as_user: Account, project: P
     assert seen.stderr.count("No such file") == 2
 
 
+def test_a_look_at_what_was_listed_before_is_learned(as_user: Account, project: Path) -> None:
+    """Of a directory that is not granted whole, and so old that the kernel keeps what its listing tells."""
+    script = "ls /usr/bin; test -e /usr/bin/tar"
+    status, out, err = learn(as_user, project, "-o", "x.toml", "--", "sh", "-c", script)
+    assert (status, {"ls", "tar"} <= set(out.split())) == (0, True), err
+    programs = {
+        each["at"] for each in learned(project, "x.toml")["mount"] if each["at"].startswith("/usr/bin")
+    }
+    assert "/usr/bin/tar" in programs
+    assert len(programs) <= 5, programs
+
+
 def test_more_merges_a_second_run_and_keeps_comments(as_user: Account, project: Path) -> None:
     as_user.run(["sh", "-c", "mkdir ../a ../b; echo 1 > ../a/one; echo 2 > ../b/two"], cwd=project)
     one, two = (str(project.parent / each) for each in ("a/one", "b/two"))
