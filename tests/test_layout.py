@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,20 @@ def test_every_package_is_named_in_pyproject() -> None:
         dotted = path.parent.relative_to(TOP).as_posix().replace("/", ".")
         found.add(dotted if dotted.startswith("libos") else f"libos.{dotted}")
     assert named == found
+
+
+def test_an_installation_has_every_file_of_the_packages() -> None:
+    packaged = PROJECT["tool"]["setuptools"]
+    has = {Path(each).resolve() for each in python_files()}
+    for package, patterns in packaged["package-data"].items():
+        folder = TOP / package.replace(".", "/")
+        for pattern in patterns:  # as setuptools looks: a star matches no name that begins with a dot
+            has.update(Path(each).resolve() for each in glob(str(folder / pattern), recursive=True))
+    kept = subprocess.run(
+        ["git", "ls-files", "-z", *SOURCES], cwd=TOP, capture_output=True, text=True, check=True
+    ).stdout
+    files = {(TOP / each).resolve() for each in kept.split("\0") if each and not (TOP / each).is_dir()}
+    assert files - has == set()
 
 
 def test_nobody_imports_fs_or_net_by_their_folder() -> None:
