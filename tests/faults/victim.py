@@ -52,8 +52,8 @@ async def run(folder: str) -> None:
         trio.open_nursery() as nursery,
     ):
         with socket.socket(socket.AF_UNIX) as listener:
+            supervisor.sweep(path)  # before it is there: the moment between would leave it
             listener.bind(path)
-            supervisor.sweep(path)
             nursery.start_soon(tell_errors, events)
             null = subprocess.DEVNULL
             apps = [
