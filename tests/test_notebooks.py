@@ -16,6 +16,7 @@ NOTEBOOKS = sorted((TOP / "docs").glob("**/*.ipynb"))
 pytestmark = pytest.mark.system
 
 
+@pytest.mark.soak_accounts("root")
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_prints_what_it_is_shown_with(as_user: Account, notebook: Path) -> None:

@@ -154,6 +154,7 @@ def put(account: Account, folder: Path, *names: str, text: str = "x") -> None:
         os.chown(path, account.uid, -1)
 
 
+@pytest.mark.soak_accounts("root")
 def test_no_view_of_a_run_obeys_a_name(as_user: Account) -> None:
     files = as_user.folder / "files"
     put(as_user, files, *NAMES)
@@ -197,6 +198,7 @@ def drawn(events: Path) -> Iterator[tuple[str, str]]:
     yield "watch", "\n".join([*(f"{row.item.text} {row.item.tail}" for row in rows), *about])
 
 
+@pytest.mark.soak_accounts("root")
 def test_what_is_learned_of_hostile_names_is_a_manifest(as_user: Account) -> None:
     files = as_user.folder / "files"
     put(as_user, files, *NAMES)

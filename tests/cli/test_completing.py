@@ -37,6 +37,7 @@ def completed(account: Account, line: str) -> list[str]:
     return [line for line in done.stdout.splitlines() if line]
 
 
+@pytest.mark.soak_accounts("root")
 def test_commands_worlds_and_files_are_completed(as_user: Account) -> None:
     assert completed(as_user, "libos dis") == ["plain,discard"]
     with a_world(as_user, "tab-one"):

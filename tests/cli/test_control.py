@@ -81,6 +81,7 @@ def test_ps_sweeps_what_nobody_answers_on(world: World) -> None:
     assert [path.name for path in folder.iterdir()] == ["w.sock"]
 
 
+@pytest.mark.soak_accounts("root")
 def test_a_supervisor_that_is_stopped_does_not_stop_ps(world: World) -> None:
     os.kill(world.process.pid, signal.SIGSTOP)
     try:
@@ -158,6 +159,7 @@ def test_exec_forwards_signals(world: World) -> None:
         assert client.wait(20) == 3
 
 
+@pytest.mark.soak_accounts("root")
 def test_exec_in_a_world_that_is_stopped_can_be_interrupted(world: World) -> None:
     os.kill(world.process.pid, signal.SIGSTOP)
     client = subprocess.Popen(

@@ -74,6 +74,7 @@ def world(as_user: Account) -> Iterator[World]:
         process.terminate()
 
 
+@pytest.mark.soak_accounts("root")
 @pytest.mark.timeout(240)
 def test_a_walk_through_a_running_world(as_user: Account, world: World) -> None:
     with terminal(as_user, "w") as seen:
@@ -117,6 +118,7 @@ def test_a_walk_through_a_running_world(as_user: Account, world: World) -> None:
         assert seen.exitstatus == 0
 
 
+@pytest.mark.soak_accounts("root")
 def test_an_event_file_is_looked_at(as_user: Account) -> None:
     script = "cat /etc/shadow; cat '/\x1b[31mred'; true"
     done = as_user.run(as_user.libos("run", "--events", "run.jsonl", "--", "sh", "-c", script))

@@ -31,6 +31,7 @@ def manifest(as_user: Account) -> Path:
     return as_user.folder / "agent.toml"
 
 
+@pytest.mark.soak_accounts("root")
 def test_what_was_refused_is_explained_allowed_and_then_granted(as_user: Account, manifest: Path) -> None:
     data = as_user.folder / "data"
     text = MANIFEST.replace("/data/note", f"{data}/note")

@@ -75,12 +75,14 @@ def test_a_program_that_fails_is_learned_as_incomplete(as_user: Account, project
     assert "/etc/debian_version" in [mount["at"] for mount in learned(project, "x.toml")["mount"]]
 
 
+@pytest.mark.soak_accounts("root")
 def test_a_program_that_hangs_is_learned_until_its_time_is_over(as_user: Account, project: Path) -> None:
     status, _, _ = learn(as_user, project, "-o", "x.toml", "--timeout", "1", "--", "sleep", "1000")
     assert status == 124
     assert "# INCOMPLETE" in (project / "x.toml").read_text()
 
 
+@pytest.mark.soak_accounts("root")
 def test_secrets_beside_what_was_used_are_not_shown(as_user: Account, project: Path) -> None:
     script = (
         "mkdir ../.ssh; echo key > ../.ssh/id_rsa; echo host > ../.ssh/config; echo token > .env; echo x > a"
@@ -110,6 +112,7 @@ def test_a_look_at_what_was_listed_before_is_learned(as_user: Account, project: 
     assert len(programs) <= 5, programs
 
 
+@pytest.mark.soak_accounts("root")
 def test_more_merges_a_second_run_and_keeps_comments(as_user: Account, project: Path) -> None:
     as_user.run(["sh", "-c", "mkdir ../a ../b; echo 1 > ../a/one; echo 2 > ../b/two"], cwd=project)
     one, two = (str(project.parent / each) for each in ("a/one", "b/two"))

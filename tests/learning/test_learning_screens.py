@@ -82,6 +82,7 @@ def calculate(child: pexpect.spawn[str]) -> None:
     child.send("\x04")
 
 
+@pytest.mark.soak_accounts("root")
 def test_vi_edits_while_it_is_learned(as_user: Account, project: Path) -> None:
     """In its locale: without, what it draws in the second run is no UTF-8."""
     script = 'vi lines && echo "$(wc -l < lines) lines, $(head -n 1 lines)"'

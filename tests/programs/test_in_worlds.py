@@ -36,6 +36,7 @@ def test_a_program_that_waits_for_a_stream_can_be_killed(as_user: Account) -> No
     assert result["told"] == []
 
 
+@pytest.mark.soak_accounts("root")
 def test_who_stands_behind_another_reader_can_be_killed(as_user: Account) -> None:
     assert scene(as_user, "behind")["out"] == "9\n9\n"
 

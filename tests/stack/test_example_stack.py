@@ -100,6 +100,7 @@ def test_the_stack_works_and_goes_on_whichever_world_is_killed(as_user: Account)
         assert as_user.run(as_user.libos("down", "jobs")).returncode == 0
 
 
+@pytest.mark.soak_accounts("root")
 def test_the_stacks_supervisor_is_killed_and_nothing_is_left(as_user: Account) -> None:
     jobs = Jobs(as_user)
     command = as_user.command(*as_user.libos("up", jobs.file))

@@ -74,6 +74,7 @@ def worlds(as_user: Account) -> dict[str, dict[str, object]]:
     return {each["name"]: each for each in found["worlds"]}
 
 
+@pytest.mark.soak_accounts("root")
 def test_a_stack_runs_to_its_end_and_is_logged(as_user: Account) -> None:
     write(as_user, stay=0, text=STACK.replace('name = "client"', 'name = "client"\nneeds = ["server"]'))
     detached = as_user.run(as_user.libos("up", "-d"))
@@ -91,6 +92,7 @@ def test_a_stack_runs_to_its_end_and_is_logged(as_user: Account) -> None:
     assert worlds(as_user) == {}
 
 
+@pytest.mark.soak_accounts("root")
 def test_a_detached_stack_is_listed_entered_and_stopped(as_user: Account) -> None:
     write(as_user)
     assert as_user.run(as_user.libos("up", "-d")).returncode == 0

@@ -57,6 +57,7 @@ def test_a_bundle_runs_from_what_one_run_used(account: Account) -> None:
     assert libos(account, "run", "one/app.toml").stdout.split() == few
 
 
+@pytest.mark.soak_accounts("root")
 def test_nothing_is_made_of_what_fails_or_where_something_is(account: Account) -> None:
     done = libos(account, "bundle", "app.toml", "-o", "none", "--", "sh", "-c", "exit 3", status=125)
     assert "the app does not work on a copy: status 3" in done.stderr

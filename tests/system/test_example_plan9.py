@@ -12,6 +12,7 @@ pytestmark = pytest.mark.system
 EXAMPLE = Path(__file__).parent.parent.parent / "examples/plan9"
 
 
+@pytest.mark.soak_accounts("root")
 def test_plan9_shows_a_union_and_prints_itself_back(as_user: Account) -> None:
     done = as_user.run(as_user.python(str(EXAMPLE / "demo.py")))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,6 +44,7 @@ def test_plan9_shows_a_union_and_prints_itself_back(as_user: Account) -> None:
     ]
 
 
+@pytest.mark.soak_accounts("root")
 def test_the_file_runs_and_prints_from_the_command_line(as_user: Account) -> None:
     options = ["-e", f"here={EXAMPLE}", "-e", "PATH=/bin", "--namespace", str(EXAMPLE / "plan9.ns")]
     done = as_user.run(as_user.libos("run", *options, "--", "hello"))

@@ -126,6 +126,7 @@ def fetch_when_ready(port: int, seconds: float = 20) -> bytes:
                 raise
 
 
+@pytest.mark.soak_accounts("root")
 def test_web_answers_on_the_loopback_address_alone(as_user: Account) -> None:
     port = free_port()
     with web(as_user, port):
@@ -151,6 +152,7 @@ def fetch_ten_times(port: int) -> list[bytes]:
         connection.close()
 
 
+@pytest.mark.soak_accounts("root")
 def test_web_serves_fifty_connections_at_once(as_user: Account) -> None:
     port = free_port()
     with web(as_user, port):
@@ -179,6 +181,7 @@ def test_shell_is_a_terminal_with_a_scratch_home(as_user: Account) -> None:
     assert not (as_user.folder / "file").exists()
 
 
+@pytest.mark.soak_accounts("root")
 def test_every_manifest_passes_check(as_user: Account) -> None:
     found = {path: tomllib.loads(path.read_text()) for path in sorted(EXAMPLES.rglob("*.toml"))}
     # What another one includes is no manifest by itself: it is checked where it is included.

@@ -162,6 +162,7 @@ async def test_https_cannot_be_added_to_a_world_that_trusts_no_authority(
         await app.wait()
 
 
+@pytest.mark.soak_accounts("root")
 def test_the_example_of_rules(as_user: Account) -> None:
     done = as_user.run(as_user.python(str(EXAMPLES / "http-rules/rules.py")))
     assert done.returncode == 0, done.stderr

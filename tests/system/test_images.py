@@ -32,6 +32,7 @@ path = "/link"
 '''
 
 
+@pytest.mark.soak_accounts("root")
 def test_an_image_is_run_changed_and_exported(as_user: Account) -> None:
     def said(*words: str, status: int = 0) -> str:
         done = as_user.run(as_user.libos(*words))

@@ -75,6 +75,7 @@ def test_a_mount_below_another_one_answers_for_itself(as_user: Account, tree: No
     assert mounts.get("/t", "/t") == "/t"
 
 
+@pytest.mark.soak_accounts("root")
 def test_many_uses_are_told_without_a_loss(as_user: Account) -> None:
     """More first uses than readers may be behind, and each repetition counted."""
     script = "import os\nfor do in os.mkdir, os.rmdir:\n for n in range(4000): do(f'/tmp/{n}')"

@@ -183,6 +183,7 @@ def test_a_secret_that_cannot_be_had_stops_the_start(
     assert "secret-in-lines" not in str(raised.value)
 
 
+@pytest.mark.soak_accounts("root")
 def test_the_example_of_a_secret(as_user: Account) -> None:
     done = as_user.run(as_user.python(str(EXAMPLES / "secret/secret.py")))
     assert done.returncode == 0, done.stderr

@@ -111,6 +111,7 @@ def test_a_place_that_cannot_be_made_is_told_of_and_the_rest_is_measured(as_user
     assert "gone" in done.stderr
 
 
+@pytest.mark.soak_accounts("root")
 def test_what_is_learned_of_git_status_shows_less_than_a_hundredth_of_the_machine(as_user: Account) -> None:
     script = "git init -q repo && cd repo && for n in $(seq 20); do echo $n > $n; done && git add . && "
     script += "git -c user.name=a -c user.email=a@example.org commit -qm one && echo more > 1"
@@ -133,6 +134,7 @@ def test_what_is_learned_of_git_status_shows_less_than_a_hundredth_of_the_machin
     assert int(told[1].replace(",", "")) > 20
 
 
+@pytest.mark.soak_accounts("root")
 def test_the_picture_has_each_place(as_user: Account) -> None:
     path = written(as_user.folder, "app.toml")
     done = as_user.run(as_user.libos("surface", *BRIEF, "--plot", "s.svg", path))

@@ -86,6 +86,7 @@ def test_what_a_run_never_used_goes_and_the_rest_works(as_user: Account, manifes
     assert not as_it_was(as_user.folder)
 
 
+@pytest.mark.soak_accounts("root")
 def test_each_grant_that_is_left_is_shown_to_be_needed(as_user: Account, manifest: Path) -> None:
     before = manifest.read_text()
     done = trim(as_user, "--prove", "--json", "app.toml")
@@ -107,6 +108,7 @@ def test_each_grant_that_is_left_is_shown_to_be_needed(as_user: Account, manifes
     assert {each["result"] for each in again.values()} == {"needed"}
 
 
+@pytest.mark.soak_accounts("root")
 def test_a_check_judges_a_run_in_place_of_its_status(as_user: Account, manifest: Path) -> None:
     written(as_user, "cat a; cat /log; exit 3")
     trim(as_user, "app.toml", status=125)
@@ -124,6 +126,7 @@ def test_a_check_judges_a_run_in_place_of_its_status(as_user: Account, manifest:
     assert found["mount /log"]["why"] == "the check ends with status 1"
 
 
+@pytest.mark.soak_accounts("root")
 def test_a_run_that_hangs_without_a_grant_is_ended(as_user: Account, manifest: Path) -> None:
     written(as_user, "test -e /log || sleep 1000")
     done = trim(as_user, "--prove", "--json", "--timeout", "2s", "app.toml")
@@ -139,6 +142,7 @@ def test_an_app_that_fails_with_everything_is_told_of(as_user: Account, manifest
     assert manifest.read_text() == before
 
 
+@pytest.mark.soak_accounts("root")
 def test_a_manifest_that_cannot_be_written_is_told_of_before_anything_runs(
     as_user: Account, manifest: Path
 ) -> None:
