@@ -31,11 +31,16 @@ _NEW = 0o666
 
 @dataclass(frozen=True)
 class Budget:
-    """How often something may pass one way, and how many bytes; `random`: at any offset."""
+    """How often something may pass one way, and how many bytes; None is no limit. `random`: at any offset."""
 
-    times: int = 0
-    size: int = 0
+    times: int | None = 0
+    size: int | None = 0
     random: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether anything may pass at all."""
+        return self.times != 0
 
 
 NOTHING = Budget()
@@ -50,9 +55,9 @@ def open_channel(path: str | None, get: Budget = NOTHING, put: Budget = NOTHING)
     if path is None:
         return Channel(os.memfd_create("channel", os.MFD_CLOEXEC), get, put, "the channel")
     access = os.O_RDONLY
-    if put.times:
-        access = os.O_CREAT | (os.O_RDWR if get.times else os.O_WRONLY)
-    appending = os.O_APPEND if put.times and not put.random else 0
+    if put.open:
+        access = os.O_CREAT | (os.O_RDWR if get.open else os.O_WRONLY)
+    appending = os.O_APPEND if put.open and not put.random else 0
     fd = os.open(path, access | appending | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, _NEW)
     try:
         if why := _unfit(fd, put):
@@ -68,7 +73,7 @@ def _unfit(fd: int, put: Budget) -> str | None:
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
         return "it is no regular file"
-    if not (put.times or found.st_size) and os.pread(fd, 1, 0):
+    if not (put.open or found.st_size) and os.pread(fd, 1, 0):
         return "it says that it is empty, and is not"
     return None
 
@@ -94,7 +99,7 @@ class Channel(File):
 
     def known(self) -> Attributes:
         get, put = self._budgets
-        mode = (0o400 if get.times else 0) | (0o200 if put.times else 0)
+        mode = (0o400 if get.open else 0) | (0o200 if put.open else 0)
         times = (self._opened.st_atime_ns, self._opened.st_mtime_ns, self._opened.st_ctime_ns)
         return Attributes(stat.S_IFREG | mode, self._end, 1, *APP, 0, *times, (self._end + 511) // 512)
 
@@ -105,21 +110,21 @@ class Channel(File):
         get, put = self._budgets
         access = flags & os.O_ACCMODE
         reads, writes = access != os.O_WRONLY, access != os.O_RDONLY
-        if (reads and not get.times) or (writes and not put.times):
+        if (reads and not get.open) or (writes and not put.open):
             raise refusal(errno.EACCES)
         return _Open(self, (reads and get.random) or (writes and put.random))
 
     def get(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes. EDQUOT; EIO where the file lied about its size."""
         budget, passing = self._budgets[0], self._got
-        if passing.count >= budget.times:
+        if budget.times is not None and passing.count >= budget.times:
             raise refusal(errno.EDQUOT)
         at = offset if budget.random else self._next
         if (there := self._end - at) <= 0:
             passing.count += 1
             return b""
         passing.begin()
-        wanted = min(size, there, budget.size - passing.size)
+        wanted = min(size, there, there if passing.left is None else passing.left)
         data = _read(self._fd, at, wanted)
         passing.passed(data)
         self._next = at + len(data)
@@ -133,7 +138,7 @@ class Channel(File):
         passing.begin()
         at = offset if budget.random else self._end
         data = data[: passing.left]
-        if at + len(data) > self._opened.st_size + budget.size:
+        if budget.size is not None and at + len(data) > self._opened.st_size + budget.size:
             raise refusal(errno.EFBIG)
         taken = os.pwrite(self._fd, data, at)
         passing.passed(data[:taken])
@@ -163,7 +168,7 @@ class Channel(File):
 
 def _digest(budget: Budget, passed: Direction) -> str | None:
     """Of what passed in order."""
-    return str(passed.digest.hexdigest()) if budget.times and not budget.random else None
+    return str(passed.digest.hexdigest()) if budget.open and not budget.random else None
 
 
 def _read(fd: int, offset: int, size: int) -> bytes:

@@ -234,6 +234,14 @@ class Grants:
         self._tell(grant, "notice", seconds=seconds)
         await self._notices.give(grant.id, grant.at, seconds)
 
+    def gave_up(self) -> None:
+        """Note that the world has given up all names: nothing can be granted or taken any more, and what is
+        open lives on."""
+        for grant in self:
+            grant.revoked = True
+            self._tell(grant, "drop", note=LIVES_ON)
+        self._grants.clear()
+
     def _relate(self, bound: Grant) -> None:
         """Make a bind of the manifest die with the grants that it shows something of."""
         source = bound.placement.mount.source

@@ -46,6 +46,7 @@ from libos.publishing import Publications, publication
 from libos.secrets import nodes as web_nodes
 from libos.secrets import with_placeholders, world_web
 from libos.unwrap import unwrapped
+from libos.worlds.entering import entering_nodes
 from libos.worlds.filtering import own_filter, told
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
@@ -149,6 +150,7 @@ class Launch:
         parts = self._parts
         self._web = await world_web(self._id, self.plan, self._observe)
         own = {**self._introspection.nodes(), **web_nodes(self._web, self.plan)}
+        own |= entering_nodes(self.plan, lambda: self._world, self._introspection)
         self.plan = replace(self.plan, environment=with_placeholders(self._web, self.plan.environment))
         questions, app = self._questions, self._identity.id
         with View(

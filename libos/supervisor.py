@@ -221,7 +221,9 @@ class Supervisor:
         refuse(plan.limits.missing, plan.allow_missing)
         if terminal and plan.limits.output is not None:
             raise ManifestError("limits.output counts files and pipes: run the app without a terminal, by -T")
-        start = Start(plan.command, plan.environment, plan.directory, terminal_size(terminal))
+        start = Start(
+            plan.command, plan.environment, plan.directory, terminal_size(terminal), plan.descriptors
+        )
         with self._named(name or plan.name, plan.command) as known_as:
             launch = await self._spares.take(plan) or await self._prepare(plan)
             app = await launch.begin(known_as, start, (stdin, stdout, stderr), self.apps)

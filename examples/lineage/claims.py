@@ -45,6 +45,7 @@ ORDER = (
     "capabilities",
     "selinux",
     "seccomp",
+    "capsicum",
     # library operating systems
     "exokernel",
     "mirage",

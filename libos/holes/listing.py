@@ -92,6 +92,8 @@ def _of_host(mount: Mount, plan: Plan) -> tuple[str, str] | None:
 def _of_source(source: Source) -> tuple[str, str] | None:
     """Where using another source leads."""
     match source:
+        case ChannelSource(path, descriptor=str()) if source.puttable and path is not None:
+            return "descriptor", f"whoever can read {path}: {_rights(source)}"
         case ChannelSource(path, puts=puts, put_size=size) if puts and path is not None:
             return "channel", f"whoever can read {path}: {puts} puts, {size} bytes"
         case FunctionSource():
@@ -101,6 +103,12 @@ def _of_source(source: Source) -> tuple[str, str] | None:
         case ServiceSource():
             return "service", f"whoever answers at {source}"
     return None
+
+
+def _rights(source: ChannelSource) -> str:
+    """The rights of a descriptor that is written to, in the words of its table."""
+    write = ("write", "seek") if source.random_put else ("append",)
+    return ", ".join((*(("read",) if source.gettable else ()), *write))
 
 
 def _label_lets(mount: Mount) -> bool:

@@ -23,6 +23,7 @@ listen(2) and one that tells of refused calls (hearing.py, refusals.py); a step 
         {"event": "copy"} fds: [tree]; see mounted.py
     {"op": "bind", "request": r, "name": text, "source": path, "step": {...}}
         answers {"event": "bound", "shown": [the names of the mounts of which something is shown]}
+    {"op": "empty", "request": r}   takes all names from all programs; answers {"event": "done"}
     {"op": "look", "request": r, "path": path}   answers {"event": "look", "directory": ...}
 """
 
@@ -182,12 +183,18 @@ class Init:
                 tree_fd = self._mounted.copy(message["name"])
                 self._say({"event": "copy", "request": message["request"]}, [tree_fd])
                 os.close(tree_fd)
+            case "unmount" | "restrict" | "empty":
+                self._take(message)
+                self._say({"event": "done", "request": message["request"]})
+
+    def _take(self, message: dict[str, Any]) -> None:
+        match message["op"]:
             case "unmount":
                 self._mounted.remove(message["name"])
-                self._say({"event": "done", "request": message["request"]})
             case "restrict":
                 self._mounted.restrict(message["name"], alone=message["alone"])
-                self._say({"event": "done", "request": message["request"]})
+            case "empty":
+                world.enter_empty_root()
 
     def _spawn(self, message: dict[str, Any], fds: list[int]) -> None:
         try:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import NoReturn
 
-from libos.keeper import channel, terminal, walls
+from libos.keeper import channel, descriptors, terminal, walls
 from libos.keeper.base import HOST_PROC
 from libos.keeper.channel import Message
 from libos.keeper.starting import Starter
@@ -206,6 +206,11 @@ class _Report:
 
     fd = -1
 
+    @classmethod
+    def move(cls, fd: int) -> None:
+        """Stand behind what the program gets."""
+        cls.fd = os.dup2(cls.fd, fd, inheritable=False)
+
 
 def _tell(report: Message) -> None:
     os.write(_Report.fd, json.dumps(report).encode()[: _REPORT_LIMIT - 1] + b"\n")
@@ -219,13 +224,14 @@ def _exec(message: Message, fds: list[int], wanted: Walls) -> NoReturn:
         os.dup2(wanted.intake_fd, _REPORT_FD + 1, inheritable=False)
         wanted = wanted._replace(intake_fd=_REPORT_FD + 1)
     process.close_from(_REPORT_FD + (1 if wanted.intake_fd is None else 2))
+    wanted, told = descriptors.take(message.get("descriptors", ()), wanted, _Report.move)
     directory = message["directory"]
     try:
         os.chdir(directory)
     except OSError as error:
         raise OSError(error.errno, f"working directory {directory}: {error.strerror}") from error
     walls.finish(wanted)
-    _exec_by_path(message["argv"], message["environment"])
+    _exec_by_path(message["argv"], message["environment"] | told)
 
 
 def _exec_by_path(argv: list[str], environment: dict[str, str]) -> NoReturn:

@@ -66,6 +66,23 @@ def build(view: View, trees: list[int], proc_fd: int, last: Callable[[], None]) 
     return placed
 
 
+def enter_empty_root() -> None:
+    """Make an empty directory the root of all processes of this world, and let go of all that was mounted.
+
+    The kernel moves the root, and a working directory that is the root, of each of them: pivot_root(2). What
+    they have open stays open. Raises OSError.
+    """
+    attributes = _SAFE | mounts.MOUNT_ATTR_NOEXEC | mounts.MOUNT_ATTR_RDONLY
+    tree_fd = mounts.new_filesystem("tmpfs", {"mode": "555", "size": "4k"}, attributes)
+    root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        mounts.attach_tree(tree_fd, root_fd, "/")
+        mounts.pivot_root_here(tree_fd)
+    finally:
+        os.close(root_fd)
+        os.close(tree_fd)
+
+
 def _rebind(root_fd: int, step: Step) -> int:
     """Give a detached copy of what the root shows at a path so far, with all that is mounted below it."""
     try:

@@ -70,8 +70,8 @@ def unmount(target: str, flags: int = MNT_DETACH) -> None:
     call(f"unmount {target}", "umount2", _path(target), flags)
 
 
-def pivot_root_here(new_root: str) -> None:
-    """Make the mount at `new_root` the root and drop the old one.
+def pivot_root_here(new_root: str | int) -> None:
+    """Make the mount at `new_root`, or behind that descriptor, the root and drop the old one.
 
     The working directory ends at the new root. pivot_root(2), NOTES, the form `pivot_root(".", ".")`.
     """

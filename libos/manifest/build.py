@@ -13,6 +13,7 @@ from typing import Any
 
 from libos.manifest import values
 from libos.manifest.channels import channel
+from libos.manifest.descriptors import descriptor
 from libos.manifest.dialing import dial
 from libos.manifest.layering import layers
 from libos.manifest.limiting import limits
@@ -47,7 +48,11 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
         app=_app(raw.get("app", {})),
         mounts=(
             *(_mount(raw_mount, base, origin, i) for i, raw_mount in enumerate(raw.get("mount", ()))),
-            *(_channel(entry, base, origin, i) for i, entry in enumerate(raw.get("channel", ()))),
+            *(
+                _channel(kind, entry, base, origin((kind, i)))
+                for kind in ("channel", "descriptor")
+                for i, entry in enumerate(raw.get(kind, ()))
+            ),
         ),
         dials=tuple(dial(entry, base, origin(("dial", i))) for i, entry in enumerate(raw.get("dial", ()))),
         listens=tuple(listen(entry, origin(("listen", i))) for i, entry in enumerate(raw.get("listen", ()))),
@@ -88,6 +93,7 @@ def _app(raw: Mapping[str, Any]) -> App:
         control=raw.get("control"),
         keep=raw.get("keep"),
         record=raw.get("record"),
+        ambient=raw.get("ambient"),
         user=raw.get("user"),
         clearance=raw.get("clearance"),
         level=raw.get("level"),
@@ -131,9 +137,10 @@ def _mount(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> Mou
     )
 
 
-def _channel(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> Mount:
+def _channel(kind: str, raw: Mapping[str, Any], base: str, origin: str) -> Mount:
     path = absolute(raw["host"], base) if "host" in raw else None
-    return channel(raw, path, origin(("channel", index)))
+    make = channel if kind == "channel" else descriptor
+    return make(raw, path, origin)
 
 
 def _source(raw: Mapping[str, Any], base: str) -> Source:

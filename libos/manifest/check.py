@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from libos.manifest.channels import channel_problems
+from libos.manifest.descriptors import descriptor_problems
 from libos.manifest.dialing import dial_problems
 from libos.manifest.document import Document
 from libos.manifest.listening import listen_problems
@@ -68,6 +69,7 @@ def check(document: Document) -> list[Problem]:
     return [
         *_mount_problems(document),
         *channel_problems(document),
+        *descriptor_problems(document),
         *dial_problems(document),
         *listen_problems(document),
         *secret_problems(document),

@@ -89,6 +89,7 @@ def _merge_app(under: App, over: App) -> App:
         control=_first(over.control, under.control),
         keep=_first(over.keep, under.keep),
         record=_first(over.record, under.record),
+        ambient=_first(over.ambient, under.ambient),
         user=_first(over.user, under.user),
         clearance=_first(over.clearance, under.clearance),
         level=_first(over.level, under.level),

@@ -36,6 +36,7 @@ class App:
     control: bool | None = None
     keep: str | None = None
     record: bool | None = None
+    ambient: bool | None = None
     user: str | None = None  # "app" or "root"
     clearance: str | None = None  # a label: the highest `level` that it may run at
     level: str | None = None  # the label that it runs at

@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
-from libos.manifest.schema_channels import ChannelTable
+from libos.manifest.schema_channels import ChannelTable, DescriptorTable
 from libos.manifest.schema_labels import AllowTable, DomainTable, Label, LabelsTable, Name
 from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
 from libos.manifest.schema_limits import Feature, LimitsTable
@@ -74,6 +74,10 @@ class AppTable(Table):
     record: bool = Field(
         default_factory=unwritten,
         description="Tell each use of a path of its mounts by an event; every file is then served.",
+    )
+    ambient: bool = Field(
+        default_factory=unwritten,
+        description="false: no network, and a descriptor by which the program gives up all names.",
     )
 
 
@@ -246,6 +250,7 @@ class ManifestFile(Table):
     app: AppTable = Field(default_factory=unwritten)
     mount: list[MountTable] = Field(default_factory=unwritten)
     channel: list[ChannelTable] = Field(default_factory=unwritten)
+    descriptor: list[DescriptorTable] = Field(default_factory=unwritten)
     dial: list[DialTable] = Field(default_factory=unwritten)
     listen: list[ListenTable] = Field(default_factory=unwritten)
     limits: LimitsTable = Field(default_factory=unwritten)

@@ -36,6 +36,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "environment": dict(plan.environment),
         "hostname": plan.hostname,
         "user": "root" if plan.root else "app",
+        "ambient": plan.ambient,
         "time": plan.time,
         "limits": {**asdict(plan.limits), "allow_missing": list(plan.allow_missing)},
         "resources": [asdict(line) for line in plan.lines],

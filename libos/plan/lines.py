@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from libos.manifest.descriptors import ENTER
 from libos.manifest.model import Listen, Manifest
 from libos.namespace import (
     BoundSource,
@@ -76,6 +77,8 @@ def why_served(mount: Mount) -> str:
     if isinstance(mount.source, ChannelSource):
         return "opened before the start; each get and put is counted"
     if isinstance(mount.source, WorldSource):
+        if mount.source.name == ENTER:
+            return "what is written to it gives up all names, for good"
         return "the supervisor writes it from what is granted"
     return "the content stands in the manifest, not on the host"
 

@@ -39,6 +39,7 @@ from libos.namespace import (
 )
 from libos.namespace.table import Elements, There
 from libos.plan.channels import not_a_channel
+from libos.plan.descriptors import ambient_problems, enter_mounts
 from libos.plan.hostview import Host, HostView, Kind
 from libos.plan.introspection import introspection_mounts
 from libos.plan.joining import Joining, is_union
@@ -91,6 +92,7 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     policy = policy_of(manifest, placed, table, lowering.host, problems, lowering.serve_all)
     lowering.problems.extend(network_problems(whole))
     lowering.problems.extend(syscall_problems(manifest))
+    lowering.problems.extend(ambient_problems(manifest))
     lowering.check_keep(manifest)
     if lowering.problems:
         raise error(lowering.problems)
@@ -99,7 +101,12 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
 
 def _world_files(own: Namespace, manifest: Manifest, host: HostView) -> list[Mount]:
     taken = {mount.at for mount in own}
-    wanted = (*_WORLD_FILES, *introspection_mounts(manifest), *web_mounts(manifest, host))
+    wanted = (
+        *_WORLD_FILES,
+        *introspection_mounts(manifest),
+        *enter_mounts(manifest),
+        *web_mounts(manifest, host),
+    )
     return [mount for mount in wanted if mount.at not in taken]
 
 
@@ -323,6 +330,7 @@ class Lowering(Joining):
             allow_missing=manifest.allow_missing,
             syscalls=manifest.syscalls.wanted,
             root=app.user == "root",
+            ambient=app.ambient is not False,
             serve_all=self.serve_all,
             source=manifest.source,
             record=bool(app.record),

@@ -164,6 +164,7 @@ class Plan:
     root: bool = False  # the app is uid 0 inside
     labelling: Labelling | None = None  # what labels let it do, where its manifest has [labels]
     policy: Policy | None = None  # what programs may do with types, where it has any
+    ambient: bool = True  # False: the program can give up all names, and has no network
     source: str = field(default="", compare=False)  # what it was made from, as messages name it
 
     @property
@@ -181,6 +182,13 @@ class Plan:
             if each.copy_on_write and isinstance(each.source, HostSource)
         )
         return (*lowered, *served)
+
+    @property
+    def descriptors(self) -> tuple[tuple[str, str, int], ...]:
+        """What the first program has open when it starts: the name, the path, the flags of open(2)."""
+        from libos.plan.descriptors import descriptors
+
+        return tuple(descriptors(self))
 
     def keeping(self, name: str) -> Plan:
         """This plan, its changes kept under a name. ManifestError for a wrong name, or nothing to keep."""

@@ -15,13 +15,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from libos.errors import ManifestError
+from libos.manifest.descriptors import PLACE
 from libos.manifest.listening import listen
 from libos.manifest.positions import Path, Positions
 from libos.manifest.values import place
 from libos.trimming.grants import Grant
 
 # Where the entries of each kind stand in a file.
-_TABLES = {"mount": "mount", "channel": "channel", "dial": "dial", "listen": "listen"}
+_TABLES = {
+    "mount": "mount",
+    "channel": "channel",
+    "descriptor": "descriptor",
+    "dial": "dial",
+    "listen": "listen",
+}
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 # Entries of an include list that stand in one line.
@@ -63,6 +70,8 @@ def _index(positions: Positions, raw: Mapping[str, Any], grant: Grant) -> int:
 def _name(kind: str, entry: Mapping[str, Any]) -> str:
     if kind in ("mount", "channel"):
         return place(entry["at"])
+    if kind == "descriptor":
+        return f"{PLACE}/{entry['name']}"
     if kind == "listen":
         return listen(entry, "").name
     from libos.net.granting.target import parse_target

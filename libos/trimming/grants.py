@@ -17,7 +17,7 @@ from libos.namespace import BoundSource, ChannelSource, Mount, ServiceSource
 # A bind's uses are told of what it shows, a service's of nothing.
 _UNTOLD = (BoundSource, ServiceSource)
 
-Kind = Literal["mount", "channel", "dial", "listen", "syscall"]
+Kind = Literal["mount", "channel", "descriptor", "dial", "listen", "syscall"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def _each(manifest: Manifest) -> Iterator[Grant]:
 
 def _kind(mount: Mount) -> Kind:
     """In which table of a manifest it stands."""
-    return "channel" if isinstance(mount.source, ChannelSource) else "mount"
+    if not isinstance(mount.source, ChannelSource):
+        return "mount"
+    return "channel" if mount.source.descriptor is None else "descriptor"
 
 
 def _grant(kind: Kind, name: str, origin: str, source: str) -> Grant:

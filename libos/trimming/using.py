@@ -49,7 +49,7 @@ class Used:
         """How often a grant was used, by operation; empty for one that was not, None where nothing tells."""
         if not grant.told:
             return None
-        if grant.kind in ("mount", "channel"):
+        if grant.kind in ("mount", "channel", "descriptor"):
             return self.mounts.get(grant.name, Counter())
         if grant.kind == "dial":
             return _named("connect", self._dialed(grant.name))

@@ -40,6 +40,8 @@ class Start:
     directory: str
     # Rows and columns of the pty to start it on; None for no terminal.
     terminal: tuple[int, int] | None = None
+    # What it has open when it starts: the name, the path, the flags of open(2).
+    descriptors: tuple[tuple[str, str, int], ...] = ()
 
 
 async def spawn(world: World, number: int, start: Start, streams: Streams) -> Running:
@@ -54,6 +56,7 @@ async def spawn(world: World, number: int, start: Start, streams: Streams) -> Ru
         "argv": list(start.command),
         "environment": dict(start.environment),
         "directory": start.directory,
+        "descriptors": start.descriptors,
         "terminal": {"size": terminal, "streams": streams.on_terminal} if terminal else None,
     }
     running = await world.spawn(request, streams.fds)
@@ -84,6 +87,8 @@ def _failed(start: Start, number: int, message: str) -> CommandError:
     name = start.command[0]
     if message.startswith("working directory"):
         return CommandError(f"{message}; give one that the world has with -w DIRECTORY")
+    if message.startswith("descriptor "):
+        return CommandError(message)
     if number in (errno.ENOENT, errno.ENOTDIR):
         return CommandNotFoundError(f"{name}: not in the namespace")
     if number == errno.EACCES:

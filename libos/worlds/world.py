@@ -267,6 +267,10 @@ class World:
         """Detach the mount known by this name (a step of the plan by its place). Raises OSError."""
         await self._messages.request({"op": "unmount", "name": name})
 
+    async def empty(self) -> None:
+        """Take all names from all programs of the world: their root is an empty directory. Raises OSError."""
+        await self._messages.request({"op": "empty"})
+
     async def restrict(self, name: str, *, alone: bool = False) -> None:
         """Make a mount read-only, and what is mounted on it, unless `alone`. Raises OSError (EBUSY while a
         file is open for writing)."""

@@ -75,6 +75,24 @@ def test_what_leads_to_nobody_or_to_who_starts_it_is_no_hole(tmp_path: Path) -> 
     assert ways(plan(tmp_path, *mounts, app={"keep": "kept"})) == {("keep", "/cow")}
 
 
+def test_a_descriptor_is_listed_with_its_rights(tmp_path: Path) -> None:
+    (tmp_path / "in").touch()
+    found = plan(
+        tmp_path,
+        app={"ambient": False},
+        descriptor=[
+            {"name": "in", "host": "in", "rights": ["read", "seek"]},
+            {"name": "memory", "rights": ["read", "append"]},
+            {"name": "log", "host": "log", "rights": ["append"]},
+            {"name": "base", "host": "base", "rights": ["read", "write", "seek"]},
+        ],
+    )
+    assert [(each.kind, each.name, each.leads) for each in holes(found) if not each.own] == [
+        ("descriptor", "/mnt/fd/log", f"whoever can read {tmp_path}/log: append"),
+        ("descriptor", "/mnt/fd/base", f"whoever can read {tmp_path}/base: read, write, seek"),
+    ]
+
+
 def test_what_the_labels_refuse_is_no_hole(tmp_path: Path) -> None:
     labels = {"levels": ["low", "high"]}
     mounts = [

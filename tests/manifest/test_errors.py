@@ -212,8 +212,8 @@ ONE = {
     "control_characters_stay_on_their_line": (
         '"a\\nb\\u001b" = 1',
         [
-            r'2:1: unknown key "a\nb\x1b"; known are allow, allow_missing, app, channel, dial, domain, '
-            "include, labels, libos, limits, listen, mount, network, secret, syscalls",
+            r'2:1: unknown key "a\nb\x1b"; known are allow, allow_missing, app, channel, descriptor, dial, '
+            "domain, include, labels, libos, limits, listen, mount, network, secret, syscalls",
         ],
     ),
 }  # fmt: skip

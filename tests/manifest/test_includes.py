@@ -123,8 +123,8 @@ def test_errors_of_included_files_come_with_those_of_the_file(write: Write) -> N
     found = error(write("a.toml", 'include = ["b.toml", "./c.toml", "./d.toml"]\nthat = 1'))
     assert found[:2] == [
         'a.toml:2:34: cannot include "./d.toml": no such file: check the path, or write a manifest there',
-        'a.toml:3:1: unknown key "that"; known are allow, allow_missing, app, channel, dial, domain, '
-        "include, labels, libos, limits, listen, mount, network, secret, syscalls",
+        'a.toml:3:1: unknown key "that"; known are allow, allow_missing, app, channel, descriptor, dial, '
+        "domain, include, labels, libos, limits, listen, mount, network, secret, syscalls",
     ]
     assert [line.split(" ")[0] for line in found[2:]] == ["b.toml:2:1:", "./c.toml:2:8:"]
 

@@ -70,9 +70,17 @@ LAYERS = st.one_of(
 )
 MODES = st.sampled_from([Mode.READ_ONLY, Mode.READ_WRITE])
 ORDERS = st.sampled_from([Order.REPLACE, Order.REPLACE, Order.BEFORE, Order.AFTER])
-LIMITS = st.integers(0, 1 << 40)
+LIMITS = st.none() | st.integers(0, 1 << 40)
 CHANNELS = st.builds(
-    ChannelSource, st.none() | ANY_PATHS, LIMITS, LIMITS, LIMITS, LIMITS, st.booleans(), st.booleans()
+    ChannelSource,
+    st.none() | ANY_PATHS,
+    LIMITS,
+    LIMITS,
+    LIMITS,
+    LIMITS,
+    st.booleans(),
+    st.booleans(),
+    st.none() | st.sampled_from(["input", "log_2"]),
 )
 SOURCES = st.one_of(
     st.tuples(st.builds(HostSource, ANY_PATHS), st.sampled_from(Mode)),
