@@ -105,14 +105,14 @@ async def test_nothing_is_given_back(supervisor: libos.Supervisor, tmp_path: Pat
     assert {"/usr", "/mnt/fd/log", "/mnt/ns/policy"} <= dropped
 
 
-async def test_enter_alone_leaves_room_for_what_tells_of_refused_calls(supervisor: libos.Supervisor) -> None:
+def test_enter_alone_leaves_room_for_what_tells_of_refused_calls() -> None:
     asked = {
         "include": ["base"],
         "app": {"command": ["sh", "-c", 'echo "$LISTEN_FDNAMES"; echo >&3; [ -e /usr ] || echo gone'],
                 "ambient": False},
         "syscalls": {"log": True},
     }  # fmt: skip
-    done = await supervisor.run(asked, capture_output=True, text=True)
+    done = libos.run(manifest=asked, capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("enter\ngone\n", "", 0)
 
 
