@@ -28,6 +28,8 @@ from libos.warden.jobs import Job
 # Bytes and names that one copy may have.
 MOST_COPY = 1 << 30
 MOST_MEMBERS = 100_000
+# Jobs that have ended and can still be asked for; each holds up to twice jobs.MOST_OUTPUT bytes.
+MOST_ENDED = 16
 # Seconds that a stopped job gets before SIGKILL, as in Warden.
 STOP_SECONDS = 10.0
 _CHUNK = 1 << 16
@@ -57,6 +59,9 @@ class Container:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        ended = [number for number, job in self.jobs.items() if job.status is not None]
+        for number in ended[: max(0, len(ended) - MOST_ENDED + 1)]:
+            del self.jobs[number]
         number = next(self._numbers)
         self.jobs[number] = job = Job(process)
         self._nursery.start_soon(job.run)
@@ -66,7 +71,9 @@ class Container:
         """The job of a number. Raises SupervisorError."""
         if isinstance(number, int) and number in self.jobs:
             return self.jobs[number]
-        raise SupervisorError(f"{self.handle} has no job {number!r}: spawn gives their numbers")
+        raise SupervisorError(
+            f"{self.handle} has no job {number!r}: spawn gives their numbers, and the last {MOST_ENDED} that ended are kept"
+        )
 
     async def stop(self, *, kill: bool) -> None:
         """End all that was spawned: SIGTERM first, unless `kill`, and SIGKILL after STOP_SECONDS."""

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from accounts import Account
 
+from libos.warden.containers import MOST_ENDED
+
 pytestmark = pytest.mark.system
 
 
@@ -170,6 +172,28 @@ def test_what_is_wrong_is_said_and_changes_nothing(client: Client, tmp_path: Pat
     assert "needs 'script'" in client.refused("spawn", handle=handle)
     assert "No such file" in client.refused("copy_in", handle=handle, src_path="/nowhere", dst_path="/tmp")
     assert client.ask("list")["handles"] == ["one"]
+
+
+def test_limits_hold_in_a_container(client: Client) -> None:
+    handle = client.ask("create", limits={"processes": 12})["handle"]
+    many = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do sleep 600 >&- 2>&- & done; echo all"
+    done = client.ask("run", handle=handle, script=many)
+    assert (done["exit_status"] != 0, done["stdout"]) == (True, "")
+    assert "fork" in done["stderr"].lower()
+    handle = client.ask("create", limits={"disk_in_bytes": 1 << 20})["handle"]
+    large = "head -c 4000000 /dev/zero > /tmp/large"
+    assert "No space left" in client.ask("run", handle=handle, script=large)["stderr"]
+
+
+def test_of_ended_jobs_the_last_ones_are_kept(client: Client) -> None:
+    handle = client.ask("create")["handle"]
+    first = client.ask("spawn", handle=handle, script="echo first")["job_id"]
+    assert client.ask("link", handle=handle, job_id=first)["stdout"] == "first\n"
+    for _ in range(MOST_ENDED):
+        last = client.ask("spawn", handle=handle, script="echo last")["job_id"]
+        client.ask("link", handle=handle, job_id=last)
+    assert client.ask("link", handle=handle, job_id=last)["stdout"] == "last\n"
+    assert f"has no job {first}" in client.refused("link", handle=handle, job_id=first)
 
 
 def test_an_archive_that_climbs_out_is_refused(client: Client, tmp_path: Path) -> None:
