@@ -72,7 +72,8 @@ class Container:
         if isinstance(number, int) and number in self.jobs:
             return self.jobs[number]
         raise SupervisorError(
-            f"{self.handle} has no job {number!r}: spawn gives their numbers, and the last {MOST_ENDED} that ended are kept"
+            f"{self.handle} has no job {number!r}: spawn gives their numbers, and of those that ended "
+            f"the last {MOST_ENDED} are kept"
         )
 
     async def stop(self, *, kill: bool) -> None:

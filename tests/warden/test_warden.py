@@ -181,7 +181,7 @@ def test_limits_hold_in_a_container(client: Client) -> None:
     assert (done["exit_status"] != 0, done["stdout"]) == (True, "")
     assert "fork" in done["stderr"].lower()
     handle = client.ask("create", limits={"disk_in_bytes": 1 << 20})["handle"]
-    large = "head -c 4000000 /dev/zero > /tmp/large"
+    large = "head -c 4000000 /dev/zero > /dev/shm/large"
     assert "No space left" in client.ask("run", handle=handle, script=large)["stderr"]
 
 
