@@ -113,7 +113,7 @@ def thief(worlds: Worlds, account: Account) -> tuple[Result, Api, Api, Api]:
         datagram_service() as datagrams,
     ):
         more = (
-            {"to": f"udp!localhost!{datagrams.port}"},
+            {"to": f"udp!127.0.0.1!{datagrams.port}"},
             {"to": f"tcp!localhost!{other.port}", "http": [{}], "tls": False},
             {"to": f"tcp!localhost!{raw.port}"},
         )

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+# Seconds for an answer: all come at once, but on a busy machine.
+PATIENCE = 30
 API, OTHER, RAW, DATAGRAMS = map(int, sys.argv[1:5])
 WORD = os.environ["TOKEN"]
 BEARER = {"Authorization": f"Bearer {WORD}"}
@@ -30,14 +32,14 @@ def ask(
     body: str | Iterable[bytes] | None = None,
 ) -> object:
     kind = http.client.HTTPConnection if port == OTHER else http.client.HTTPSConnection
-    connection = kind("localhost", port, timeout=5)
+    connection = kind("localhost", port, timeout=PATIENCE)
     connection.request(method, path, body, dict(headers or {}))
     answer = connection.getresponse()
     return answer.status, answer.getheaders(), answer.read()
 
 
 def speak(*pieces: str, name: str = "localhost", tls: bool = True, port: int | None = None) -> bytes:
-    plain = socket.create_connection(("localhost", port or API), timeout=5)
+    plain = socket.create_connection(("localhost", port or API), timeout=PATIENCE)
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -52,7 +54,7 @@ def speak(*pieces: str, name: str = "localhost", tls: bool = True, port: int | N
 
 def send(text: str) -> object:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.settimeout(5)
+        sender.settimeout(PATIENCE)
         sender.connect(("127.0.0.1", DATAGRAMS))
         sender.send(b"first")
         sender.send(text.encode())
