@@ -21,6 +21,10 @@ from accounts import Account
 from fuzzing import Fuzzing
 from leftovers import Before
 
+# The modules of fixtures that tests name as `pytest_plugins`. Here, since a test that imports from one too
+# does so before its plugins are looked at, and pytest rewrites the asserts of what is not imported yet.
+pytest.register_assert_rewrite("gates", "ground", "kept_listings", "kept_scene", "running")
+
 # Folders below tests/, in the order in which they run: what answers within seconds comes first.
 ORDER = [
     *("", "manifest", "namespace", "kernel", "fs", "layers", "programs", "net"),

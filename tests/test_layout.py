@@ -125,3 +125,21 @@ def test_importing_libos_imports_nothing_else_of_weight() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     heavy = {"trio", "pyfuse3", "pyroute2", "pydantic", "click", "rich", "dns", "anyio", "asyncio"}
     assert heavy & set(done.stdout.split()) == set()
+
+
+def test_the_modules_of_fixtures_are_registered_for_who_imports_them_too() -> None:
+    # Else such a test fails when its file is run alone, and passes behind another that has the same plugins.
+    conftest = ast.parse((TOP / "tests/conftest.py").read_text())
+    (registered,) = (
+        {word.value for word in node.args if isinstance(word, ast.Constant)}
+        for node in ast.walk(conftest)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.register_assert_rewrite"
+    )
+    assert registered == {name for path in (TOP / "tests").rglob("test_*.py") for name in plugins(path)}
+
+
+def plugins(path: Path) -> Iterator[str]:
+    """The `pytest_plugins` that a test names."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytest_plugins":
+            yield from ast.literal_eval(node.value)
