@@ -21,8 +21,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Seconds that processes get to finish dying; a network namespace takes tens of milliseconds to go.
-GRACE = 5.0
+# Seconds that processes get to finish dying. They take milliseconds, but on a busy machine.
+GRACE = 20.0
 
 
 def mark_this_process() -> int:

@@ -164,4 +164,4 @@ async def mounted(
                 nursery.cancel_scope.cancel()
         finally:
             channel.close()
-            child.wait(10)
+            child.wait(30)

@@ -79,7 +79,7 @@ def waiting(account: Account, *options: str) -> Iterator[None]:
             yield
         finally:
             running.stdin.close()
-            running.wait(20)
+            running.wait(50)
 
 
 CONNECT = """
@@ -89,7 +89,7 @@ for path in [*sys.argv[1:], *found, "\\0libos", "\\0libos/control", "\\0victim.s
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as end, socket.socket(socket.AF_UNIX) as stream:
         for each in (end, stream):
             try:
-                each.settimeout(5)
+                each.settimeout(20)
                 each.connect(path)
                 try: each.send(b'{"version": 1, "op": "list"}' + b"\\n")
                 except OSError: pass

@@ -156,7 +156,7 @@ def test_exec_forwards_signals(world: World) -> None:
         assert client.stdout.readline() == b"up\n"
         client.terminate()
         assert client.stdout.read() == b"got\n"
-        assert client.wait(20) == 3
+        assert client.wait(40) == 3
 
 
 @pytest.mark.soak_accounts("root")
@@ -171,7 +171,7 @@ def test_exec_in_a_world_that_is_stopped_can_be_interrupted(world: World) -> Non
         while not _catches(Path(caught).read_text(), signal.SIGUSR1):
             os.sched_yield()
         client.send_signal(signal.SIGINT)
-        assert client.wait(20) == 130
+        assert client.wait(40) == 130
     finally:
         os.kill(world.process.pid, signal.SIGCONT)
 
@@ -193,12 +193,12 @@ def test_exec_ends_when_the_world_ends(world: World) -> None:
         assert client.stdout is not None
         assert client.stdout.readline() == b"up\n"
         world.process.kill()
-        assert client.wait(20) in (125, 137)
+        assert client.wait(40) in (125, 137)
 
 
 def test_kill_ends_a_world(world: World) -> None:
     assert world.libos("kill", "w").returncode == 0
-    assert world.process.wait(20) == 137
+    assert world.process.wait(40) == 137
     assert world.ps() == []
 
 
@@ -213,7 +213,7 @@ def test_kill_names_each_world_that_is_not_there(world: World) -> None:
     assert done.returncode == 125
     assert "ghost" in done.stderr
     assert "phantom" in done.stderr
-    assert world.process.wait(20) == 137
+    assert world.process.wait(40) == 137
 
 
 @pytest.mark.parametrize("name", ["NOPE", "0", "-1", "999"])

@@ -44,7 +44,7 @@ def test_who_connects_from_a_deeper_pid_namespace_is_not_own(
             connection, _ = listener.accept()
             with connection:
                 assert peers.is_own(connection) is own
-            assert client.wait(20) == 0
+            assert client.wait(40) == 0
 
 
 @pytest.mark.usefixtures("pidfd_option")

@@ -294,7 +294,7 @@ def test_signals_are_forwarded(as_user: Account, number: signal.Signals) -> None
 def test_an_app_that_dies_of_a_forwarded_signal_gives_its_status(as_user: Account) -> None:
     with running(as_user, "--", "sh", "-c", "echo ready; exec sleep 100") as process:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
+        assert process.wait(40) == 143
 
 
 def test_a_second_interrupt_ends_an_app_that_ignores_the_first(as_user: Account) -> None:
@@ -304,7 +304,7 @@ def test_a_second_interrupt_ends_an_app_that_ignores_the_first(as_user: Account)
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == b"heard\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 137
+        assert process.wait(40) == 137
 
 
 def test_a_killed_run_leaves_no_process_and_no_socket(as_user: Account) -> None:
@@ -312,7 +312,7 @@ def test_a_killed_run_leaves_no_process_and_no_socket(as_user: Account) -> None:
         sockets = as_user.folder / "libos"
         assert [path.name for path in sockets.iterdir()] == ["w.sock"]
         process.kill()
-        process.wait(20)
+        process.wait(40)
         # The app held these pipes: their end is the app's.
         assert process.stdout is not None
         assert process.stdout.read() == b""
@@ -371,6 +371,6 @@ def test_a_port_is_published_on_loopback(as_user: Account) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with running(as_user, "-p", f"{port}:8000", "--", "python3", "-c", script) as process:
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             assert connection.recv(10) == b"hello"
-        assert process.wait(20) == 0
+        assert process.wait(40) == 0

@@ -254,7 +254,7 @@ def test_a_stream_that_goes_elsewhere_gets_its_data_unmixed(shell: Shell) -> Non
 
 def test_t_sends_the_terminals_output_where_stdout_goes(shell: Shell) -> None:
     shell.type("libos run -t -- sh -c 'test -t 1 && echo yes' | tr y Y")
-    # The app's terminal ends a line with \r\n; the caller's adds an \r where tr writes once the app has ended.
+    # The app's terminal ends a line with \r\n; the caller's adds an \r where tr writes after the app's end.
     shell.child.expect(r"Yes\r+\n")
     assert shell.status() == 0
 

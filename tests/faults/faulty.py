@@ -20,7 +20,7 @@ from steps import STEPS, Step
 
 SUPERVISED = Path(__file__).with_name("supervised.py")
 # Seconds for anything that is waited for here.
-PATIENCE = 25.0
+PATIENCE = 40.0
 FINE = [0, "exit"]
 
 

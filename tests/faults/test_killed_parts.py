@@ -53,7 +53,7 @@ def test_a_killed_keeper_ends_every_app_and_the_supervisor_says_so(as_user: Acco
         told = found.rest()
         assert ends(told) == LOST
         assert any("keeper" in text for text in errors(told)), told
-        assert found.process.wait(10) == 0
+        assert found.process.wait(30) == 0
         (found.folder / "control.sock").unlink(missing_ok=True)  # the supervisor lives and owns it
         found.is_gone()
 
@@ -66,7 +66,7 @@ def test_a_killed_init_ends_its_app_alone(as_user: Account) -> None:
         assert of_app["two"] in found.named("libos init")
         os.kill(of_app["two"], signal.SIGKILL)
         assert found.line() == {"ended": ["two", -9, "lost"]}
-        assert found.process.wait(10) == 0
+        assert found.process.wait(30) == 0
         found.is_gone()
 
 
@@ -78,7 +78,7 @@ def test_a_killed_app_takes_its_process_tree_along_and_nobody_else(as_user: Acco
         assert found.line() == {"ended": ["one", -number, "signal"]}
         os.kill(ready["two"], number)
         assert found.line() == {"ended": ["two", -number, "signal"]}
-        assert found.process.wait(10) == 0
+        assert found.process.wait(30) == 0
         found.is_gone()
 
 

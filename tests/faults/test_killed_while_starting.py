@@ -67,7 +67,7 @@ def test_a_keeper_killed_while_its_supervisor_starts_ends_it_with_an_error(
             if kill(found, half):
                 told = found.rest()
                 assert any("keeper" in line.get("error", "") for line in told), told
-                assert found.process.wait(20) in (0, 125)
+                assert found.process.wait(40) in (0, 125)
             found.process.kill()
             found.process.wait()
             (found.folder / "control.sock").unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def test_a_keeper_killed_while_apps_start_is_an_error_and_leaves_nothing(as_user
             later(ONE_LAUNCH * 3)
             kill(found, half)
             assert [list(line) for line in found.rest()] == [["error"]]
-            assert found.process.wait(20) == 125
+            assert found.process.wait(40) == 125
             found.is_gone()
 
 

@@ -68,13 +68,13 @@ def test_a_keeper_killed_at_any_step_is_one_clear_error(started: Faulty, step: S
         # What is seen first is chance: the end of its channel, or of the mount that it held.
         said = ("keeper ended", "keeper that holds it is killed")
         assert any(words in answer["text"] for words in said), answer
-        assert started.process.wait(20) == 125
+        assert started.process.wait(40) == 125
         started.left_nothing()
     else:  # it had told of itself before, or was leaving
         if step.when == "enter":
             assert "keeper ended" in started.ask("run")["text"]
             started.tell("leave")
-        assert started.process.wait(20) == 0
+        assert started.process.wait(40) == 0
         started.left_nothing()
 
 

@@ -66,7 +66,7 @@ async def test_a_second_server_in_one_process_is_refused_and_the_first_goes_on()
                 await Server(fuse_fd, on_fault=ignore).serve()
             os.close(fuse_fd)
             channel.close()
-            child.wait(10)
+            child.wait(30)
         assert (await mount.run("cat", "w/a")).out == b"a"
 
 
@@ -84,7 +84,7 @@ async def test_a_mount_that_dies_is_enotconn() -> None:
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.serve)
                 channel.close()
-                child.wait(10)
+                child.wait(30)
                 with trio.fail_after(20):
                     await trio.sleep_forever()
 

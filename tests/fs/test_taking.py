@@ -129,7 +129,7 @@ async def test_special_files_of_the_host_do_not_reach_it(folder: Path) -> None:
         listener.bind(str(folder / "socket"))
         listener.listen()
         async with mounted({"w": tree}) as mount:
-            with trio.fail_after(5):  # the server opens no FIFO: it would wait for the other end
+            with trio.fail_after(20):  # the server opens no FIFO: it would wait for the other end
                 result = await mount.python(SPECIAL, *devices)
             lines = result.out.splitlines()
             assert lines[:2] == [b"True True", b"b''"], result
@@ -146,7 +146,7 @@ async def test_a_file_swapped_for_a_fifo_does_not_hold_up_the_server(folder: Pat
         (folder / "a").unlink()
         os.mkfifo(folder / "a")
         tree.tree.descriptors.trim()
-        with trio.fail_after(2), pytest.raises(OSError) as raised:
+        with trio.fail_after(20), pytest.raises(OSError) as raised:
             await file.open(os.O_RDONLY, CALLER)
         assert raised.value.errno == errno.ESTALE
 
@@ -184,14 +184,15 @@ async def test_a_lease_on_the_host_holds_up_its_file_alone(folder: Path) -> None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write)
             nursery.start_soon(cut)
-            with trio.fail_after(1):  # the thread that serves everybody goes on
+            # The thread that serves everybody goes on; a lease is broken after 45 s.
+            with trio.fail_after(20):
                 await trio.sleep(0.2)
             assert done == []
-            with trio.move_on_after(1):
+            with trio.fail_after(20):
                 with pytest.raises(BlockingIOError):
                     await file.open(os.O_WRONLY | os.O_NONBLOCK, CALLER)
             await holder.stdin.aclose()
-            with trio.fail_after(5):
+            with trio.fail_after(20):
                 await holder.wait()
         await holder.stdout.aclose()
     assert sorted(done) == ["cut", "opened"]
@@ -250,10 +251,9 @@ async def test_five_thousand_waiting_operations_hold_up_nobody() -> None:
         program = await mount.start("python3", "-c", WAIT, "5000")
         with trio.fail_after(40):
             await enough.wait()
-        began = trio.current_time()
-        for _ in range(10):
-            assert (await mount.run("cat", "other/fine")).out == b"fine"
-        assert trio.current_time() - began < 5
+        with trio.fail_after(20):
+            for _ in range(10):
+                assert (await mount.run("cat", "other/fine")).out == b"fine"
         with trio.fail_after(20):
             await mount.run("kill", "-KILL", str(program.pid))
             assert await program.wait() == -9

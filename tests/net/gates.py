@@ -42,7 +42,7 @@ def _network(kind: str) -> Iterator[Inside]:
         assert ours.recv(100) == b"ready", "the namespace could not be made"
         yield Inside(ours, routed=kind == "routed")
         ours.shutdown(socket.SHUT_RDWR)
-        assert child.wait(10) == 0
+        assert child.wait(30) == 0
 
 
 @pytest.fixture

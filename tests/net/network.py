@@ -85,7 +85,7 @@ class Events:
         return [kind for kind, _ in self.seen]
 
     async def take(self, kind: str) -> dict[str, object]:
-        with trio.fail_after(10):
+        with trio.fail_after(20):
             while True:
                 for at, (seen, fields) in enumerate(self.seen):
                     if seen == kind:

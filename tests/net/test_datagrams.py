@@ -61,7 +61,7 @@ def port_of(service: Service) -> int:
 
 
 async def answer(client: trio.socket.SocketType, data: bytes) -> bytes:
-    with trio.fail_after(10):
+    with trio.fail_after(20):
         await client.send(data)
         return await client.recv(65535)
 
@@ -71,7 +71,7 @@ async def test_datagrams_go_out_and_answers_come_from_where_they_were_sent_to(
 ) -> None:
     port = port_of(service)
     grant = await gate.dial(private(f"udp!service.example!{port}"))
-    with inside.udp() as client, trio.fail_after(10):
+    with inside.udp() as client, trio.fail_after(20):
         await client.sendto(b"one", ("198.18.0.2", port))
         assert await client.recvfrom(100) == (b"re:one", ("198.18.0.2", port))
         await client.sendto(b"", ("198.18.0.2", port))
@@ -120,7 +120,7 @@ async def test_large_datagrams_and_many_in_a_row_arrive_in_order(
         await client.connect(("198.18.0.2", port))
         for number in range(40):
             await client.send(b"%d" % number)  # the first ones wait for the name to be looked up
-        with trio.fail_after(10):
+        with trio.fail_after(20):
             assert [await client.recv(100) for _ in range(40)] == [b"re:%d" % number for number in range(40)]
         big = bytes(60_000)
         assert await answer(client, big) == b"re:" + big
@@ -132,7 +132,7 @@ async def test_a_refusal_outside_is_a_refusal_inside(gate: Gate, inside: Inside,
             probe.bind((host, 0))
             port = probe.getsockname()[1]
         await gate.dial(parse(f"udp!{host}!{port}"))
-        with inside.udp(family) as client, trio.fail_after(10):
+        with inside.udp(family) as client, trio.fail_after(20):
             await client.connect((host, port))
             for _ in range(3):
                 await client.send(b"x")
@@ -151,7 +151,7 @@ async def test_a_name_that_leads_to_a_private_address_is_refused_once_a_second(
 ) -> None:
     port = port_of(service)
     await gate.dial(parse(f"udp!service.example!{port}"))
-    with inside.udp() as client, trio.fail_after(10):
+    with inside.udp() as client, trio.fail_after(20):
         await client.connect(("198.18.0.2", port))
         for _ in range(5):
             await client.send(b"x")
@@ -166,7 +166,7 @@ async def test_what_was_not_granted_is_refused_by_the_kernel(
 ) -> None:
     port = port_of(service)
     grant = await gate.dial(parse(f"udp!127.0.0.1!{port}"))
-    with inside.udp() as client, trio.fail_after(10):
+    with inside.udp() as client, trio.fail_after(20):
         await client.connect(("127.0.0.1", port))
         assert await answer(client, b"x") == b"re:x"
         grant.close()
@@ -234,7 +234,7 @@ async def test_a_flood_from_many_sockets_is_bounded_and_others_are_served(
         await trio.lowlevel.checkpoint()
     with inside.udp() as client:
         await client.connect(("127.0.0.1", port))
-        with trio.fail_after(10):
+        with trio.fail_after(20):
             while True:
                 await client.send(b"hello")
                 with trio.move_on_after(0.5):
@@ -249,7 +249,7 @@ async def test_limits_of_the_grant_hold_for_flows(
     port = port_of(service)
     to = parse_target(f"udp!127.0.0.1!{port}")
     grant = await gate.dial(Rule(to, limits=Limits(connections=1, sent=10)))
-    with inside.udp() as one, inside.udp() as two, trio.fail_after(10):
+    with inside.udp() as one, inside.udp() as two, trio.fail_after(20):
         await one.connect(("127.0.0.1", port))
         await two.connect(("127.0.0.1", port))
         assert await answer(one, b"12345") == b"re:12345"

@@ -26,7 +26,7 @@ SERVER = (str(RESOLVER), 53)
 
 
 async def ask(inside: Inside, query: dns.message.Message) -> dns.message.Message:
-    with inside.udp() as client, trio.fail_after(10):
+    with inside.udp() as client, trio.fail_after(20):
         await client.connect(SERVER)
         await client.send(query.to_wire())
         answer = dns.message.from_wire(await client.recv(4096))
@@ -85,7 +85,7 @@ async def test_what_is_no_query_is_answered_as_such(gate: Gate, inside: Inside) 
     query = dns.message.make_query("localhost.", "A")
     query.set_opcode(dns.opcode.STATUS)
     assert (await ask(inside, query)).rcode() == dns.rcode.NOTIMP
-    with inside.udp() as client, trio.fail_after(10):
+    with inside.udp() as client, trio.fail_after(20):
         await client.connect(SERVER)
         await client.send(b"\x12\x34" + b"\x01\x00" + b"\x00\x05" + bytes(6))  # five questions, none there
         answer = await client.recv(512)
@@ -94,7 +94,7 @@ async def test_what_is_no_query_is_answered_as_such(gate: Gate, inside: Inside) 
 
 
 async def test_it_answers_over_tcp_and_several_times(gate: Gate, inside: Inside) -> None:
-    with inside.tcp() as client, trio.fail_after(10):
+    with inside.tcp() as client, trio.fail_after(20):
         await client.connect(SERVER)
         for _ in range(3):
             query = dns.message.make_query("localhost.", "A")
@@ -111,7 +111,7 @@ async def test_tcp_clients_that_say_nothing_or_nonsense_are_let_go(
 ) -> None:
     monkeypatch.setattr("libos.net.naming.dns._IDLE", 0.05)
     for data in (b"", b"\xff\xff", b"\x00\x00", b"\x00\x03abc"):
-        with inside.tcp() as client, trio.fail_after(10):
+        with inside.tcp() as client, trio.fail_after(20):
             await client.connect(SERVER)
             if data:
                 await client.send(data)
@@ -161,7 +161,7 @@ HEAD = b"\x12\x34\x01\x00\x00\x01" + bytes(6)
 async def test_names_that_cannot_be_read_are_format_errors(
     gate: Gate, inside: Inside, question: bytes
 ) -> None:
-    with inside.udp() as client, trio.fail_after(10):
+    with inside.udp() as client, trio.fail_after(20):
         await client.connect(SERVER)
         await client.send(HEAD + question)
         answer = await client.recv(512)

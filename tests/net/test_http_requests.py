@@ -248,7 +248,7 @@ async def test_an_app_that_has_gone_is_not_held_up_by_an_outside_that_never_answ
             await app.receive_some()
         app.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         app.socket.close()
-        with trio.fail_after(10):
+        with trio.fail_after(20):
             await ended.wait()
 
 

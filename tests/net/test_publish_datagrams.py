@@ -85,7 +85,7 @@ async def test_an_answer_leaves_from_the_address_that_was_written_to(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(echo, app)
             await c.send(b"who")
-            with trio.fail_after(10):
+            with trio.fail_after(20):
                 assert await c.recv(100) == b"who"
             nursery.cancel_scope.cancel()
 

@@ -28,7 +28,7 @@ def ranged(to: str, port: int, *deny: str) -> Rule:
 
 
 async def reached(inside: Inside, host: str, port: int) -> bool:
-    with inside.tcp(socket.AF_INET6 if ":" in host else socket.AF_INET) as client, trio.fail_after(10):
+    with inside.tcp(socket.AF_INET6 if ":" in host else socket.AF_INET) as client, trio.fail_after(20):
         try:
             await client.connect((host, port))
         except ConnectionRefusedError:
@@ -142,12 +142,12 @@ async def test_datagrams_of_a_range_come_back_from_the_address_that_was_asked(
 
         nursery.start_soon(answer)
         await gate.dial(Rule(parse_target("udp!10.0.0.0/8!5000"), via=via))
-        with inside.udp() as client, trio.fail_after(10):
+        with inside.udp() as client, trio.fail_after(20):
             await client.connect(("10.1.2.3", 5000))  # takes nothing from elsewhere
             await client.send(b"x")
             assert await client.recv(10) == b"re:x"
         assert (await events.take("dial.open"))["address"] == "udp!10.1.2.3!5000"
-        with inside.udp() as client, trio.fail_after(10):
+        with inside.udp() as client, trio.fail_after(20):
             await client.connect(("11.1.2.3", 5000))
             await client.send(b"x")
             with pytest.raises(ConnectionRefusedError):

@@ -97,7 +97,7 @@ class Proxied:
             return await everything(client)
 
     async def fails(self) -> str:
-        with self._inside.tcp() as client, trio.fail_after(10):
+        with self._inside.tcp() as client, trio.fail_after(20):
             await client.connect(("198.18.0.2", 25))
             with pytest.raises(ConnectionResetError):
                 await client.recv(1)

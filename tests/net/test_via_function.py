@@ -35,7 +35,7 @@ async def test_a_function_gets_the_stream(gate: Gate, inside: Inside, events: Ev
         assert await everything(client) == b"HELLO tcp!service.example!25"
     assert ended.is_set()
     assert (await events.take("dial.close"))["error"] is None
-    with trio.fail_after(10):
+    with trio.fail_after(20):
         while grant.open:  # noqa: ASYNC110 - its task ends after the event, and tells nobody
             await trio.sleep(0.005)
 
@@ -59,7 +59,7 @@ async def test_a_function_that_goes_on_is_ended_with_its_connection(
             await client.connect(("198.18.0.2", 25))
             client.shutdown(socket.SHUT_WR)
             assert await everything(client) == b""
-        with trio.fail_after(10):
+        with trio.fail_after(20):
             await cancelled.wait()
         grant.close()
 

@@ -33,7 +33,7 @@ def pattern(to: str, *deny: str) -> Rule:
 async def ask(inside: Inside, name: str, kind: str = "A") -> tuple[int, list[str]]:
     """The code and the records of an answer."""
     query = dns.message.make_query(name, kind)
-    with inside.udp() as client, trio.fail_after(10):
+    with inside.udp() as client, trio.fail_after(20):
         await client.connect(SERVER)
         await client.send(query.to_wire())
         answer = dns.message.from_wire(await client.recv(4096))

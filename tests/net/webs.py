@@ -130,7 +130,7 @@ class Scene:
 async def exchange(stream: trio.abc.Stream, request: bytes, *, eof: bool = False) -> bytes:
     """Send all, and an end of file where asked; read to the end or a reset."""
     got = bytearray()
-    with trio.fail_after(10):
+    with trio.fail_after(20):
         try:
             await stream.send_all(request)
             if eof and isinstance(stream, trio.abc.HalfCloseableStream):

@@ -74,7 +74,7 @@ sys.exit(os.waitpid(child, 0)[1])
     async with mounted({"w": tree(events=stream(generate))}) as mount:
         program = await mount.start("python3", "-c", code, directory="w")
         await begun.wait()
-        with trio.fail_after(10):
+        with trio.fail_after(20):
             assert await program.stdout.receive_some() == b"9\n"
         go.set()
         assert await program.stdout.receive_some() == b"b'one'\n"

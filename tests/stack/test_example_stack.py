@@ -42,7 +42,7 @@ class Jobs:
     def ask(self, path: str, method: str = "GET") -> dict[str, int]:
         """What the published web app answers."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return dict(json.load(answer))
 
     def all_done(self) -> bool:

@@ -110,7 +110,7 @@ def web(as_user: Account, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def fetch(port: int) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
         body: bytes = answer.read()
         return body
 

@@ -105,7 +105,7 @@ async def test_a_signal_frees_a_program_in_a_hanging_function(supervisor: libos.
     script = "cat /answer & wait; echo never"
     app = await supervisor.start(world("sh", "-c", script, function=hang), stdin=NULL, stdout=NULL)
     await hang.asked.wait()
-    with trio.fail_after(10):
+    with trio.fail_after(20):
         await app.send_signal(signal.SIGTERM)
         assert (await app.wait()).returncode == -signal.SIGTERM
 
@@ -114,7 +114,7 @@ async def test_other_apps_go_on_while_one_hangs(supervisor: libos.Supervisor) ->
     hang = Hang()
     app = await supervisor.start(world("cat", "/answer", function=hang), stdin=NULL, stdout=NULL)
     await hang.asked.wait()
-    with trio.fail_after(10):
+    with trio.fail_after(20):
         for number in range(5):
             answers = iter([f"{number}\n"])
             manifest = world("sh", "-c", "cat /answer; ls /", function=answers.__next__)
@@ -139,7 +139,7 @@ async def test_many_hanging_readers_do_not_stop_the_world(supervisor: libos.Supe
 
 async def test_leaving_the_supervisor_frees_who_hangs() -> None:
     hang = Hang()
-    with trio.fail_after(10):
+    with trio.fail_after(20):
         async with libos.Supervisor() as supervisor:
             app = await supervisor.start(world("cat", "/answer", function=hang), stdin=NULL, stdout=NULL)
             await hang.asked.wait()

@@ -145,7 +145,7 @@ async def test_a_published_port_answers_on_its_address_alone_and_closes_with_the
 
 def connect(address: str, port: int) -> None:
     """Connect and close."""
-    socket.create_connection((address, port), timeout=5).close()
+    socket.create_connection((address, port), timeout=20).close()
 
 
 def other_addresses() -> list[str]:

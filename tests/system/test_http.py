@@ -158,7 +158,7 @@ async def test_https_cannot_be_added_to_a_world_that_trusts_no_authority(
         await app.dial("tcp!localhost!8443", http=RULES)
     await app.dial("tcp!localhost!8080", http=RULES, tls=False)
     await app.kill()
-    with trio.fail_after(10):
+    with trio.fail_after(20):
         await app.wait()
 
 

@@ -43,7 +43,7 @@ class Screen:
 
     async def until(self, text: str) -> str:
         """Wait for a text; gives what stood before it, and forgets both."""
-        with trio.fail_after(15):
+        with trio.fail_after(20):
             while text not in self.text:
                 if not await self._read():
                     raise AssertionError(f"ended without {text!r}: {self.text!r}")
@@ -154,7 +154,7 @@ async def test_the_program_itself_can_be_stopped_and_continued(supervisor: libos
                 continued.set()
 
     stopped, continued = trio.Event(), trio.Event()
-    with trio.fail_after(15):
+    with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             await nursery.start(watch)
             await screen.write("x\n")
@@ -187,7 +187,7 @@ async def test_a_closed_terminal_hangs_up(supervisor: libos.Supervisor) -> None:
     app = await supervisor.start(world("cat"), terminal=True)
     app.close_terminal()
     # Which comes first is the kernel's choice: the session's hangup, or the end of cat's read (or EIO).
-    with trio.fail_after(10):
+    with trio.fail_after(20):
         assert (await app.wait()).returncode in (-signal.SIGHUP, 0, 1)
 
 

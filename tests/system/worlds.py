@@ -101,7 +101,7 @@ class Worlds:
         with suppress(BrokenPipeError):  # it has ended, and a test has failed for it
             self._server.stdin.close()
         self._server.stdout.close()
-        self._server.wait(20)
+        self._server.wait(50)
 
 
 def _result(answer: dict[str, Any]) -> Result:

@@ -119,7 +119,7 @@ def _run_program(name: str) -> str:
         [os.path.join(os.path.dirname(__file__), "compiled", name)],
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=30,
     )
     if done.returncode:
         raise OSError(int(done.stdout or "5"), name)

@@ -7,7 +7,7 @@ import socket
 from trying import SETTING, Nothing, main, named
 
 # Seconds that an answer may take: an address of a world refuses at once, and a busy machine is slow.
-_WAIT = 10
+_WAIT = 20
 # A question for the addresses of a name, as the first of its connection. RFC 1035, section 4.1.
 _QUESTION = b"\0\7\1\0\0\1\0\0\0\0\0\0"
 

@@ -94,7 +94,7 @@ def rare_families() -> object:
 def _netlink(protocol: int, kind: int, body: bytes, flags: int = _ASK) -> str:
     """Sends one request and gives the kernel's answer; its refusal is an OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as link:
-        link.settimeout(5)
+        link.settimeout(20)
         link.bind((0, 0))
         link.send(struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body)
         answer = link.recv(8192)
