@@ -87,6 +87,10 @@ class ViewOptions:
 _EXAMPLE = "libos run -v .:/work -- ls -l /work"
 
 
+class _ElsewhereError(click.UsageError):
+    """An option that another tool has."""
+
+
 class WithCommand(click.Command):
     """A click command whose arguments after the first `--` are the app's command."""
 
@@ -97,16 +101,27 @@ class WithCommand(click.Command):
             if not rest:
                 raise click.UsageError("a command must follow --", ctx)
             ctx.meta["libos.command"] = tuple(rest)
-            return super().parse_args(ctx, args)
+            return self._parsed(ctx, args)
         words = [word for word in args if not word.startswith("-")]  # click empties args
         try:
-            return super().parse_args(ctx, args)
+            return self._parsed(ctx, args)
         except click.UsageError as error:
             mistyped = isinstance(error, click.NoSuchOption) and error.possibilities
-            if mistyped or not words or not ctx.allow_interspersed_args:
+            if mistyped or isinstance(error, _ElsewhereError) or not words or not ctx.allow_interspersed_args:
                 raise
             told = f"{error.format_message()} A command stands after --, as in: {_EXAMPLE}"
             raise click.UsageError(told, ctx) from error
+
+    def _parsed(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from libos.cli.elsewhere import ELSEWHERE
+
+            known = ELSEWHERE.get(error.option_name) if self.name == "run" else None
+            if known is None:
+                raise
+            raise _ElsewhereError(f"there is no {error.option_name} here: {known}", ctx) from error
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- COMMAND ...]"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from libos import cli
+from libos.cli.elsewhere import ELSEWHERE
 from libos.cli.sections import COMMANDS, SECTIONS
 from libos.kernel.landlock import abi
 
@@ -213,3 +214,23 @@ def test_a_command_imports_only_what_it_needs(
     ).replace(f"{_SLOW}", f"set({_SLOW})")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert set(done.stderr.splitlines()[-1].split()) <= allowed
+
+
+def test_an_option_of_another_tool_is_answered_with_what_says_the_same(libos: Libos) -> None:
+    done = libos("run", "--rm", "--network=none", "--", "true")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        f"libos: there is no --rm here: {ELSEWHERE['--rm']}",
+    )
+    assert "-v SRC:AT:rw" in libos("run", "--bind", "/a", "/b", "ls", "-l").stderr
+    assert "No such option" in libos("check", "--rm").stderr
+
+
+def test_what_other_tools_have_is_no_option_here_and_the_answer_names_options_that_are() -> None:
+    from libos.cli.run_command import command
+
+    have = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    assert not have & set(ELSEWHERE)
+    for option, text in ELSEWHERE.items():
+        named = re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text.replace("libos up -d", ""))
+        assert set(named) <= have, option
