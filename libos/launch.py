@@ -47,7 +47,7 @@ from libos.secrets import nodes as web_nodes
 from libos.secrets import with_placeholders, world_web
 from libos.unwrap import unwrapped
 from libos.worlds.entering import entering_nodes
-from libos.worlds.filtering import own_filter, told
+from libos.worlds.filtering import Refused, own_filter
 from libos.worlds.hostmounts import HostMounts
 from libos.worlds.hosttrees import HostTrees
 from libos.worlds.identities import Identities
@@ -106,6 +106,7 @@ class Launch:
         self._introspection = Introspection(self.plan, self._notices)
         self._questions = Questions(self._observe, parts.on_ask)
         self._consulting = Consulting(self._questions)
+        self._refused = Refused(plan.syscalls)
         self._limiting = Limiting(world_id, plan, parts.keeper)
         self._output = None if plan.limits.output is None else Output(plan.limits.output)
         self._recording = Recording(plan, parts.hub) if plan.record else None
@@ -371,7 +372,7 @@ class Launch:
                 self._parts.hub.emit("world.plan", self.name, **fields)
 
     def _tell_refused(self, record: bytes) -> None:
-        self._observe("syscall.refused", told(record))
+        self._observe("syscall.refused", self._refused.told(record))
 
     def _emit_exit(self, app: App, seconds: float) -> None:
         status = app.status
@@ -385,6 +386,8 @@ class Launch:
             fields["counts"] = counts
         if channels := self._view.channels():
             fields["channels"] = channels
+        if calls := self._refused.summary():
+            fields["syscalls"] = calls
         self._parts.hub.emit("app.exit", self.name, **fields)
 
 

@@ -59,4 +59,5 @@ def test_explain_has_a_line_for_it() -> None:
     plan = lower(from_mapping({"include": ["base"], "syscalls": {"profile": "strict", "allow": ["ptrace"]}}))
     (line,) = (each for each in plan.lines if each.at == "system calls")
     assert (line.asked, line.mechanism) == ("profile strict, ptrace too", "filter")
-    assert plan.json()["syscalls"] == {"profile": "strict", "allow": ("ptrace",), "deny": (), "log": False}
+    said = {"profile": "strict", "allow": ("ptrace",), "deny": (), "log": False, "network": False}
+    assert plan.json()["syscalls"] == said

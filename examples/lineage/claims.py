@@ -49,6 +49,7 @@ ORDER = (
     # library operating systems
     "exokernel",
     "mirage",
+    "drawbridge",
     # new solutions
     "zerovm",
     "osv",

@@ -174,7 +174,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
 
 
 _SYSCALLS = click.option("--syscalls", "syscalls", metavar="PROFILE",
-                         help="Which system calls it may make: default, strict, or compute.")  # fmt: skip
+                         help="The system calls it may make: default, strict, narrow, compute.")  # fmt: skip
 
 
 _MANIFEST = click.argument(

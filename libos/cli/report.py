@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from libos.cli.channel_lines import channel_lines
 from libos.cli.show import harmless
+from libos.cli.syscall_lines import syscall_lines
 from libos.events import Event
 
 if TYPE_CHECKING:
@@ -51,12 +52,12 @@ class Report:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._refused: dict[tuple[str, str], Event] = {}  # the first of each, for what would grant it
         self._beyond = 0
-        self._channels: list[str] = []
+        self._end: list[str] = []
 
     def note(self, event: Event) -> None:
-        """Count the event if it is a refusal; of the end, keep what the channels carried."""
+        """Count the event if it is a refusal; of the end, keep what passed the channels and the filter."""
         if event.kind == "app.exit":
-            self._channels += channel_lines(event.fields)
+            self._end += [*channel_lines(event.fields), *syscall_lines(event.fields)]
         if event.kind not in _REFUSALS:
             return
         key = (event.kind, _shortened(_subject(event)))
@@ -72,7 +73,7 @@ class Report:
     def lines(self) -> list[str]:
         """Give the report's lines; the summary comes last."""
         if not self._counts:
-            return [*self._channels, "the app got everything that it asked for"]
+            return [*self._end, "the app got everything that it asked for"]
         found = [line for kind in _REFUSALS for line in self._section(kind)]
         found += [
             f"{count:>7}x path  {path}  (libraries look there by themselves too)"
@@ -81,7 +82,7 @@ class Report:
         ]
         if self._beyond:
             found.append(f"{self._beyond:>7}  more, of things not counted singly")
-        return [*self._channels, *found, *self._habits(), self._summary()]
+        return [*self._end, *found, *self._habits(), self._summary()]
 
     def remedies(
         self,

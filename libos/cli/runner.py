@@ -74,9 +74,10 @@ def run(request: Request) -> int:
 
 def _tell(report: Report, manifest: Manifest) -> None:
     def passing() -> frozenset[str]:
+        from libos.plan.syscalls import wanted_calls
         from libos.syscalls.resolving import resolve
 
-        return frozenset(rule.call for rule in resolve(manifest.syscalls.wanted).allowed)
+        return frozenset(rule.call for rule in resolve(wanted_calls(manifest)).allowed)
 
     said, lines = report.remedies(manifest.source, passing=passing)
     say("\n".join(map(harmless, [*report.lines(), *said])))  # a line's end in a name is none

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from libos.cli.show import harmless
+from libos.syscalls.counting import passing, table
 from libos.syscalls.resolving import Filter, Rule
 from libos.syscalls.tables import Check
 from libos.syscalls.wanted import Log
@@ -27,6 +28,7 @@ def rules_text(found: Filter) -> str:
     """The rules, group by group: what is allowed with the checks, then what is refused and how."""
     wanted = found.wanted
     head = [f"profile {wanted.profile}"]
+    head += ["with a network"] if wanted.network else []
     head += [f"allow {harmless(' '.join(wanted.allow))}"] if wanted.allow else []
     head += [f"deny {harmless(' '.join(wanted.deny))}"] if wanted.deny else []
     allowed = [rule for rule in found.rules if rule.allowed]
@@ -34,6 +36,7 @@ def rules_text(found: Filter) -> str:
     return "\n".join(
         [
             f"{'; '.join(head)}: {len(allowed)} calls are allowed, {len(refused)} are refused",
+            _counted(found),
             "a call that is not named here: ENOSYS; one by a foreign ABI (i386, x32): the process ends",
             _TOLD[wanted.log],
             "",
@@ -46,6 +49,16 @@ def rules_text(found: Filter) -> str:
             "REFUSED",
             *_section(refused),
         ]
+    )
+
+
+def _counted(found: Filter) -> str:
+    """How many of this machine's calls pass."""
+    known = table()
+    calls = passing(found, known)
+    return (
+        f"of the {len(known)} system calls of this machine {calls.passing} pass, {calls.checked} of them by "
+        "their arguments"
     )
 
 
@@ -82,12 +95,18 @@ def _by_check(rules: Iterable[Rule]) -> dict[Check, list[str]]:
 def rules_json(found: Filter) -> dict[str, Any]:
     """The same as JSON values, version 1."""
     wanted = found.wanted
+    known = table()
+    calls = passing(found, known)
     return {
         "version": VERSION,
         "profile": wanted.profile,
         "allow": list(wanted.allow),
         "deny": list(wanted.deny),
         "log": wanted.log,
+        "network": wanted.network,
+        "passing": calls.passing,
+        "checked": calls.checked,
+        "known": len(known),
         "otherwise": "ENOSYS",
         "foreign_abi": "kill",
         "rules": [

@@ -15,8 +15,8 @@ class SyscallsTable(Table):
 
     profile: Annotated[str, checked(values.syscall_profile)] = Field(
         default_factory=unwritten,
-        description='"default" unless said, "strict" without debugging, devices and the like, or "compute": '
-        "read, write, memory and exit alone.",
+        description='"default" unless said, "strict" without debugging, devices and the like, "narrow": '
+        'files and threads by thirty calls, or "compute": read, write, memory and exit alone.',
     )
     allow: list[Annotated[str, checked(values.syscall)]] = Field(
         default_factory=unwritten,

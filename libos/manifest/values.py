@@ -257,7 +257,7 @@ def user(text: str) -> str:
 
 
 def syscall_profile(value: str) -> str:
-    """A profile of system calls: "default", "strict", "compute"."""
+    """A profile of system calls: "default", "strict", "narrow", "compute"."""
     from libos.syscalls.resolving import profile_name
 
     return profile_name(value)

@@ -54,7 +54,7 @@ from libos.plan.network import network_problems, rules, why_routed
 from libos.plan.points import Placed, point_below
 from libos.plan.policy import policy_of
 from libos.plan.replacing import not_replaceable
-from libos.plan.syscalls import syscall_problems, syscalls_line
+from libos.plan.syscalls import syscall_problems, syscalls_line, wanted_calls
 from libos.plan.web import web_environment, web_mounts
 
 # What the supervisor writes into every world unless the manifest mounts something there.
@@ -328,7 +328,7 @@ class Lowering(Joining):
             time=manifest.limits.time,
             limits=limits,
             allow_missing=manifest.allow_missing,
-            syscalls=manifest.syscalls.wanted,
+            syscalls=wanted_calls(manifest),
             root=app.user == "root",
             ambient=app.ambient is not False,
             serve_all=self.serve_all,

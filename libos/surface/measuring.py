@@ -28,11 +28,11 @@ from libos.errors import LibosError
 from libos.manifest import Manifest
 from libos.plan import Plan, lower
 from libos.supervisor import Supervisor
-from libos.surface import calls, endpoints, probe
+from libos.surface import endpoints, probe
 from libos.surface.places import Bubblewrap, Outside, Place, World, order, prepared, reaching, unfiltered
 from libos.surface.survey import NAMESPACES, Survey
 from libos.surface.toolbox import AT, interpreter, toolbox
-from libos.syscalls import DEFAULT
+from libos.syscalls import DEFAULT, counting
 from libos.syscalls.resolving import resolve
 from libos.unwrap import unwrapped
 
@@ -113,7 +113,7 @@ class Measuring:
             argv = ["bwrap", *place.flags, "--", *argv]
         async with _child(argv) as (out, err):
             counted = await self._listen(place.name, out, err)
-        known = calls.table()
+        known = counting.table()
         return {
             **self._said(counted),
             "system_calls": len(known),
@@ -131,7 +131,7 @@ class Measuring:
                 raise
             notes = ("files were counted with the profile default: its own lets no Python run",)
             counted = await self._walk(place.name, unfiltered(place.manifest), plan, supervisor)
-        allowed = calls.passing(resolve(plan.syscalls), calls.table())
+        allowed = counting.passing(resolve(plan.syscalls), counting.table())
         return {
             **self._said(counted),
             "system_calls": allowed.passing,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from libos.syscalls import tables
-from libos.syscalls.tables import Check, Group
+from libos.syscalls.tables import Check, Group, Profile
 from libos.syscalls.wanted import Wanted
 
 # By what a program's first moment hands its notifications over (libos/keeper/refusals.py).
@@ -58,7 +58,7 @@ def resolve(wanted: Wanted) -> Filter:
     denial of what every program needs."""
     profile_name(wanted.profile)
     profile = tables.profile(wanted.profile)
-    granted = dict.fromkeys(_calls(f"@{name}" for name in profile.groups), f"profile {profile.name}")
+    granted = _of_profile(profile, network=wanted.network)
     granted |= {call: "allow" for call in _calls(map(entry, wanted.allow)) if call not in granted}
     denied = frozenset(_calls(map(denial, wanted.deny)))
     looked_at = (*tables.checks(), *profile.checks)
@@ -72,6 +72,16 @@ def resolve(wanted: Wanted) -> Filter:
             for call in group.calls
         ),
     )
+
+
+def _of_profile(profile: Profile, *, network: bool) -> dict[str, str]:
+    """What a profile allows by itself, each call with why."""
+    granted = dict.fromkeys(_calls(f"@{name}" for name in profile.groups), f"profile {profile.name}")
+    for calls in profile.calls.values():
+        granted |= dict.fromkeys(calls, f"profile {profile.name}")
+    for calls in profile.network.values() if network else ():
+        granted |= dict.fromkeys(calls, f"profile {profile.name}, with a network")
+    return granted
 
 
 def _rule(

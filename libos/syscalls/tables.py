@@ -44,14 +44,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Profile:
-    """The groups that a profile allows, and its checks besides those of every profile. `looser` has the calls
-    that it allows and Docker's profile does not, with the reasons."""
+    """The groups that a profile allows, single calls of others by their groups, and those for where there is
+    a network; its checks besides those of every profile. `looser` has the calls that it allows and
+    Docker's profile does not, `kept` those that no ordinary program was seen to need, with the reasons."""
 
     name: str
     what: str
     groups: tuple[str, ...]
+    calls: Mapping[str, tuple[str, ...]]
+    network: Mapping[str, tuple[str, ...]]
     checks: tuple[Check, ...]
     looser: Mapping[str, str]
+    kept: Mapping[str, str]
 
 
 def profile_names() -> list[str]:
@@ -86,7 +90,20 @@ def profile(name: str) -> Profile:
     if name not in profile_names():
         raise KeyError(name)
     raw = _read(name)
-    return Profile(name, raw["what"], tuple(raw["groups"].split()), _checks(raw), raw.get("looser", {}))
+    return Profile(
+        name,
+        raw["what"],
+        tuple(raw["groups"].split()),
+        _by_group(raw.get("calls", {})),
+        _by_group(raw.get("network", {})),
+        _checks(raw),
+        raw.get("looser", {}),
+        raw.get("kept", {}),
+    )
+
+
+def _by_group(raw: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    return {name: tuple(calls.split()) for name, calls in raw.items()}
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -16,12 +16,14 @@ Log = bool | Literal["pass"]
 @dataclass(frozen=True)
 class Wanted:
     """A profile by name; what is allowed besides (calls, or groups as "@network"); what is refused after all,
-    which wins; and whether refusals are told."""
+    which wins; whether refusals are told; and whether there is a network, for a profile that has sockets only
+    then."""
 
     profile: str = DEFAULT_PROFILE
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     log: Log = False
+    network: bool = False
 
 
 DEFAULT = Wanted()

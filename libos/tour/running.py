@@ -23,7 +23,7 @@ from libos.events import Event
 from libos.manifest import load
 from libos.manifest.model import Dial, Manifest
 from libos.supervisor import Supervisor
-from libos.surface.calls import passing, table
+from libos.syscalls.counting import passing, table
 from libos.syscalls.resolving import resolve
 from libos.tour.checks import Seen
 from libos.tour.chrooted import chrooted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import errno
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,9 @@ import trio
 
 from libos.keeper.refusals import RECORD
 from libos.syscalls import DEFAULT, Wanted
+
+# Calls that the end of a world counts singly.
+_MOST = 50
 
 
 async def own_filter(wanted: Wanted, *, hearing: bool) -> dict[str, Any]:
@@ -37,15 +41,42 @@ def _message(wanted: Wanted, *, hearing: bool) -> dict[str, Any]:
     return message | {"answers": answers(wanted)}
 
 
-def told(record: bytes) -> dict[str, object]:
-    """The event of one record of refusals; its number is told as a name."""
+class Refused:
+    """What one world's filter refused, where it tells of that."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._times: Counter[str] = Counter()
+
+    def told(self, record: bytes) -> dict[str, object]:
+        """The event of one record of refusals, which is counted."""
+        fields, call, count = _told(record)
+        self._times[call] += count
+        return fields
+
+    def summary(self) -> dict[str, object] | None:
+        """For the end of the world: how many of this machine's calls pass, and how often each other one was
+        told of; None where the filter does not tell."""
+        if not self._wanted.log:
+            return None
+        from libos.syscalls.counting import passing, table
+        from libos.syscalls.resolving import resolve
+
+        known = table()
+        calls = passing(resolve(self._wanted), known)
+        return {"passing": calls.passing, "known": len(known), "told": dict(self._times.most_common(_MOST))}
+
+
+def _told(record: bytes) -> tuple[dict[str, object], str, int]:
+    """The event of one record, its number told as a name; the call, and how many it stands for."""
     from libos.syscalls.telling import name
 
     number, error, process, count, *arguments = RECORD.unpack(record)
-    return {
+    fields: dict[str, object] = {
         "call": name(number),
         "arguments": [f"{each:#x}" for each in arguments],
         "error": errno.errorcode.get(error) if error else None,
         "process": process,
         "count": count,
     }
+    return fields, name(number), count

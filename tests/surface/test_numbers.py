@@ -8,10 +8,10 @@ import pytest
 
 from libos.net.granting.rule import Rule
 from libos.net.granting.target import parse_target
-from libos.surface import calls, endpoints
+from libos.surface import endpoints
 from libos.surface.axes import attack_surface, complexity, doors, outside_of
 from libos.surface.survey import Survey
-from libos.syscalls import Wanted
+from libos.syscalls import Wanted, counting
 from libos.syscalls.resolving import resolve
 
 EVERY_PORT_TWICE = 2 * 65535
@@ -55,17 +55,17 @@ def test_endpoints_of_routes_count_each_address_once_and_the_loopback() -> None:
 def test_calls_that_pass_are_those_that_the_filter_allows_of_the_table() -> None:
     found = resolve(Wanted("compute", deny=("getpid",)))
     known = {"read", "openat", "getpid", "bpf"}
-    assert calls.passing(found, known) == calls.Calls(1)
-    assert calls.passing(resolve(Wanted()), {"read", "bpf", "socket"}) == calls.Calls(2, checked=1)
+    assert counting.passing(found, known) == counting.Calls(1)
+    assert counting.passing(resolve(Wanted()), {"read", "bpf", "socket"}) == counting.Calls(2, checked=1)
 
 
 def test_calls_that_are_told_of_and_pass_are_all() -> None:
-    assert calls.passing(resolve(Wanted("compute", log="pass")), {"read", "bpf"}) == calls.Calls(2)
+    assert counting.passing(resolve(Wanted("compute", log="pass")), {"read", "bpf"}) == counting.Calls(2)
 
 
 def test_the_table_of_this_machine_has_what_every_machine_has() -> None:
-    assert {"read", "openat", "bpf"} < calls.table()
-    assert not any(name.isdigit() for name in calls.table())
+    assert {"read", "openat", "bpf"} < counting.table()
+    assert not any(name.isdigit() for name in counting.table())
 
 
 OUTSIDE = Survey("outside", "", files=1000, bytes=1000, programs=10, system_calls=400, processes=9)

@@ -96,7 +96,7 @@ def words(profile: str) -> tuple[int, ...]:
 
 @given(data=st.data())
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("profile", ["default", "strict"])
+@pytest.mark.parametrize("profile", ["default", "strict", "narrow"])
 def test_checked_calls_are_answered_by_their_arguments(
     profile: str, machine: str, data: st.DataObject
 ) -> None:
