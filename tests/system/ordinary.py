@@ -9,6 +9,8 @@ import time
 
 with open(sys.argv[1]) as file:
     line = file.readline()
+    file.seek(0)
+    assert file.readline() == line
 with open(sys.argv[2], "w") as file:
     file.write(line)
 assert os.stat(sys.argv[2]).st_size == len(line)
