@@ -19,14 +19,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from libos.fs.host_files import sync
 from libos.fs.layers.counting import Direction
 from libos.fs.node import APP, STREAM, Attributes, Caller, Change, File, Handle, ReportedError, refusal
 
-# What the caller's umask leaves of this is the mode of a new file: open(2).
-_NEW = 0o666
+OpenFile = Callable[[str, int], int]
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,19 @@ class Budget:
 NOTHING = Budget()
 
 
-def open_channel(path: str | None, get: Budget = NOTHING, put: Budget = NOTHING) -> Channel:
+def _open_file(path: str, flags: int) -> int:
+    # What the caller's umask leaves of this is the mode of a new file: open(2).
+    return os.open(path, flags | os.O_CLOEXEC, 0o666)
+
+
+def open_channel(
+    path: str | None, get: Budget = NOTHING, put: Budget = NOTHING, open_file: OpenFile = _open_file
+) -> Channel:
     """The channel of a regular file of the host, or, with None, of a new file in memory. A file that is to be
     written is made where there is none.
 
-    Close it in the end. Raises OSError as open(2), EINVAL for what is no regular file or has no size.
+    Close it in the end. `open_file` is open(2), by who may. Raises OSError as that does, EINVAL for what is
+    no regular file or has no size.
     """
     if path is None:
         return Channel(os.memfd_create("channel", os.MFD_CLOEXEC), get, put, "the channel")
@@ -58,7 +66,7 @@ def open_channel(path: str | None, get: Budget = NOTHING, put: Budget = NOTHING)
     if put.open:
         access = os.O_CREAT | (os.O_RDWR if get.open else os.O_WRONLY)
     appending = os.O_APPEND if put.open and not put.random else 0
-    fd = os.open(path, access | appending | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, _NEW)
+    fd = open_file(path, access | appending | os.O_NOCTTY | os.O_NONBLOCK)
     try:
         if why := _unfit(fd, put):
             raise OSError(errno.EINVAL, f"{path} cannot be a channel: {why}")

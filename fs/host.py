@@ -32,11 +32,12 @@ from dataclasses import replace
 
 from libos.fs.descriptors import Key
 from libos.fs.host_files import HostFile, HostHandle, HostLink, sync
-from libos.fs.host_nodes import KEPT, KEPT_NAMES, LIVELY, RESOLVE, HostNode, one_name, open_path
+from libos.fs.host_nodes import KEPT, KEPT_NAMES, LIVELY, HostNode, one_name, open_path
+from libos.fs.host_opening import DIRECT, Opening
 from libos.fs.host_shared import Tree
 from libos.fs.host_watch import KEEP
 from libos.fs.node import Attributes, Caller, Changed, Directory, Handle, Node, refusal
-from libos.kernel import files, mounts
+from libos.kernel import files
 
 # Names of one directory that the kernel may keep as absent at once.
 MOST_ABSENT = 4096
@@ -207,7 +208,7 @@ class HostDirectory(HostNode, Directory):
         with self.tree:
             self._be_watched()
             # Of the same moment, or older: an event that comes between makes both void.
-            self._names_of, self._names = self.kept, os.listdir(os.fsencode(self.proc_path()))
+            self._names_of, self._names = self.kept, self.tree.opening.names(self.fd())
             return self._names
 
     # --- making
@@ -218,7 +219,7 @@ class HostDirectory(HostNode, Directory):
             tree.require_room()
             self.forget_child(name)
             access = flags & (os.O_ACCMODE | os.O_APPEND | os.O_SYNC | os.O_DSYNC)
-            fd = mounts.open_beneath(self.fd(), one_name(name), NEW | access, RESOLVE, mode & 0o777)
+            fd = tree.opening.create(self.fd(), one_name(name), NEW | access, mode & 0o777)
             os.fchmod(fd, mode & 0o777)
             node = self._held(os.open(f"/proc/self/fd/{fd}", os.O_PATH | os.O_CLOEXEC), name)
             assert isinstance(node, HostFile)
@@ -228,7 +229,7 @@ class HostDirectory(HostNode, Directory):
         with self.tree as tree:
             tree.require_writable()
             self.forget_child(name)
-            os.mkdir(one_name(name), mode & 0o777, dir_fd=self.fd())
+            tree.opening.mkdir(self.fd(), one_name(name), mode & 0o777)
             node = self._node(name)
             node.found = None
             os.chmod(node.proc_path(), mode & 0o1777 | os.stat(node.proc_path()).st_mode & stat.S_ISGID)
@@ -238,7 +239,7 @@ class HostDirectory(HostNode, Directory):
         with self.tree as tree:
             tree.require_writable()
             self.forget_child(name)
-            os.symlink(target, one_name(name), dir_fd=self.fd())
+            tree.opening.symlink(target, self.fd(), one_name(name))
             return self._node(name)
 
     async def mknod(self, name: bytes, mode: int, device: int, caller: Caller) -> Node:
@@ -247,7 +248,7 @@ class HostDirectory(HostNode, Directory):
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK):
                 raise refusal(errno.EPERM, name)
             self.forget_child(name)
-            os.mknod(one_name(name), mode & ~0o7000, dir_fd=self.fd())
+            tree.opening.mknod(self.fd(), one_name(name), mode & ~0o7000)
             node = self._node(name)
             node.found = None
             os.chmod(node.proc_path(), mode & 0o777)
@@ -262,7 +263,7 @@ class HostDirectory(HostNode, Directory):
                 raise refusal(errno.EPERM, name)
             self.forget_child(name)
             node.kept = None
-            os.link(node.proc_path(), one_name(name), dst_dir_fd=self.fd(), follow_symlinks=True)
+            tree.opening.link(node.fd(), self.fd(), one_name(name))
             self._leads(name, node)
 
     # --- removing and moving
@@ -271,10 +272,7 @@ class HostDirectory(HostNode, Directory):
         with self.tree as tree:
             tree.require_writable()
             self._keep(name)
-            if directory:
-                os.rmdir(name, dir_fd=self.fd())
-            else:
-                os.unlink(name, dir_fd=self.fd())
+            tree.opening.remove(self.fd(), name, directory=directory)
 
     def _keep(self, name: bytes) -> HostNode | None:
         """The node that somebody holds of a name, its descriptor kept: the name will not lead to it any
@@ -300,7 +298,7 @@ class HostDirectory(HostNode, Directory):
         with self.tree as tree:
             tree.require_writable()
             moved, replaced = self._keep(name), parent._keep(new_name)
-            files.rename(self.fd(), name, parent.fd(), new_name, flags)
+            tree.opening.rename(self.fd(), name, parent.fd(), new_name, flags)
             if moved is not None:
                 moved.parent, moved.name = parent, new_name
                 parent._leads(new_name, moved)
@@ -309,8 +307,8 @@ class HostDirectory(HostNode, Directory):
                 self._leads(name, replaced)
 
     async def fsync(self, *, data_only: bool) -> None:
-        with self.tree:
-            fd = os.open(self.proc_path(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with self.tree as tree:
+            fd = tree.opening.open(self.fd(), os.O_RDONLY | os.O_DIRECTORY)
         try:
             await sync(fd, data_only)
         finally:
@@ -335,18 +333,19 @@ class HostTree(HostDirectory):
         owner: tuple[int, int] | None = None,
         capacity: int | None = None,
         below_fd: int = -1,
+        opening: Opening = DIRECT,
     ) -> None:
         """`root_fd`: any descriptor of the directory; it is duplicated. `writable`: else every change is
         EROFS. `owner`: the host's (uid, gid) that is the app's in the world (None: this process's).
         `capacity`: O_PATH descriptors kept open (None: a sixteenth of what the process may have).
         `below_fd`: of an overlay, any descriptor of the directory under its changes, duplicated too; without
-        it nothing is kept of one.
+        it nothing is kept of one. `opening`: who opens its files, until the tree is closed.
         NotADirectoryError if it is none."""
         owner = (os.geteuid(), os.getegid()) if owner is None else owner
         own_fd = os.open(f"/proc/self/fd/{root_fd}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         found = os.fstat(own_fd)
         key = (found.st_dev, found.st_ino)
-        tree = Tree(writable, owner, capacity, os.dup(below_fd) if below_fd >= 0 else -1)
+        tree = Tree(writable, owner, capacity, os.dup(below_fd) if below_fd >= 0 else -1, opening)
         super().__init__(tree, key, None, b"", stat.S_IFDIR)
         try:
             self.tree.admit(own_fd, found)

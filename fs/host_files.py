@@ -33,7 +33,7 @@ class HostFile(HostNode, File):
             os.ftruncate(self.writers[-1].fd, size)
         else:
             # Not by path: truncate(2) waits for a lease to be given up, and everybody would with it.
-            fd = os.open(self.proc_path(), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = self.tree.opening.open(self.fd(), os.O_WRONLY | os.O_NONBLOCK)
             try:
                 os.ftruncate(fd, size)
             finally:
@@ -56,8 +56,8 @@ class HostFile(HostNode, File):
             tree.require_room()
             if flags & os.O_TRUNC:
                 self.kept = None
-            own = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-            return HostHandle(self, os.open(self.proc_path(), flags & PASSED | own), flags)
+            own = os.O_NONBLOCK | os.O_NOCTTY
+            return HostHandle(self, tree.opening.open(self.fd(), flags & PASSED | own), flags)
 
 
 class HostHandle(Handle):

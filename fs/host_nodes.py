@@ -19,10 +19,7 @@ from libos.fs.descriptors import Key
 from libos.fs.host_shared import PRIVILEGE, Tree
 from libos.fs.host_watch import KEEP
 from libos.fs.node import NO_CHANGE, Attributes, Cache, Change, Node, refusal
-from libos.kernel import mounts
 
-# One name, and nothing that leads elsewhere: openat2(2).
-RESOLVE = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_MAGICLINKS | mounts.RESOLVE_NO_SYMLINKS
 # Seconds between two tries to open a file on which somebody holds a lease; the kernel gives its holder
 # /proc/sys/fs/lease-break-time, 45.
 LEASE_TICK = 0.05

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from libos.fs.descriptors import TOTAL, Descriptors, Key, default_capacity
+from libos.fs.host_opening import DIRECT, Opening
 from libos.fs.host_watch import FILESYSTEMS, OVERLAY, Watches
 from libos.fs.node import APP, NOBODY, Attributes, refusal
 from libos.kernel import files
@@ -36,10 +37,16 @@ class Tree:
     `below_fd` the directory of the host under a tree that is an overlay, owned from now on, or -1."""
 
     def __init__(
-        self, writable: bool, owner: tuple[int, int], capacity: int | None, below_fd: int = -1
+        self,
+        writable: bool,
+        owner: tuple[int, int],
+        capacity: int | None,
+        below_fd: int = -1,
+        opening: Opening = DIRECT,
     ) -> None:
         self.writable = writable
         self.below_fd = below_fd
+        self.opening = opening
         self.owner = owner
         self.watches = Watches()
         self.descriptors = Descriptors(default_capacity() if capacity is None else capacity)

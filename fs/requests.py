@@ -20,9 +20,9 @@ from typing import Generic, TypeVar
 
 import trio
 
-from libos.fs import signals
 from libos.fs.node import refusal
 from libos.fs.turns import Turns
+from libos.kernel import pending
 
 # Seconds between two looks at the waiting requests: what a person at a terminal does not notice after Ctrl-C.
 TICK = 0.05
@@ -38,6 +38,7 @@ LOOKS = 256
 MOST_OF_A_WORLD = 10_000
 
 World = TypeVar("World")
+LookAround = Callable[[list[int]], pending.Look]
 Answer = TypeVar("Answer")
 
 
@@ -121,6 +122,8 @@ class Requests(Generic[World]):
     """All requests under way."""
 
     def __init__(self) -> None:
+        # Looks at all threads of the machine; called in a worker thread.
+        self.look_around: LookAround = pending.look
         self.turns: Turns[object] = Turns()
         self._waiting: set[Request[World]] = set()
         self._arrived = trio.Event()
@@ -231,8 +234,9 @@ class Requests(Generic[World]):
         before = time.monotonic() - SEARCH_TICKS * TICK
         searched = [request for request in self._waiting if not request.known and request.since < before]
         if searched:
-            for stuck in await trio.to_thread.run_sync(signals.stuck):
-                for request in _in_the_way(stuck, searched):
+            seen = await trio.to_thread.run_sync(self.look_around, [each.thread for each in searched])
+            for stuck in seen.stuck:
+                for request in _in_the_way(stuck, searched, seen.waiting):
                     if request in self._waiting:  # or its scope is another one's by now
                         request.end(errno.EINTR)
 
@@ -248,11 +252,13 @@ class Requests(Generic[World]):
         self._turn += 1
         for request in asked[:LOOKS]:
             request.looked = self._turn
-            if signals.wanted(request.thread):
+            if pending.wanted(request.thread):
                 request.end(errno.EINTR)
 
 
-def _in_the_way(stuck: signals.Stuck, searched: list[Request[World]]) -> list[Request[World]]:
+def _in_the_way(
+    stuck: pending.Stuck, searched: list[Request[World]], waiting: set[int]
+) -> list[Request[World]]:
     """The requests one of which a stuck thread waits for. Of those that it may have made, the ones are left
     out whose opener waits itself: they are the opener's."""
     found = [request for request in searched if request.number == stuck.number]
@@ -260,7 +266,7 @@ def _in_the_way(stuck: signals.Stuck, searched: list[Request[World]]) -> list[Re
         return found
     if any(request.thread == stuck.thread for request in found):
         return []  # it is looked at anyway
-    return [request for request in found if not signals.waits(request.thread)]
+    return [request for request in found if request.thread not in waiting]
 
 
 def _looked(request: Request[World]) -> int:

@@ -14,9 +14,11 @@ import trio
 from libos.fs.inodes import Inode
 from libos.fs.node import APP, Handle, Node, ReportedError
 from libos.fs.notifications import Notifications
+from libos.fs.requests import LookAround
 from libos.fs.revoking import RevokedHandle, below, revoked
 from libos.fs.session import Operations, Session
 from libos.fs.worlds import Attachment, Belongs, Fault, OnFault
+from libos.kernel import pending
 
 __all__ = ["Attachment", "Fault", "Server"]
 
@@ -28,10 +30,13 @@ class Server:
     """Serves one mount. All methods on the trio thread; `fuse_fd` is a mounted /dev/fuse descriptor, owned
     from now on."""
 
-    def __init__(self, fuse_fd: int, *, on_fault: OnFault) -> None:
-        """`on_fault(Fault)` is called on the trio thread for every fault of a node; it must not wait."""
+    def __init__(self, fuse_fd: int, *, on_fault: OnFault, look_around: LookAround = pending.look) -> None:
+        """`on_fault(Fault)` is called on the trio thread for every fault of a node; it must not wait.
+        `look_around` looks at all threads of the machine, in a worker thread: who may not trace them has
+        another process look."""
         self._fuse_fd = fuse_fd
         self._operations = Operations(on_fault, self)
+        self._operations.boundary.requests.look_around = look_around
         self._notifications = Notifications()
         self._session: Session | None = None
         self._nursery: trio.Nursery | None = None

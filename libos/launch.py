@@ -149,7 +149,7 @@ class Launch:
 
     async def _serve(self, task_status: trio.TaskStatus[Launch]) -> None:
         parts = self._parts
-        self._web = await world_web(self._id, self.plan, self._observe)
+        self._web = await world_web(self._id, self.plan, self._observe, parts.keeper.outside.read)
         own = {**self._introspection.nodes(), **web_nodes(self._web, self.plan)}
         own |= entering_nodes(self.plan, lambda: self._world, self._introspection)
         self.plan = replace(self.plan, environment=with_placeholders(self._web, self.plan.environment))
@@ -161,7 +161,7 @@ class Launch:
             self._view = view
             async with self._forked(view) as nursery:
                 gate = self._gate = self._new_gate()
-                finder = Finder(self._world.init_pid)
+                finder = Finder(self._world.init_pid, parts.keeper.outside.open_sockets)
                 gate.consult, gate.carrier.opened = self._consulting.consult, finder.opened
                 nursery.start_soon(finder.run)
                 try:
@@ -216,7 +216,7 @@ class Launch:
     async def _forked(self, view: View) -> AsyncIterator[trio.Nursery]:
         """Fork the world and read from it; after the block nothing of it is left."""
         ours, theirs = channel.pair()
-        world = self._world = World(self._id, ours, self._identity)
+        world = self._world = World(self._id, ours, self._identity, self._parts.keeper.outside)
         world.expect_sockets(*self._first_sockets())
         try:
             async with unwrapped(), trio.open_nursery() as nursery:

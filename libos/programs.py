@@ -11,14 +11,18 @@ from __future__ import annotations
 import ipaddress
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
+from libos.kernel import procfs
+
 if TYPE_CHECKING:
     from libos.net.carrier import Connection
+
+OpenSockets = Callable[[int], list[tuple[int, int]]]
 
 # Seconds between two searches, and how many times as long as the last search took.
 _PAUSE, _SHARE = 0.05, 50.0
@@ -48,12 +52,14 @@ class Program:
 
 def programs(init: int) -> list[Program]:
     """The processes of the world whose process 1 has this number on the host, without that one."""
-    return [found for pid in _below(init) if (found := program(pid)) is not None]
+    return [found for pid in procfs.below(init) if (found := program(pid)) is not None]
 
 
-def holders(init: int, ends: Iterable[End]) -> dict[End, Program]:
+def holders(
+    init: int, ends: Iterable[End], open_sockets: OpenSockets = procfs.open_sockets
+) -> dict[End, Program]:
     """Who holds the sockets that are bound to these addresses and ports of the world; those of datagrams may
-    be bound to every address."""
+    be bound to every address. `open_sockets` is procfs's, by who may look."""
     wanted = set(ends)
     loose = {each.port: each for each in wanted if each.network == "udp"}
     inodes: dict[int, End] = {}
@@ -63,19 +69,19 @@ def holders(init: int, ends: Iterable[End]) -> dict[End, Program]:
         elif end.network == "udp" and end.host in _ANY and end.port in loose:
             inodes[inode] = loose[end.port]
     found: dict[End, Program] = {}
-    for pid in _below(init) if inodes else ():
-        for inode in _open_sockets(pid):
-            held = inodes.get(inode)
-            if held is not None and held not in found and (opener := program(pid)) is not None:
-                found[held] = opener
+    for pid, inode in open_sockets(init) if inodes else ():
+        held = inodes.get(inode)
+        if held is not None and held not in found and (opener := program(pid)) is not None:
+            found[held] = opener
     return found
 
 
 class Finder:
     """Finds who opened each connection of one world, in its own time."""
 
-    def __init__(self, init: int) -> None:
+    def __init__(self, init: int, open_sockets: OpenSockets = procfs.open_sockets) -> None:
         self._init = init
+        self._open_sockets = open_sockets
         self._waiting: list[Connection] = []
         self._arrived = trio.Event()
 
@@ -94,7 +100,9 @@ class Finder:
             waiting, self._waiting = self._waiting, []
             began = trio.current_time()
             ends = [_end(each) for each in waiting]
-            found = await trio.to_thread.run_sync(holders, self._init, ends, abandon_on_cancel=True)
+            found = await trio.to_thread.run_sync(
+                holders, self._init, ends, self._open_sockets, abandon_on_cancel=True
+            )
             for connection in waiting:
                 if (program := found.get(_end(connection))) is not None:
                     connection.who = {"pid": program.pid, "program": program.name}
@@ -103,26 +111,6 @@ class Finder:
 
 def _end(connection: Connection) -> End:
     return End(str(connection.fields["address"])[:3], *connection.app_end)
-
-
-def _below(pid: int) -> Iterator[int]:
-    """The processes that descend from one, as the kernel lists them now."""
-    waiting = [pid]
-    while waiting:
-        for child in _children(waiting.pop()):
-            yield child
-            waiting.append(child)
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children") as file:
-                found += map(int, file.read().split())
-    except OSError:
-        pass  # it has ended
-    return found
 
 
 def program(pid: int) -> Program | None:
@@ -135,22 +123,6 @@ def program(pid: int) -> Program | None:
     except OSError:
         return None
     return Program(pid, int(fields["NStgid"].split()[-1]), fields["Name"].strip(), resident)
-
-
-def _open_sockets(pid: int) -> Iterator[int]:
-    """The inodes of the sockets that a process has open; none where it may not be looked at."""
-    folder = f"/proc/{pid}/fd"
-    try:
-        numbers = os.listdir(folder)
-    except OSError:
-        return
-    for number in numbers:
-        try:
-            link = os.readlink(f"{folder}/{number}")
-        except OSError:
-            continue
-        if link.startswith("socket:["):
-            yield int(link[8:-1])
 
 
 def _sockets(pid: int) -> Iterator[tuple[int, End]]:

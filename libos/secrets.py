@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 import trio
@@ -26,16 +26,19 @@ if TYPE_CHECKING:
     from libos.net.sockets import Observe
     from libos.plan import Plan
 
+# Opens a file of the host by its path, for reading.
+Read = Callable[[str], Awaitable[int]]
+
 # Seconds for a command that prints a secret; it may ask a person, or a machine elsewhere.
 _COMMAND_SECONDS = 60.0
 # Bytes. A header is much shorter.
 _LONGEST = 32 * 1024
 
 
-async def world_web(world: str, plan: Plan, observe: Observe) -> Web:
+async def world_web(world: str, plan: Plan, observe: Observe, read: Read) -> Web:
     """What a world's gate needs for HTTP: its secrets, and its authority where the world has a file that says
-    whom it trusts. Raises ManifestError where a value cannot be had."""
-    secrets = await _read_all(plan.secrets) if plan.secrets else None
+    whom it trusts. `read` opens the file of a secret. Raises ManifestError where a value cannot be had."""
+    secrets = await _read_all(plan.secrets, read) if plan.secrets else None
     web = Web(world, observe, secrets, trusted=_has_bundle(plan))
     for rule in plan.dials:
         if rule.http is not None and rule.http.ca is not None:
@@ -68,14 +71,14 @@ def _has_bundle(plan: Plan) -> bool:
     return any(each.source == WorldSource(BUNDLE) for each in plan.served)
 
 
-async def _read_all(asked: tuple[Secret, ...]) -> Secrets:
+async def _read_all(asked: tuple[Secret, ...], read: Read) -> Secrets:
     from libos.net.granting.target import parse_target
     from libos.net.http.secrets import Secret as Held
     from libos.net.http.secrets import Secrets
 
     held = []
     for each in asked:
-        value = (await _read(each)).rstrip(b"\r\n")
+        value = (await _read(each, read)).rstrip(b"\r\n")
         to = tuple(parse_target(target) for target in each.to)
         try:
             held.append(Held(each.name, value, each.header.lower().encode(), to))
@@ -84,7 +87,7 @@ async def _read_all(asked: tuple[Secret, ...]) -> Secrets:
     return Secrets(held)
 
 
-async def _read(secret: Secret) -> bytes:
+async def _read(secret: Secret, read: Read) -> bytes:
     where = f"{secret.origin or 'secret'}: {secret.name}"
     if secret.environment is not None:
         value = os.environb.get(secret.environment.encode())
@@ -92,9 +95,8 @@ async def _read(secret: Secret) -> bytes:
             raise ManifestError(f"{where}: your environment has no {secret.environment}: export it first")
         return value
     if secret.file is not None:
-        path = trio.Path(secret.file)
         try:
-            async with await path.open("rb") as file:
+            async with await trio.open_file(await read(secret.file), "rb") as file:
                 return await file.read(_LONGEST)
         except OSError as error:
             raise ManifestError(f'{where}: "{secret.file}" cannot be read: {error.strerror}') from None

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import count
 from os import PathLike
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from libos.launch import Launch, Parts
     from libos.manifest import Manifest
     from libos.plan import Plan
+    from libos.worlds.outside import Enclosure
 
 # Seconds that a world's processes get to be gone after SIGKILL; only a kernel that is stuck needs longer.
 _END_TIMEOUT = 10.0
@@ -59,7 +60,9 @@ class Supervisor:
     "always", "no", or None to leave it to others; it may be a coroutine function. With `history`, so many
     events of each world are kept for who asks late (`App.events`). With `sub_ids` a root inside has the
     sub-ids of an ordinary caller too (subuid(5)): a privileged program maps them as the block is entered.
-    Where that does not work it has uid 0 alone, and a `missing` event of its world says why. Entering raises
+    Where that does not work it has uid 0 alone, and a `missing` event of its world says why. `enclose()` is
+    called once, when the keeper is ready and before anything is served: it may put this process behind
+    Landlock, and says then what its rules cover (`libos.cli.enclosing`). Entering raises
     HostError where the host lacks what is needed, and SupervisorError where another supervisor serves in this
     process.
 
@@ -75,11 +78,13 @@ class Supervisor:
         on_ask: OnAsk | None = None,
         history: int = 0,
         sub_ids: bool = False,
+        enclose: Callable[[], Enclosure | None] | None = None,
     ) -> None:
         self.serve_all = serve_all
         self._spare = spare
         self._on_ask = on_ask
         self._sub_ids = sub_ids and not serves_root()
+        self._enclose = enclose
         self.apps: dict[str, App] = {}
         self._hub = Hub(history)
         self._numbers = count(1)
@@ -126,8 +131,15 @@ class Supervisor:
                     from libos.doctor.examine import remedy
 
                     raise HostError(f"{error}{await trio.to_thread.run_sync(remedy)}") from None
+                enclosure = self._enclose() if self._enclose is not None else None
+                if enclosure is not None:
+                    self._keeper.enclosed(enclosure)
                 await self._keeper.set_up({"network": network_setup()}, program(DEFAULT))
-                server = Server(self._keeper.take_fuse_fd(), on_fault=self._on_fault)
+                server = Server(
+                    self._keeper.take_fuse_fd(),
+                    on_fault=self._on_fault,
+                    look_around=self._keeper.outside.look_around,
+                )
                 await self._nursery.start(self._watch_server, server)
                 trees = HostTrees(self._keeper.id_map) if serves_root() else None
                 self._parts = Parts(self._keeper, server, self._hub, trees, own, self._on_ask)

@@ -43,11 +43,17 @@ def command(as_json: bool) -> int:
 
 
 def explain_failure() -> None:
-    """Say on stderr which steps this machine refuses; nothing when it refuses none."""
+    """Say on stderr which steps this machine refuses; nothing when it refuses none. A process that has gone
+    behind Landlock can try none: it names the command that does."""
     from libos.doctor.examine import examine
 
     told = set()
-    for finding in examine():
+    try:
+        findings = examine()
+    except PermissionError:
+        say("whether this machine lacks something: libos doctor")
+        return
+    for finding in findings:
         if finding.ok is False and finding.cause not in told:
             told.add(finding.cause)
             say("\n".join(_lines(finding, sys.stderr)), painted=True)

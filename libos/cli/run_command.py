@@ -53,7 +53,7 @@ def command(
     from libos.cli.runner import Request, run  # trio and pyfuse3: only once the manifest is known to be good
 
     try:
-        return run(Request(manifest, wants_terminal, events, report, serve_all))
+        return run(Request(manifest, wants_terminal, events, report, serve_all, enclosed=True))
     except (HostError, SupervisorError):
         from libos.cli.doctor_command import explain_failure
 

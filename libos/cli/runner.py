@@ -16,6 +16,7 @@ import trio
 from libos.app import App, ExitStatus
 from libos.asking import CONNECT
 from libos.cli.confining import confine
+from libos.cli.enclosing import control_needs, enclose
 from libos.cli.eventfile import EventFile, open_event_file
 from libos.cli.relay import carry
 from libos.cli.report import Report
@@ -55,6 +56,8 @@ class Request:
     serve_all: bool
     observe: Callable[[Event], None] | None = None  # is told every event, and may end the run by raising
     started: Callable[[App], None] | None = None  # is told the app once it runs
+    # Whether this process goes behind Landlock, for good: not where it writes something afterwards.
+    enclosed: bool = False
 
 
 def run(request: Request) -> int:
@@ -105,7 +108,10 @@ async def _run(request: Request, report: Report | None, file: EventFile | None) 
         unwrapped(),
         trio.open_nursery() as nursery,
         Supervisor(
-            serve_all=request.serve_all, history=HISTORY, sub_ids=wants_sub_ids(request.manifest)
+            serve_all=request.serve_all,
+            history=HISTORY,
+            sub_ids=wants_sub_ids(request.manifest),
+            enclose=enclose([request.manifest], control_needs()) if request.enclosed else None,
         ) as supervisor,
     ):
         _allow_descriptors()

@@ -19,6 +19,7 @@ import trio
 
 from libos.app import App
 from libos.cli.confining import confine
+from libos.cli.enclosing import control_needs, enclose, log_needs
 from libos.cli.eventfile import EventFile, open_event_file
 from libos.cli.runner import HISTORY, describe
 from libos.cli.show import complain, harmless, say
@@ -31,8 +32,10 @@ from libos.errors import LibosError
 from libos.events import Event
 from libos.plan.rootids import wants_sub_ids
 from libos.stack import Running, Stack, run_stack
+from libos.stack.output import folder_of
 from libos.supervisor import Supervisor
 from libos.unwrap import unwrapped
+from libos.worlds.outside import Enclosure
 
 Tell = Callable[[dict[str, str]], None]
 
@@ -89,6 +92,12 @@ def _want_sub_ids(stack: Stack) -> bool:
     return any(wants_sub_ids(member.manifest) for member in stack.members)
 
 
+def _enclosing(stack: Stack) -> Callable[[], Enclosure | None]:
+    """What puts this process behind Landlock: its worlds' trees, its records, and control sockets."""
+    own = (*control_needs(), *log_needs(folder_of(stack.name)))
+    return enclose((member.manifest for member in stack.members), own)
+
+
 async def _run(
     stack: Stack,
     folder: Folder,
@@ -101,7 +110,9 @@ async def _run(
         AsyncExitStack() as readers,
         unwrapped(),
         trio.open_nursery() as nursery,
-        Supervisor(spare=False, history=HISTORY, sub_ids=_want_sub_ids(stack)) as supervisor,
+        Supervisor(
+            spare=False, history=HISTORY, sub_ids=_want_sub_ids(stack), enclose=_enclosing(stack)
+        ) as supervisor,
     ):
         if file is not None:
             events = await readers.enter_async_context(supervisor.events())

@@ -42,7 +42,7 @@ STEPS: dict[str, tuple[str, bool]] = {
     "terminals": ("a terminal of the world's own", True),
     "sub-ids": ("more than uid 0 for a root inside", False),
     "the app's user namespace": ("takes the app every right over its world", True),
-    "Landlock": ("a second wall: mounts, tracing, devices", False),
+    "Landlock": ("a second wall: mounts, tracing, devices, files of libos run", False),
     "seccomp filter": ("closes dangerous system calls", True),
 }
 
@@ -103,7 +103,8 @@ def _finding(step: str, failure: Failure | None, facts: Facts) -> Finding:
         return Finding(step, purpose, required, ok=None)
     if not failure.message:
         if step == "Landlock":
-            purpose = f"a second wall: {second.holds(facts.landlock)} (ABI {facts.landlock})"
+            held = f"{second.holds(facts.landlock)}; and around libos run, its files"
+            purpose = f"a second wall: {held} (ABI {facts.landlock})"
         return Finding(step, purpose, required, ok=True)
     diagnosis = diagnose(failure, facts)
     return Finding(step, purpose, required, False, failure.message, diagnosis.cause, diagnosis.remedy)

@@ -1,8 +1,9 @@
 """The keeper's outside half: starts the inside half, maps its ids, and sweeps when the supervisor dies.
 
 It stays in the host's namespaces and has the caller's rights, so it can remove what a supervisor that was
-killed could not: its socket files, and the cgroups of its worlds once these are gone. It holds nothing else
-and ends when either neighbour ends:
+killed could not: its socket files, and the cgroups of its worlds once these are gone. It opens files and
+looks at processes for a supervisor that has gone behind Landlock (opening.py, looking.py). It holds nothing
+else and ends when either neighbour ends:
 
 - the supervisor's end of the channel closes: the inside half (and so every world) is ended, files are swept;
 - the inside half ends: the supervisor sees its own channel to it close, and closes this one.
@@ -20,10 +21,15 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from libos.keeper import channel, inside
 from libos.keeper.identity import keeper_maps, serves_root
 from libos.kernel import namespaces, process
+
+if TYPE_CHECKING:
+    from libos.keeper.looking import Looks
+    from libos.keeper.opening import Openings
 
 # Milliseconds that the inside half gets to end by itself when its own channel closes.
 _GRACE = 500
@@ -99,8 +105,11 @@ def _watch(supervisor: socket.socket) -> list[str]:
     """Keep the list of what to sweep until the supervisor closes its end or dies; then sweep the files, and
     give the folders: cgroups, which can go only when no world is left."""
     files: set[str] = set()
-    while (received := channel.receive(supervisor)) is not None:
-        message, _ = received
+    beyond = Beyond(supervisor)
+    while (received := _received(supervisor)) is not None:
+        message, fds = received
+        if fds or "do" in message:
+            beyond.serve(message, fds)
         files.update(message.get("sweep", ()))
         files.difference_update(message.get("keep", ()))
     folders = []
@@ -112,6 +121,54 @@ def _watch(supervisor: socket.socket) -> list[str]:
         except OSError:
             pass
     return folders
+
+
+def _received(supervisor: socket.socket) -> tuple[channel.Message, list[int]] | None:
+    """The next message; one whose descriptors could not be taken comes without them, and fails for it."""
+    try:
+        return channel.receive(supervisor)
+    except channel.LostDescriptorsError as error:
+        return error.message, []
+
+
+class Beyond:
+    """What is done for a supervisor that has gone behind Landlock; only such a one asks."""
+
+    def __init__(self, supervisor: socket.socket) -> None:
+        self._supervisor = supervisor
+        self._openings: Openings | None = None
+        self._looks: Looks | None = None
+
+    def serve(self, message: channel.Message, fds: list[int]) -> None:
+        """Answer one request. Its descriptors end here."""
+        made: list[int] = []
+        try:
+            if message.get("do") == "look":
+                self._look(message, fds)
+                return
+            if message.get("do") == "files":
+                self._open().name_files(message["read"], message["written"])
+                return
+            answer, made = self._open().answer(message, fds)
+            with suppress(BrokenPipeError):
+                channel.send(self._supervisor, answer, made)
+        finally:
+            for fd in (*fds, *made):
+                os.close(fd)
+
+    def _open(self) -> Openings:
+        if self._openings is None:
+            from libos.keeper.opening import Openings  # only here: no other keeper pays for it
+
+            self._openings = Openings()
+        return self._openings
+
+    def _look(self, message: channel.Message, fds: list[int]) -> None:
+        if self._looks is None:
+            from libos.keeper.looking import Looks
+
+            self._looks = Looks()
+        self._looks.begin(message, fds)
 
 
 def _end(child: int, child_fd: int) -> None:

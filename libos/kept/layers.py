@@ -65,7 +65,7 @@ def opened_layers(store: Store, pair: Pair) -> Iterator[Layers]:
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             upper = stack.enter_context(Tree(os.open(f"{pair.folder}/upper", flags, dir_fd=store.fd)))
-            lower = stack.enter_context(Tree.at(pair.host))
+            lower = stack.enter_context(Tree.at(pair.host, os.O_PATH))
         except OSError as error:
             raise ChangesError(f"{pair.host} (mounted at {pair.at}): {error.strerror}") from error
         yield Layers(store, pair, upper, lower)

@@ -75,6 +75,23 @@ def keep(name: str, overlays: Sequence[Overlaid]) -> Keeping:
         raise
 
 
+def prepare(name: str, hosts: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
+    """Make the folder of a name, finish what an interrupted commit left, and let go: for who will not be able
+    to write elsewhere when the run begins. Gives the folder, and the directories whose changes it has. Where
+    any of it cannot be done, `keep` will say why."""
+    path = home() / name
+    if not hosts:
+        return path, ()
+    with contextlib.suppress(ChangesError, OSError):
+        for host in hosts:
+            _refuse_overlap(home() / check_name(name), host)
+        with Store(name, make=True) as store:
+            store.lock("a run")
+            journal.recover(store)
+            return path, tuple(pair.host for pair in store.pairs())
+    return path, ()
+
+
 def _begun(store: Store, overlays: Sequence[Overlaid]) -> list[Pair]:
     """The folders of these mounts, ready for overlays to write into."""
     for _, host in overlays:

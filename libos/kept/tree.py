@@ -38,9 +38,10 @@ class Tree:
         self._opened: dict[tuple[int, int], tuple[int, int]] = {}  # identity: (descriptor, its mode)
 
     @staticmethod
-    def at(path: str) -> Tree:
-        """The tree at a path of the host. OSError where it is no directory or a link."""
-        return Tree(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    def at(path: str, flags: int = os.O_RDONLY) -> Tree:
+        """The tree at a path of the host; with O_PATH nothing is read of it yet. OSError where it is no
+        directory or a link."""
+        return Tree(os.open(path, flags | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
 
     def close(self) -> None:
         """Give back the modes that were lifted for reading, and the descriptors."""

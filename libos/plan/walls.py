@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 # What `missing` events and `allow_missing` call it.
 LANDLOCK = "landlock"
-_NO_LANDLOCK = "the kernel has no Landlock, or does not start it: the namespaces are the only wall there"
+_NO_LANDLOCK = (
+    "the kernel has no Landlock, or does not start it: the namespaces are the only wall there, "
+    "and around the process of libos run there is none"
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,19 @@ def walls(plan: Plan, host: HostWalls) -> tuple[Wall, ...]:
             "three quarters of its user's signals, timers, inotify, queues and locked memory for others",
         ),
         Wall("core dumps", "RLIMIT_CORE is 0", "no program of the host is started for a crash"),
+        _own(plan, host),
     )
+
+
+def _own(plan: Plan, host: HostWalls) -> Wall:
+    """That around libos itself, where it is `libos run` or `libos up` (libos.cli.enclosing)."""
+    if lacks(host):
+        return Wall("libos run itself", "none", _NO_LANDLOCK, holds=False)
+    if any(secret.command is not None for secret in plan.secrets):
+        why = "a secret is printed by a command of the caller's, which libos run starts"
+        return Wall("libos run itself", "none", why, holds=False)
+    keeps = "files that are not granted, but the system's and libos's own; programs; tracing"
+    return Wall("libos run itself", f"Landlock, ABI {host.landlock}", keeps)
 
 
 def _capabilities(plan: Plan) -> Wall:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,22 @@ def program(wanted: Wanted, *, hearing: bool = False) -> bytes:
     Where refusals are told it notifies of them in place of answering, seccomp_unotify(2), and with `hearing`
     of listen(2) too. Raises ValueError as `resolve` does, and OSError where libseccomp cannot make it.
     """
-    if wanted.log:
-        return compiled(wanted, machine(), hearing=hearing)
-    if wanted == Wanted(wanted.profile):
-        try:
-            return compiled_path(wanted.profile, machine()).read_bytes()
-        except FileNotFoundError:
-            pass  # an unknown profile, or another machine
-    return compiled(wanted, machine())
+    if _is_compiled(wanted):
+        return compiled_path(wanted.profile, machine()).read_bytes()
+    return compiled(wanted, machine(), hearing=hearing and bool(wanted.log))
+
+
+def prepare(wanted: Wanted) -> None:
+    """Find libseccomp where `program` will want it: pyseccomp starts programs to find it
+    (ctypes.util.find_library), which a process that goes behind Landlock cannot do any more."""
+    if not _is_compiled(wanted):
+        with suppress(ImportError, RuntimeError, OSError):  # who uses it says what is wrong
+            import pyseccomp  # noqa: F401
+
+
+def _is_compiled(wanted: Wanted) -> bool:
+    """Whether it is a profile as it is, and known for this machine."""
+    return wanted == Wanted(wanted.profile) and compiled_path(wanted.profile, machine()).exists()
 
 
 def machine() -> str:
@@ -114,7 +122,7 @@ class _Compiler:
         self._filter.add_rule(action, call, *matched)
 
     def export(self) -> bytes:
-        with tempfile.TemporaryFile() as file:
+        with os.fdopen(os.memfd_create("filter", os.MFD_CLOEXEC), "w+b") as file:
             self._filter.export_bpf(file)
             file.seek(0)
             return file.read()

@@ -9,8 +9,8 @@ Rules:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -21,6 +21,7 @@ from libos.programs import program
 if TYPE_CHECKING:
     from libos.fs.layers.layer import Call
     from libos.plan.policy import Policy
+    from libos.worlds.outside import Outside
 
 Observe = Callable[[str, Mapping[str, object]], None]
 
@@ -28,8 +29,9 @@ Observe = Callable[[str, Mapping[str, object]], None]
 class Domains:
     """The domains of one world. `observe` is told of refusals."""
 
-    def __init__(self, policy: Policy, observe: Observe) -> None:
+    def __init__(self, policy: Policy, observe: Observe, outside: Outside) -> None:
         self._policy = policy
+        self._outside = outside
         self._observe = observe
 
     async def decide(self, kind: str, path: str, call: Call, verbs: frozenset[str]) -> bool:
@@ -56,20 +58,12 @@ class Domains:
     async def _domain(self, thread: int) -> str:
         if not thread:
             return ""
-        link = f"/proc/{thread}/exe"
         try:
-            known = self._policy.programs.get(os.readlink(link))
+            known = self._policy.programs.get(self._outside.executed(thread))
         except OSError:
             return ""
         if known is None:
             return self._policy.others
-        same = await trio.to_thread.run_sync(_same, link, known.host_path, abandon_on_cancel=True)
+        looking = partial(self._outside.executes, thread, known.host_path)
+        same = await trio.to_thread.run_sync(looking, abandon_on_cancel=True)
         return known.domain if same else self._policy.others
-
-
-def _same(link: str, path: str) -> bool:
-    """Whether what a process runs is the host's file at a path."""
-    try:
-        return os.path.samefile(link, path)
-    except OSError:
-        return False

@@ -29,6 +29,7 @@ class HostMounts:
         self.identity = identity
         self._disk = disk  # bytes that an overlay's changes in memory may be
         self._keeper = keeper
+        self.outside = keeper.outside
         self._trees = trees
         self.services = Services(keeper)
 

@@ -20,6 +20,7 @@ import libos.keeper
 from libos.errors import HostError, SupervisorError
 from libos.keeper import channel
 from libos.worlds.messages import Messages, close_all
+from libos.worlds.outside import Enclosure, Outside
 from libos.worlds.world import World, failure_text
 
 _ENTRY = str(Path(libos.keeper.__file__).parent / "__main__.py")
@@ -37,6 +38,7 @@ class Keeper:
     ) -> None:
         self._process = process
         self._outside = outside
+        self.outside = Outside(outside)
         self._messages = Messages(inside, "keeper", self._news)
         self._ready = trio.Event()
         self._failure: channel.Message | None = None
@@ -196,6 +198,21 @@ class Keeper:
         """Take `sweep` back, for a file that this process has removed itself."""
         with suppress(OSError):  # the keeper is gone, and its list with it
             channel.send(self._outside, {"keep": [path]})
+
+    def enclosed(self, enclosure: Enclosure) -> None:
+        """This process has gone behind Landlock since the keeper was started. Raises SupervisorError."""
+        try:
+            self.outside.enclosed(enclosure)
+        except OSError as error:
+            raise SupervisorError(f"the keeper ended while it started: {self.last_words()}") from error
+
+    def bound(self, path: str) -> socket.socket:
+        """A unix socket that is bound to a path of the host. Raises OSError."""
+        return self.outside.bound(path)
+
+    def remove(self, path: str) -> None:
+        """Remove the file of a socket that `bound` has made. Raises OSError."""
+        self.outside.remove(path)
 
     def end(self) -> None:
         """Close the channel that ends the keeper and all worlds, and wait: this blocks some milliseconds."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from libos.fs.layers.layer import Call
     from libos.fs.node import Node
     from libos.plan.policy import Policy
+    from libos.worlds.outside import Outside
 
 Observe = Callable[[str, Mapping[str, object]], None]
 
@@ -31,6 +32,7 @@ class Layering:
         self._questions = questions
         self._counted: list[tuple[str, Counted]] = []
         self._policy = policy
+        self.outside: Outside  # before a layer is laid that asks which program asks
 
     async def lay(self, node: Node, wanted: Iterable[values.Layer], at: str, *, always: bool = False) -> Node:
         """Give a node with these layers over it, for a mount at `at`; with `always` it gets a stack even
@@ -128,7 +130,7 @@ class Layering:
         from libos.plan.policy import Policy
         from libos.worlds.domains import Domains
 
-        domains = Domains(self._policy or Policy(), self._observe)
+        domains = Domains(self._policy or Policy(), self._observe, self.outside)
 
         async def decide(call: Call, verbs: frozenset[str]) -> bool:
             return await domains.decide(kind, _text(_below(at, call.path)), call, verbs)

@@ -79,8 +79,8 @@ class Narrowing:
         if placement.mechanism in ("tmpfs", "overlay"):
             tree_fd = await self._world.copy_mount(mount.at)
             resources.callback(os.close, tree_fd)
-            owner = self._world.identity.owner
-            node = await mounted_node(tree_fd, resources, owner, writable=mount.mode is not Mode.READ_ONLY)
+            owner, writable = self._world.identity.owner, mount.mode is not Mode.READ_ONLY
+            node = await mounted_node(tree_fd, resources, owner, self._world.outside, writable=writable)
             mount = replace(mount, revocable=True)
         with resources:
             await self._placing.take(placement)

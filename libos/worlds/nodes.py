@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from libos.plan import Served
     from libos.worlds.hostmounts import HostMounts
     from libos.worlds.layering import Layering
+    from libos.worlds.outside import Outside
 
 
 async def make_node(
@@ -46,7 +47,7 @@ async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: 
         case TextSource() | BytesSource() | FunctionSource():
             return _said(served.source)
         case ChannelSource():
-            return _channel(served.source, stack)
+            return _channel(served.source, stack, mounts.outside)
         case NodeSource(node):
             return node
         case WorldSource(name):
@@ -59,9 +60,18 @@ async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: 
             stack.callback(os.close, tree_fd)
             below_fd = await mounts.bind(path, read_only=True)
             stack.callback(os.close, below_fd)
-            return await mounted_node(tree_fd, stack, mounts.identity.owner, writable=True, below_fd=below_fd)
+            owner = mounts.identity.owner
+            return await mounted_node(tree_fd, stack, owner, mounts.outside, writable=True, below_fd=below_fd)
         case HostSource(path):
-            return await _host(path, stack, writable=served.writable, owner=_owner(path), at=served.at)
+            return await _host(
+                path,
+                stack,
+                mounts.outside,
+                writable=served.writable,
+                owner=_owner(path),
+                at=served.at,
+                alone=not served.replaceable,
+            )
         case BoundSource() | ServiceSource() | ImageSource():
             raise AssertionError(
                 "what is bound inside is mounted by init, and an image is a host's tree by now"
@@ -91,13 +101,19 @@ def _world_file(name: str, names: Names) -> Node:
 
 
 async def mounted_node(
-    tree_fd: int, stack: ExitStack, owner: tuple[int, int], *, writable: bool, below_fd: int = -1
+    tree_fd: int,
+    stack: ExitStack,
+    owner: tuple[int, int],
+    outside: Outside,
+    *,
+    writable: bool,
+    below_fd: int = -1,
 ) -> Node:
     """Serve what is in a mount that belongs to worlds, by its descriptor: a tmpfs, an overlay. `owner` is who
     has its files on the host; `below_fd` is the directory under an overlay, where that is known. Raises
     OSError."""
     path = f"/proc/self/fd/{tree_fd}"
-    return await _host(path, stack, writable=writable, owner=owner, below_fd=below_fd)
+    return await _host(path, stack, outside, writable=writable, owner=owner, below_fd=below_fd)
 
 
 def _memory(size: int, mode: int) -> Node:
@@ -106,11 +122,12 @@ def _memory(size: int, mode: int) -> Node:
     return memory_tree(limit_bytes=size, mode=mode, owner=(APP_ID, APP_ID))
 
 
-def _channel(source: ChannelSource, stack: ExitStack) -> Node:
+def _channel(source: ChannelSource, stack: ExitStack, outside: Outside) -> Node:
     from libos.fs.channel import Budget, open_channel
 
     get = Budget(source.gets, source.get_size, source.random_get)
-    channel = open_channel(source.path, get, Budget(source.puts, source.put_size, source.random_put))
+    put = Budget(source.puts, source.put_size, source.random_put)
+    channel = open_channel(source.path, get, put, outside.open_file)
     stack.callback(channel.close)
     return channel
 
@@ -133,20 +150,25 @@ def _split(path: str) -> tuple[str, bytes]:
 async def _host(
     path: str,
     stack: ExitStack,
+    outside: Outside,
     *,
     writable: bool,
     owner: tuple[int, int],
     at: str = "",
     below_fd: int = -1,
+    alone: bool = True,
 ) -> Node:
-    """Serve a directory of the host, or one file of a directory. Raises OSError; HostError for what stands on
-    a file system that is not served."""
+    """Serve a directory of the host, or one file of a directory: `alone`, unless others take its place.
+    Raises OSError; HostError for what stands on a file system that is not served."""
     from libos.fs.host import HostTree
 
     folder, name = _split(path)
     folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        tree = HostTree(folder_fd, writable=writable, owner=owner, below_fd=below_fd)
+        only = name if alone else b""
+        opening = outside.opening(folder_fd, writable=writable, owner=owner, only=only)
+        stack.callback(opening.close)
+        tree = HostTree(folder_fd, writable=writable, owner=owner, below_fd=below_fd, opening=opening)
     except PermissionError as error:
         raise HostError(
             f'the mount at "{at}" cannot be served, as layers and recording need: what "{path}" holds '

@@ -43,7 +43,7 @@ async def way_to_share(
         return Way(anew=True)
     if await mounts.move(tree_fd, former.id):
         return Way()
-    return Way(node=await mounted_node(tree_fd, resources, former.owner, writable=writable))
+    return Way(node=await mounted_node(tree_fd, resources, former.owner, mounts.outside, writable=writable))
 
 
 def is_same(source: object, tree_fd: int) -> bool:

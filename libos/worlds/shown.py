@@ -135,8 +135,8 @@ class Shown:
         if isinstance(mount.source, HostSource) and mount.mode is not Mode.COPY_ON_WRITE:
             _require_same(mount.source, tree_fd, at)
             return await self._make(served_alone(mount), resources)
-        owner = self._world.identity.owner
-        return await mounted_node(tree_fd, resources, owner, writable=mount.mode is not Mode.READ_ONLY)
+        owner, writable = self._world.identity.owner, mount.mode is not Mode.READ_ONLY
+        return await mounted_node(tree_fd, resources, owner, self._world.outside, writable=writable)
 
     def top(self, at: str) -> Placement | None:
         """The mount in which a place stands."""

@@ -63,6 +63,7 @@ class View:
 
     async def serve(self, names: Names, mounts: HostMounts) -> None:
         """Make the nodes and serve them. Raises OSError where a host source cannot be opened."""
+        self.layering.outside = mounts.outside
         skeleton = self.skeleton
         unions = Unions(
             lambda served: make_node(served, names, mounts, self._stack, self.layering),

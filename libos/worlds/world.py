@@ -19,6 +19,7 @@ from libos.keeper.identity import Identity
 from libos.keeper.network import APP, GATE
 from libos.keeper.refusals import RECORD
 from libos.worlds.messages import Messages, check_kind, close_all, helper_error
+from libos.worlds.outside import Outside
 
 # Records of refused calls read at once.
 _RECORDS = 64
@@ -71,9 +72,10 @@ class Running:
 class World:
     """The link to one init. Its `run` task reads; everything else may be called from any task."""
 
-    def __init__(self, world_id: str, end: socket.socket, identity: Identity) -> None:
+    def __init__(self, world_id: str, end: socket.socket, identity: Identity, outside: Outside) -> None:
         self.id = world_id
         self.identity = identity
+        self.outside = outside
         self.network = trio.Event()
         self.refusals_told = trio.Event()
         self.gone = trio.Event()

@@ -25,7 +25,13 @@ _BACKLOG = 4096
 
 
 class Sweeper(Protocol):
-    """Removes files when this process is killed."""
+    """Makes the files of unix sockets, and removes them, also when this process is killed."""
+
+    def bound(self, path: str) -> socket.socket:
+        """A unix stream socket that is bound to a path. OSError."""
+
+    def remove(self, path: str) -> None:
+        """Remove the file of a socket that `bound` has made. OSError."""
 
     def sweep(self, path: str) -> None:
         """Have a file removed then."""
@@ -58,10 +64,12 @@ class Published:
         self.publication = replace(publication, outside_port=self.socket.getsockname()[1])
 
     def _at_path(self, publication: Publication, path: str) -> socket.socket:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener = self._bound(path)
+        except OSError as error:
+            raise HostError(_refused(publication, error)) from error
         try:
             listener.setblocking(False)
-            listener.bind(path)
             status = os.lstat(path)
             self._made = status.st_dev, status.st_ino
             # Sync: no checkpoint between the file and its place in the list.
@@ -78,6 +86,17 @@ class Published:
             raise
         return listener
 
+    def _bound(self, path: str) -> socket.socket:
+        if self._sweeper is not None:
+            return self._sweeper.bound(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(path)
+        except OSError:
+            listener.close()
+            raise
+        return listener
+
     def _remove(self, path: str) -> None:
         made, self._made = self._made, None
         if made is None:
@@ -85,9 +104,15 @@ class Published:
         with contextlib.suppress(OSError):
             status = os.lstat(path)
             if (status.st_dev, status.st_ino) == made:
-                os.unlink(path)
+                self._unlink(path)
         if self._sweeper is not None:
             self._sweeper.keep(path)
+
+    def _unlink(self, path: str) -> None:
+        if self._sweeper is not None:
+            self._sweeper.remove(path)
+        else:
+            os.unlink(path)
 
     def close(self) -> None:
         """Stop listening. May be called again."""

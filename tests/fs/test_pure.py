@@ -11,13 +11,13 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libos.fs import signals
 from libos.fs.inodes import ROOT, Inodes
 from libos.fs.node import Caller, Directory, File, Handle, Node, Symlink
 from libos.fs.notifications import Notifications
 from libos.fs.skeleton import Skeleton, components
 from libos.fs.sparse import CHUNK, SparseBytes
 from libos.fs.synthetic import data, function, symlink, text
+from libos.kernel import pending
 
 # --- sparse bytes
 
@@ -122,13 +122,13 @@ STATUS = "Name:\tcat\nSigPnd:\t{:016x}\nShdPnd:\t{:016x}\nSigBlk:\t{:016x}\nSigI
     ],
 )
 def test_which_signals_interrupt(masks: tuple[int, int, int, int], expected: bool) -> None:
-    assert signals.deliverable(STATUS.format(*masks).encode()) is expected
+    assert pending.deliverable(STATUS.format(*masks).encode()) is expected
 
 
 def test_threads_that_are_gone_or_unknown_are_not_wanted() -> None:
-    assert not signals.wanted(0)
-    assert not signals.wanted(1 << 30)
-    assert not signals.wanted(os.getpid())
+    assert not pending.wanted(0)
+    assert not pending.wanted(1 << 30)
+    assert not pending.wanted(os.getpid())
 
 
 # --- the skeleton

@@ -28,6 +28,14 @@ class Swept:
     def __init__(self) -> None:
         self.files: list[str] = []
 
+    def bound(self, path: str) -> socket.socket:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+            made.bind(path)
+            return socket.socket(fileno=made.detach())
+
+    def remove(self, path: str) -> None:
+        os.unlink(path)
+
     def sweep(self, path: str) -> None:
         self.files.append(path)
 

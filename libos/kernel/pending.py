@@ -4,7 +4,7 @@ FUSE tells its server by FUSE_INTERRUPT, which pyfuse3 does not hand on; /proc/<
 signal counts when it is pending and would be delivered: neither blocked nor ignored. Stop signals do not
 count: after `fg` a program does not expect its read to have failed. proc_pid_status(5), signal(7).
 
-Where the caller of a request is not known (a read by a descriptor that another process opened), `stuck`
+Where the caller of a request is not known (a read by a descriptor that another process opened), `look`
 looks at every thread of the machine that waits for a FUSE reply with a signal pending. The same look finds
 who was killed while it stands behind such a request, at a lock of the kernel that even SIGKILL does not end:
 one write at a time enters a file, and one read or write an open file whose descriptor is shared.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT)
@@ -33,6 +33,13 @@ class Stuck(NamedTuple):
     thread: int
     number: int
     behind: bool
+
+
+class Look(NamedTuple):
+    """What was seen of all threads at one moment."""
+
+    stuck: list[Stuck]
+    waiting: set[int]
 
 
 def deliverable(status: bytes) -> bool:
@@ -60,14 +67,11 @@ def wanted(thread: int) -> bool:
     return deliverable(_read(f"/proc/{thread}/status"))
 
 
-def stuck() -> list[Stuck]:
-    """All such threads. Blocks for as long as it takes to look at every thread that may be looked at."""
-    return [found for task in _tasks() if (found := _look(task)) is not None]
-
-
-def waits(thread: int) -> bool:
-    """Whether a thread waits for the reply to a FUSE request."""
-    return _WAITING in _read(f"/proc/{thread}/wchan")
+def look(openers: Iterable[int]) -> Look:
+    """All threads that are stuck, and which of the `openers` wait for the reply to a FUSE request themselves.
+    Blocks for as long as it takes to look at every thread that may be looked at: ptrace(2), access mode."""
+    found = [each for task in _tasks() if (each := _look(task)) is not None]
+    return Look(found, {thread for thread in openers if _WAITING in _read(f"/proc/{thread}/wchan")})
 
 
 def _tasks() -> Iterator[str]:
