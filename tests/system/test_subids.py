@@ -344,12 +344,13 @@ def test_a_package_that_gives_files_away_is_installed_for_an_ordinary_user(bound
     assert (out, missing) == ("hello\n1234:5\nStatus: install ok installed\n", [])
 
 
-def build_package(folder: Path) -> None:
-    """Build a package whose directory is given to another id when it is set up."""
+def build_package(folder: Path, *, gives_away: bool = True) -> None:
+    """Build a package whose directory is given to another id when it is set up, or is not."""
+    giving = "chown 1234:5 /opt/hello/data" if gives_away else "true"
     tree = folder / "tree"
     for path, text in {
         "DEBIAN/control": CONTROL,
-        "DEBIAN/postinst": "#!/bin/sh\nset -e\nchown 1234:5 /opt/hello/data\n",
+        "DEBIAN/postinst": f"#!/bin/sh\nset -e\n{giving}\n",
         "opt/hello/bin/hello": "#!/bin/sh\necho hello\n",
         "opt/hello/data/empty": "",
     }.items():
