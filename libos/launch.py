@@ -19,30 +19,24 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
+from libos.announcing import tell_exit, tell_plan, tell_start
 from libos.app import App
 from libos.asking import OnAsk, Questions
 from libos.consulting import Consulting
 from libos.dialing import Dials
 from libos.errors import CommandError, HostError, SupervisorError
 from libos.events import Hub, Kind
+from libos.gates import first_sockets, new_gate, published
 from libos.introspection import Introspection
 from libos.keeper import channel
-from libos.keeper.network import GATE
 from libos.listening import Ready
-from libos.net import watcher
 from libos.net.gate import Gate
 from libos.net.granting.rule import host_names
-from libos.net.inbound.publication import Publication
-from libos.net.naming import dns
 from libos.net.naming.names import Names
-from libos.net.sockets import Spec
 from libos.notices import Notices
-from libos.plan.labelling import refused_grants
-from libos.plan.network import capture_to, link_shape
-from libos.plan.rootids import SUB_IDS, RootIds, root_ids
-from libos.plan.walls import host_walls, lacks
+from libos.plan.rootids import RootIds, root_ids
 from libos.programs import Finder
-from libos.publishing import Publications, publication
+from libos.publishing import Publications
 from libos.secrets import nodes as web_nodes
 from libos.secrets import with_placeholders, world_web
 from libos.unwrap import unwrapped
@@ -69,9 +63,6 @@ if TYPE_CHECKING:
     from libos.plan import Plan
     from libos.worlds.keeping import Keeper
 
-# What every world's gate needs: init opens them at once, without being asked.
-_FLAT_SOCKETS: tuple[list[Spec], list[Spec]] = ([*watcher.specs(watcher.FLAT), *dns.SPECS], [])
-_ROUTED_SOCKETS = (watcher.specs(watcher.ROUTED), dns.SPECS)
 # Seconds for the last process of a killed world to be gone; only a kernel that is stuck needs longer.
 _GONE_TIMEOUT = 10.0
 
@@ -160,12 +151,14 @@ class Launch:
             await view.serve(self._names, self._mounts)
             self._view = view
             async with self._forked(view) as nursery:
-                gate = self._gate = self._new_gate()
+                gate = self._gate = new_gate(
+                    self._id, self._world, self.plan, self._names, self._observe, parts.keeper, self._web
+                )
                 finder = Finder(self._world.init_pid, parts.keeper.outside.open_sockets)
                 gate.consult, gate.carrier.opened = self._consulting.consult, finder.opened
                 nursery.start_soon(finder.run)
                 try:
-                    await nursery.start(gate.run, self.plan.dials, _publications(self.plan))
+                    await nursery.start(gate.run, self.plan.dials, published(self.plan))
                 except BrokenPipeError:
                     check_built(self._world)
                     raise SupervisorError("the world ended while it was made") from None
@@ -217,7 +210,7 @@ class Launch:
         """Fork the world and read from it; after the block nothing of it is left."""
         ours, theirs = channel.pair()
         world = self._world = World(self._id, ours, self._identity, self._parts.keeper.outside)
-        world.expect_sockets(*self._first_sockets())
+        world.expect_sockets(*first_sockets(self.plan))
         try:
             async with unwrapped(), trio.open_nursery() as nursery:
                 await self._fork(world, theirs.fileno())
@@ -246,7 +239,7 @@ class Launch:
         trees = []
         if self._parts.trees:
             trees = await self._parts.trees.open_for(wanted, app, root=self.plan.root)
-        app_sockets, gate_sockets = self._first_sockets()
+        app_sockets, gate_sockets = first_sockets(self.plan)
         message = {
             "app": app,
             "root": self._root_ids().length,
@@ -271,25 +264,6 @@ class Launch:
         """The ids of a root inside."""
         return root_ids(self.plan, self._identity.length, self._parts.keeper.sub_ids_lack)
 
-    def _new_gate(self) -> Gate:
-        world = self._world
-        gate_sockets = partial(world.open_sockets, side=GATE) if self.plan.routed else None
-        return Gate(
-            self._id,
-            world.open_sockets,
-            self._names,
-            self._observe,
-            gate_sockets=gate_sockets,
-            shape=link_shape(self.plan.network),
-            capture=capture_to(self.plan.network),
-            sweeper=self._parts.keeper,
-            web=self._web,
-        )
-
-    def _first_sockets(self) -> tuple[list[Spec], list[Spec]]:
-        """What init opens by itself on the app's side, and on the gate's."""
-        return _ROUTED_SOCKETS if self.plan.routed else _FLAT_SOCKETS
-
     async def begin(
         self, name: str, start: Start, streams: tuple[Stream, Stream, Stream], apps: dict[str, App]
     ) -> App:
@@ -299,7 +273,7 @@ class Launch:
         CommandError, HostError, SupervisorError.
         """
         self.name = name
-        self._tell_plan()
+        tell_plan(self._parts.hub, name, self.plan)
         start = replace(start, environment=with_placeholders(self._web, start.environment))
         if self._recording is not None:
             self._recording.begin(name)
@@ -328,15 +302,7 @@ class Launch:
         app.ended_by_limit = self._limiting.reason
         if self._output is not None:
             self._output.over = partial(app.end, "output")
-        self._parts.hub.emit("app.start", name, pid=app.pid, command=list(start.command))
-        for refused in refused_grants(self.plan):
-            self._observe("label", refused)
-        for feature, reason in lacks(host_walls()):
-            self._parts.hub.emit("missing", name, feature=feature, reason=reason)
-        if (lacking := self._root_ids().missing) is not None:
-            self._parts.hub.emit("missing", name, feature=SUB_IDS, reason=lacking)
-        for lack in self.plan.limits.missing:
-            self._parts.hub.emit("missing", name, feature=lack.feature, reason=lack.reason)
+        tell_start(self._parts.hub, app, start.command, self.plan, self._root_ids().missing, self._observe)
         apps[name] = self._app = app
         self._begun.set()
         return app
@@ -363,36 +329,19 @@ class Launch:
         self._introspection.denials.note(kind, fields)
         self._parts.hub.emit(cast(Kind, kind), self.name, **fields)
 
-    def _tell_plan(self) -> None:
-        """Tell what the world is, before anything happens in it, where somebody listens."""
-        if self._parts.hub.heard:
-            from libos.plan.telling import told as told_plan
-
-            for fields in told_plan(self.plan):
-                self._parts.hub.emit("world.plan", self.name, **fields)
-
     def _tell_refused(self, record: bytes) -> None:
         self._observe("syscall.refused", self._refused.told(record))
 
     def _emit_exit(self, app: App, seconds: float) -> None:
-        status = app.status
-        assert status is not None
-        fields: dict[str, object] = {"status": status.returncode, "reason": status.reason}
-        fields["seconds"] = round(seconds, 6)
-        if used := self._limiting.used():
-            fields["used"] = used
+        used = self._limiting.used()
         self._limiting.tell(self._observe)
-        if counts := self._view.layering.counts():
-            fields["counts"] = counts
-        if channels := self._view.channels():
-            fields["channels"] = channels
-        if calls := self._refused.summary():
-            fields["syscalls"] = calls
-        self._parts.hub.emit("app.exit", self.name, **fields)
-
-
-def _publications(plan: Plan) -> list[Publication]:
-    return [publication(each) for each in plan.listens if each.is_published]
+        fields = {
+            "used": used,
+            "counts": self._view.layering.counts(),
+            "channels": self._view.channels(),
+            "syscalls": self._refused.summary(),
+        }
+        tell_exit(self._parts.hub, app, seconds, fields)
 
 
 async def _limit_time(app: App, seconds: float) -> None:
