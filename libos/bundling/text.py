@@ -15,7 +15,7 @@ from tomlkit.items import AoT
 
 from libos.bundling.errors import BundleError
 from libos.images.reference import parse
-from libos.manifest.build import absolute
+from libos.manifest.paths import absolute
 from libos.manifest.values import place
 from libos.namespace import Mount
 

@@ -28,8 +28,8 @@ def command(
     from libos.control.client import ask
     from libos.control.folder import open_folder
     from libos.errors import ManifestError
-    from libos.manifest.build import absolute
     from libos.manifest.options import split_joining, split_mount
+    from libos.manifest.paths import absolute
 
     try:
         rest, order = split_joining(what)

@@ -6,7 +6,6 @@ nothing here looks for errors, and no validation library is imported.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +18,7 @@ from libos.manifest.layering import layers
 from libos.manifest.limiting import limits
 from libos.manifest.listening import listen
 from libos.manifest.model import Allow, App, Domain, Labels, Manifest, Network, Syscalls
+from libos.manifest.paths import absolute
 from libos.manifest.web import secret
 from libos.namespace import (
     BoundSource,
@@ -74,11 +74,6 @@ def build(raw: Mapping[str, Any], *, base: str, origin: Origin, source: str) -> 
         allow_missing=tuple(raw.get("allow_missing", ())),
         source=source,
     )
-
-
-def absolute(path: str, base: str) -> str:
-    """A host path as written, made absolute: `~` is the caller's home, the rest is relative to `base`."""
-    return os.path.normpath(os.path.join(base, os.path.expanduser(path)))
 
 
 def _app(raw: Mapping[str, Any]) -> App:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from libos.manifest import merge
-from libos.manifest.build import absolute
 from libos.manifest.document import Document
 from libos.manifest.model import Manifest
+from libos.manifest.paths import absolute
 from libos.manifest.problems import Problem, already_mounted, at_origin
 from libos.namespace import Order
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from libos.manifest import values
 from libos.manifest.document import Document
 from libos.manifest.model import Dial
+from libos.manifest.paths import absolute
 from libos.manifest.problems import Problem
 from libos.manifest.web import http_rules
 
@@ -30,7 +30,7 @@ def dial(raw: Mapping[str, Any], base: str, origin: str) -> Dial:
         ask_seconds=None if timeout is None else values.duration(timeout),
         http=http_rules(raw.get("http")),
         tls=raw.get("tls"),
-        ca=os.path.normpath(os.path.join(base, os.path.expanduser(raw["ca"]))) if "ca" in raw else None,
+        ca=absolute(raw["ca"], base) if "ca" in raw else None,
         http_request=raw.get("http_request"),
         http_response=raw.get("http_response"),
         label=raw.get("label"),

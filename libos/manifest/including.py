@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from libos.manifest import merge
-from libos.manifest.build import absolute, build
+from libos.manifest.build import build
 from libos.manifest.conflicts import conflicts, missing_sources
 from libos.manifest.document import Document, mapping_document
 from libos.manifest.model import Manifest
+from libos.manifest.paths import absolute
 from libos.manifest.problems import Problem, UnreadableError, error, nearest
 from libos.manifest.profiles import profile_names, read_profile
 

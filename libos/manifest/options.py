@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 
 from libos.labels import parse
 from libos.manifest import values
-from libos.manifest.build import absolute
 from libos.manifest.conflicts import absent
 from libos.manifest.dialing import dialed_option
 from libos.manifest.limiting import LimitOptions, feature, given
 from libos.manifest.listening import published_option
 from libos.manifest.load import load_under
 from libos.manifest.model import App, Limits, Manifest, Network, Syscalls
+from libos.manifest.paths import absolute
 from libos.manifest.problems import Problem
 from libos.namespace import HostSource, Mode, Mount, Order
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from libos.manifest import values
 from libos.manifest.document import Document
 from libos.manifest.model import Secret
+from libos.manifest.paths import absolute
 from libos.manifest.problems import Problem
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ def http_rules(raw: Any) -> tuple[HttpRule, ...] | None:
 
 def secret(raw: Mapping[str, Any], base: str, origin: str) -> Secret:
     """One secret from its checked raw values; its file is relative to `base`."""
-    from libos.manifest.build import absolute
-
     command = raw.get("command")
     return Secret(
         name=raw["name"],
