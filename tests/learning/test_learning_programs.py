@@ -1,4 +1,7 @@
-"""A program is learned, and what is learned runs it: ten real programs, three of them each time."""
+"""A program is learned, and what is learned runs it: ten real programs, three of them each time.
+
+In the long suite each of the ten is learned, trimmed, proven, and run by what is left.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,6 @@ from benchmarks.scenes import PROGRAMS, Program, web_server
 
 pytestmark = pytest.mark.system
 pytest_plugins = ["running"]
-
-ALWAYS = ("git", "sqlite3", "web app")
 
 
 @pytest.fixture
@@ -45,24 +46,51 @@ def learned(project: Path, name: str) -> dict[str, Any]:
     return tomllib.loads((project / name).read_text())
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(each, id=each.name, marks=[] if each.name in ALWAYS else pytest.mark.soak)
-        for each in PROGRAMS
-    ],
-)
+def each(*names: str) -> pytest.MarkDecorator:
+    """A test of each of these programs."""
+    chosen = [program for program in PROGRAMS if program.name in names]
+    return pytest.mark.parametrize("program", chosen, ids=[program.name for program in chosen])
+
+
+def does_its_job(account: Account, project: Path, program: Program, *words: str) -> None:
+    """The program does it, by a command of libos."""
+    ran = account.run(account.libos(*words), cwd=project)
+    assert (ran.returncode, program.prints in ran.stdout) == (0, True), (words, ran.stdout, ran.stderr)
+
+
+def learn_program(account: Account, project: Path, program: Program, port: int) -> None:
+    """Learns it in a new project, beside which ../app.toml is then."""
+    made = account.run(["sh", "-c", program.setup], cwd=project)
+    assert made.returncode == 0, made.stderr
+    does_its_job(account, project, program, "learn", "-o", "../app.toml", *program.learning(port))
+    mounts = learned(project.parent, "app.toml")["mount"]
+    assert "/usr" not in [mount["at"] for mount in mounts]
+
+
+@each("git", "sqlite3", "web app")
 def test_what_is_learned_runs_the_program(
     as_user: Account, project: Path, program: Program, port: int
 ) -> None:
-    made = as_user.run(["sh", "-c", program.setup], cwd=project)
-    assert made.returncode == 0, made.stderr
-    status, out, err = learn(as_user, project, "-o", "../app.toml", *program.learning(port))
-    assert (status, program.prints in out) == (0, True), (out, err)
-    ran = as_user.run(as_user.libos("run", "../app.toml"), cwd=project, stdin=None)
-    text = (project.parent / "app.toml").read_text()
-    assert (ran.returncode, program.prints in ran.stdout) == (0, True), (ran.stdout, ran.stderr, text)
-    assert "/usr" not in [mount["at"] for mount in tomllib.loads(text)["mount"]]
+    learn_program(as_user, project, program, port)
+    does_its_job(as_user, project, program, "run", "../app.toml")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@each(*(program.name for program in PROGRAMS))
+def test_each_is_learned_trimmed_proven_and_runs(
+    as_user: Account, project: Path, program: Program, port: int
+) -> None:
+    """Of what is proven, one grant less is too few: that is what the proof has seen."""
+    learn_program(as_user, project, program, port)
+    for shorter, options in {"trimmed": (), "proven": ("--prove",)}.items():
+        output = f"../{shorter}.toml"
+        words = ("trim", *options, "-o", output, "../app.toml")
+        trim = as_user.run(as_user.libos(*words), cwd=project, timeout=800)
+        assert trim.returncode == 0, trim.stderr
+        does_its_job(as_user, project, program, "run", output)
+    kept = [len(learned(project.parent, f"{name}.toml")["mount"]) for name in ("app", "trimmed", "proven")]
+    assert kept == sorted(kept, reverse=True)
 
 
 def test_a_program_that_fails_is_learned_as_incomplete(as_user: Account, project: Path) -> None:
