@@ -41,6 +41,9 @@ from libos.kernel import files
 
 # Names of one directory that the kernel may keep as absent at once.
 MOST_ABSENT = 4096
+# Nanoseconds after which a watched directory is kept that is not quiet yet: of one that is being filled, each
+# change would have to be told.
+SETTLED_AGE = 20_000_000
 # Flags with which a new file is opened besides those of the app.
 NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -114,8 +117,13 @@ class HostDirectory(HostNode, Directory):
     def show(self, found: os.stat_result) -> Attributes:
         shown = super().show(found)
         if self.watch_number and self.tree.tells(self.key):
-            # Its names are kept, however young it is; what it shows of itself, as its age is.
-            self.cache = KEPT_NAMES if self.cache is KEPT else replace(self.cache, entry=KEEP)
+            # Its names are kept, however young it is.
+            now = time.time_ns()
+            if self.cache is not KEPT and now - self.changed_at(found) > SETTLED_AGE:
+                # No file has such marks, so that each event is told: where times are coarse, a further change
+                # may leave no mark.
+                self.kept, self.kept_at = (now,), time.monotonic()
+            self.cache = replace(self.cache, entry=KEEP) if self.kept is None else KEPT_NAMES
         return shown
 
     def is_watched(self, found: os.stat_result) -> bool:

@@ -6,7 +6,8 @@ Rules:
 - Nothing is kept of what inotify cannot speak for: other file systems than FILESYSTEMS, files with several
   hard links, files that a program here has open for writing, files that changed lately.
 - An event is compared with what was told: what this tree changed itself is known here and to the kernel
-  already, and announcing it again would cost the program its cached pages.
+  already, and announcing it again would cost the program its cached pages. Of a directory that changed lately
+  each event is told.
 - Whoever asks the server gets what is true after all events up to now. Who asks the kernel alone may see what
   was for as long as an event takes to come; a change by a mapping of the host's makes no event, and is seen
   after KEEP three times, at most: a look, the listing that tells it again, and what the kernel keeps of that.

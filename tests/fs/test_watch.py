@@ -13,7 +13,7 @@ from mounting import Mount, mounted
 
 from libos.fs import host, host_nodes, host_watch
 from libos.fs.host import HostDirectory, HostTree
-from libos.fs.node import Caller, Change, File
+from libos.fs.node import Attributes, Caller, Change, File
 from libos.kernel import inotify
 
 CALLER = Caller()
@@ -147,6 +147,32 @@ rm e a; cat d/c; mkdir f; mv d f/d; cat f/d/c; rm -r f; ls
         await told(tree, mount)
         assert [path for path, gone in heard if gone] == []
         assert mount.faults == []
+
+
+async def test_a_directory_that_changed_lately_is_kept_and_each_change_told(
+    folder: Path, tree: HostTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    stat = HostDirectory.stat
+
+    async def noting(self: HostDirectory) -> Attributes:
+        asked.append(self.name)
+        return await stat(self)
+
+    monkeypatch.setattr(HostDirectory, "stat", noting)
+    async with mounted({"w": tree}) as mount:
+        assert (await mount.run("cat", "w/d/b")).out == b"two"  # it was quiet, and is watched
+        monkeypatch.setattr(host_nodes, "QUIET_AGE", 10**18)
+        monkeypatch.setattr(host, "SETTLED_AGE", -(10**18))
+        for mode in (0o700, 0o711, 0o755):
+            (folder / "d").chmod(mode)
+            (folder / "d" / f"{mode:o}").touch()
+            await told(tree, mount)
+            shown = (await mount.run("sh", "-c", "stat -c %a w/d; ls w/d")).out.split()
+            assert (shown[0], b"%o" % mode in shown[1:]) == (b"%o" % mode, True)
+            asked.clear()
+            assert (await mount.run("stat", "-c", "%a", "w/d", "w/d/b")).out == b"%o\n644\n" % mode
+            assert b"d" not in asked
 
 
 async def test_nothing_is_kept_where_nobody_listens(tree: HostTree) -> None:
