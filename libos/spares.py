@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from libos.namespace import ChannelSource
+from libos.namespace import ChannelSource, P9Source
 from libos.plan import Bind, Overlay
 
 if TYPE_CHECKING:
@@ -131,11 +131,9 @@ class Spares:
 def can_be_spare(plan: Plan) -> bool:
     """Whether a plan's world may be prepared ahead: one that publishes ports would hold them, one
     that keeps changes their name, one that is captured its file, one with secrets values of a moment ago, one
-    with channels files that are opened at the start."""
-    channels = any(isinstance(each.source, ChannelSource) for each in plan.served)
-    return (
-        not (plan.listens or plan.secrets or channels) and plan.keep is None and plan.network.capture is None
-    )
+    with channels or file servers what is opened or dialed at the start."""
+    opened = any(isinstance(each.source, ChannelSource | P9Source) for each in plan.served)
+    return not (plan.listens or plan.secrets or opened) and plan.keep is None and plan.network.capture is None
 
 
 def _same_view(one: Plan, other: Plan) -> bool:

@@ -49,6 +49,7 @@ ORDER = (
     # library operating systems
     "exokernel",
     "mirage",
+    "rump",
     "drawbridge",
     # new solutions
     "zerovm",

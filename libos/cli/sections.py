@@ -14,6 +14,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "down": "stop the worlds of a stack",
         "logs": "print what the worlds of a stack have printed",
         "warden": "serve containers over a unix socket",
+        "exportfs": "serve a folder to worlds, from a process of its own",
     },
     "Write a manifest": {
         "learn": "run a program with all in reach, and write what it used",

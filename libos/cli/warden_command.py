@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
-import stat
-from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
-from libos.errors import HostError
+if TYPE_CHECKING:
+    import socket
 
 
 @click.command("warden")
@@ -24,45 +23,17 @@ def command(path: str, ready_fd: int | None) -> int:
     """
     import trio
 
+    from libos.cli import own_socket
     from libos.cli.confining import confine
 
-    listener = _listen(path)
+    listener = own_socket.listen(path)
     try:
         confine([])
         trio.run(_serve, listener, ready_fd, restrict_keyboard_interrupt_to_checkpoints=True)
     finally:
         listener.close()
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+        own_socket.remove(path)
     return 0
-
-
-def _listen(path: str) -> socket.socket:
-    """A socket that this user alone can connect to; one that nobody answers on is replaced."""
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        with suppress(FileNotFoundError):
-            if stat.S_ISSOCK(os.lstat(path).st_mode) and not _answers(path):
-                os.unlink(path)
-        umask = os.umask(0o177)
-        try:
-            listener.bind(path)
-        finally:
-            os.umask(umask)
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise HostError(f"{path}: {error.strerror}; choose another path with --socket") from error
-    return listener
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as sock:
-        try:
-            sock.connect(path)
-        except ConnectionRefusedError:
-            return False
-    return True
 
 
 async def _serve(listener: socket.socket, ready_fd: int | None) -> None:

@@ -25,6 +25,7 @@ from libos.namespace import (
     Mode,
     Mount,
     NodeSource,
+    P9Source,
     ServiceSource,
     Source,
 )
@@ -100,6 +101,8 @@ def _of_source(source: Source) -> tuple[str, str] | None:
             return "function", "Python code outside, which is called at each open"
         case NodeSource():
             return "node", "Python code outside, which answers each use"
+        case P9Source(to):
+            return "p9", f"the file server at {to}, which hears of each use"
         case ServiceSource():
             return "service", f"whoever answers at {source}"
     return None

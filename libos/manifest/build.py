@@ -31,6 +31,7 @@ from libos.namespace import (
     Mount,
     NodeSource,
     Order,
+    P9Source,
     ServiceSource,
     Source,
     TextSource,
@@ -156,6 +157,8 @@ def _source(raw: Mapping[str, Any], base: str) -> Source:
     if "service" in raw:
         said = raw["service"]
         return ServiceSource(values.service(said) if isinstance(said, str) else said)
+    if "p9" in raw:
+        return P9Source(values.service(raw["p9"]))
     if "node" in raw:
         return NodeSource(raw["node"])
     return FunctionSource(raw["function"])

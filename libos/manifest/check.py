@@ -53,6 +53,7 @@ _MODES = {
     "node": ("read-only", "read-write"),
     "bind": ("read-only", "read-write"),
     "image": ("read-only", "copy-on-write"),
+    "p9": ("read-only", "read-write"),
 }
 
 

@@ -25,7 +25,7 @@ from libos.manifest.schema_syscalls import SyscallsTable
 from libos.manifest.schema_web import HttpKeys, PythonHttpKeys, SecretTable
 
 # What a mount shows: exactly one of these stands in it. The last two only from Python.
-SOURCE_KEYS = ("host", "image", "text", "bytes", "memory", "bind", "service")
+SOURCE_KEYS = ("host", "image", "text", "bytes", "memory", "bind", "service", "p9")
 PYTHON_SOURCE_KEYS = (*SOURCE_KEYS, "node", "function")
 
 
@@ -82,8 +82,8 @@ class AppTable(Table):
 
 
 class MountTable(Table):
-    """One source at one place. Exactly one of host, image, text, bytes, memory, bind and service says what it
-    is."""
+    """One source at one place. Exactly one of host, image, text, bytes, memory, bind, service and p9 says
+    what it is."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in SOURCE_KEYS]})
 
@@ -115,6 +115,10 @@ class MountTable(Table):
         default_factory=unwritten,
         description='A unix socket that leads outside: to "unix!/run/postgresql/.s.PGSQL.5432" or '
         '"tcp!HOST!PORT".',
+    )
+    p9: Annotated[str, checked(values.service)] = Field(
+        default_factory=unwritten,
+        description='What a file server serves by 9P2000.L: "unix!/PATH" or "tcp!HOST!PORT".',
     )
     mode: Literal["read-only", "read-write", "copy-on-write"] = Field(
         default_factory=unwritten,

@@ -22,6 +22,7 @@ from libos.namespace.model import (
     Mode,
     Mount,
     Order,
+    P9Source,
     ServiceSource,
     Source,
     TextSource,
@@ -39,7 +40,7 @@ from libos.namespace.operations import (
 )
 
 HOST = "#host"
-DEVICES = ("#cow", "#image", "#memory", "#text", "#bytes", "#channel", "#service", "#world")
+DEVICES = ("#cow", "#image", "#memory", "#text", "#bytes", "#channel", "#service", "#9p", "#world")
 
 _LETTERS = "abcCqw"
 _COUNTS = {"bind": (2, 2), "mount": (2, 3), "unmount": (1, 2), "cd": (1, 1), "clear": (0, 0), ".": (1, 1)}
@@ -176,7 +177,7 @@ def _host_spec(spec: str) -> str:
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
-def _service(spec: str) -> str:
+def _address(spec: str) -> str:
     from libos.net.outbound.via import parse_service
 
     try:
@@ -211,8 +212,9 @@ def _device(server: str, spec: str) -> Source:
             return channel_of(spec)
         case "#world":
             return WorldSource(spec)
-        case "#service":
-            return ServiceSource(_service(spec))
+        case "#service" | "#9p":
+            address = _address(spec)
+            return P9Source(address) if server == "#9p" else ServiceSource(address)
         case "#node" | "#function":
             raise GrammarError(f"{server} is answered by Python code and cannot be made from text")
     raise GrammarError(f'the device "{server}" is not known: there are {", ".join(DEVICES)}')

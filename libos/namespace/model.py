@@ -111,6 +111,13 @@ class ServiceSource:
 
 
 @dataclass(frozen=True)
+class P9Source:
+    """The tree of a file server that speaks 9P2000.L, at "unix!/PATH" or "tcp!HOST!PORT"."""
+
+    to: str
+
+
+@dataclass(frozen=True)
 class WorldSource:
     """A file that the supervisor writes about the world itself: "hosts" or "resolv.conf"."""
 
@@ -134,6 +141,7 @@ Source = (
     | MemorySource
     | NodeSource
     | FunctionSource
+    | P9Source
     | ServiceSource
     | WorldSource
 )

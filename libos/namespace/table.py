@@ -42,6 +42,7 @@ from libos.namespace.model import (
     Mount,
     NodeSource,
     Order,
+    P9Source,
     Source,
     is_at_or_below,
 )
@@ -66,6 +67,8 @@ def look_at_values(source: Source, below: str) -> There:
     """What the values alone tell: nothing about the host and about nodes."""
     if isinstance(source, (HostSource, ImageSource, NodeSource)):
         return There.UNKNOWN
+    if isinstance(source, P9Source):
+        return There.UNKNOWN if below else There.DIRECTORY
     if isinstance(source, (MemorySource, BoundSource)):
         return There.ABSENT if below else There.DIRECTORY
     return There.ABSENT if below else There.FILE

@@ -15,6 +15,7 @@ What a namespace holds is written in these:
     mount '#bytes' OLD BASE64            a file with these bytes
     mount [-c] '#channel' OLD WORDS      a file with a budget: `libos.namespace.channel` has the words
     mount '#service' OLD ADDRESS         a unix socket that leads outside: unix!/PATH, tcp!HOST!PORT
+    mount [-c] '#9p' OLD ADDRESS         what a file server serves by 9P2000.L: unix!/PATH, tcp!HOST!PORT
     mount '#node' OLD NAME               what Python code answers, or '#function': text cannot recreate it
     mount '#world' OLD NAME              a file that the supervisor writes: hosts, resolv.conf
     layer OLD NAME ARGUMENT …            a layer over what was mounted last at OLD (`layer_text`)
@@ -43,6 +44,7 @@ from libos.namespace.model import (
     Namespace,
     NodeSource,
     Order,
+    P9Source,
     ServiceSource,
     Source,
     TextSource,
@@ -105,6 +107,8 @@ def _device(source: Source, at: str) -> tuple[str, str, str]:
         return "#channel", at, source.words()
     if isinstance(source, WorldSource):
         return "#world", at, source.name
+    if isinstance(source, P9Source):
+        return "#9p", at, source.to
     if isinstance(source, ServiceSource):
         return "#service" if isinstance(source.to, str) else "#function", at, str(source)
     if isinstance(source, NodeSource):

@@ -16,6 +16,7 @@ from libos.namespace import (
     ChannelSource,
     HostSource,
     MemorySource,
+    P9Source,
     ServiceSource,
     Source,
     TextSource,
@@ -96,6 +97,8 @@ def source_json(source: Source) -> dict[str, Any]:
         return {"kind": "memory", "bytes": source.size}
     if isinstance(source, ChannelSource):
         return {"kind": "channel", **asdict(source)}
+    if isinstance(source, P9Source):
+        return {"kind": "p9", "to": source.to}
     if isinstance(source, ServiceSource):
         return {"kind": "service", "to": str(source)}
     if isinstance(source, WorldSource):

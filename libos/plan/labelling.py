@@ -4,8 +4,9 @@ Rules:
 - Of a host directory that has no label the label is the lowest: it may be read from everywhere, and written
   at the lowest level alone. What is made for this world (memory, texts, copies) is at the app's own level.
 - A mount whose label is not the app's own gets the layer that refuses; one that is, the layer that tells.
-- What leads outside carries both ways: a dial, a service or a published port is there where its label is the
-  app's own, and left out where it is not.
+- What leads outside carries both ways, a file server's tree too, since it hears of each use: a dial, a
+  service, a file server or a published port is there where its label is the app's own, and left out where it
+  is not.
 - One file of the host under two labels would be a way between them: an error, unless the one mount stands in
   the world exactly where the other one would show the same.
 """
@@ -27,6 +28,7 @@ from libos.namespace import (
     Mode,
     Mount,
     NodeSource,
+    P9Source,
     ServiceSource,
     Typed,
     is_at_or_below,
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
     from libos.plan.hostview import HostView
 
     Outward = TypeVar("Outward", Dial, Listen)
+
+
+# What hears of each use, even one that only reads.
+OUTWARD = (ServiceSource, P9Source)
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,8 @@ class Labelling:
     def mount(self, mount: Mount) -> Mount:
         """A mount with what its label lets the app do. ValueError for an unknown label."""
         found = label_of(mount)
-        if isinstance(mount.source, ServiceSource):
-            return replace(mount, layers=())
+        if isinstance(mount.source, OUTWARD):
+            return replace(mount, layers=tuple(e for e in mount.layers if not isinstance(e, Labelled)))
         if found is None and (not _stays(mount) or self.level == self.lattice.lowest):
             return mount
         label = self.label(found)
@@ -208,7 +214,7 @@ def _unknown(manifest: Manifest, labelling: Labelling) -> Iterator[Problem]:
 
 def _refused(manifest: Manifest, labelling: Labelling) -> Iterator[Refused]:
     for mount in manifest.mounts:
-        if isinstance(mount.source, ServiceSource):
+        if isinstance(mount.source, OUTWARD):
             yield from _one(labelling, "service", mount.at, label_of(mount), mount.origin)
     for dial in manifest.dials:
         yield from _one(labelling, "dial", dial.to, dial.label, dial.origin)

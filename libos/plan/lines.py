@@ -15,6 +15,7 @@ from libos.namespace import (
     MemorySource,
     Mount,
     NodeSource,
+    P9Source,
     ServiceSource,
     TextSource,
     WorldSource,
@@ -50,8 +51,9 @@ def asked(mount: Mount) -> str:
         return f"function {getattr(source.function, '__qualname__', type(source.function).__name__)}"
     if isinstance(source, ServiceSource):
         return f"service {source}"
-    if isinstance(source, NodeSource):
-        return f"node {type(source.node).__name__}, {mount.mode}"
+    if isinstance(source, P9Source | NodeSource):
+        what = f"9P {source.to}" if isinstance(source, P9Source) else f"node {type(source.node).__name__}"
+        return f"{what}, {mount.mode}"
     return "always"
 
 
@@ -74,6 +76,8 @@ def why_served(mount: Mount) -> str:
         return "a function answers it, anew at each open"
     if isinstance(mount.source, NodeSource):
         return "Python code answers it"
+    if isinstance(mount.source, P9Source):
+        return "a file server of its own answers each use, by 9P2000.L"
     if isinstance(mount.source, ChannelSource):
         return "opened before the start; each get and put is counted"
     if isinstance(mount.source, WorldSource):

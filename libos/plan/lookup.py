@@ -16,6 +16,7 @@ from libos.namespace import (
     Mount,
     Namespace,
     NodeSource,
+    P9Source,
     Source,
     is_at_or_below,
 )
@@ -151,6 +152,8 @@ def _look_at(element: Element, path: str, rest: str, host: HostView) -> Found | 
         return None if kind is None else Found(path, kind, host_path, mount)
     if isinstance(source, NodeSource):
         return Found(path, None, mount=mount)
+    if isinstance(source, P9Source):
+        return Found(path, None if below else Kind.DIRECTORY, mount=mount)
     if below:
         return None
     if isinstance(source, BoundSource):

@@ -9,6 +9,7 @@ Pure: all questions about the host go to a `HostView`. The rules, in the order o
 | an image                               | as a host directory: the tree that it unpacks to   |
 | memory                                 | tmpfs                                              |
 | text, bytes, node, function, channel   | served                                             |
+| a file server's tree, by 9P            | served                                             |
 | service                                | a unix socket that the gate accepts on             |
 | what the namespace shows elsewhere     | a bind of it by init, inside the world             |
 | a union                                | served                                             |
@@ -34,6 +35,7 @@ from libos.namespace import (
     Mount,
     Namespace,
     NodeSource,
+    P9Source,
     ServiceSource,
     WorldSource,
 )
@@ -215,7 +217,7 @@ class Lowering(Joining):
             from libos.fs.node import Directory  # a node is at hand, so the module is loaded
 
             return isinstance(mount.source.node, Directory)
-        return isinstance(mount.source, MemorySource)
+        return isinstance(mount.source, MemorySource | P9Source)
 
     def _lower(
         self, mount: Mount, source: str | None, directory: bool | None, *, below: bool, make_point: bool

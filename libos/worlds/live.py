@@ -27,11 +27,10 @@ from libos.namespace import (
     Mount,
     Namespace,
     Order,
-    ServiceSource,
     is_at_or_below,
 )
 from libos.plan import Plan
-from libos.plan.labelling import label_of
+from libos.plan.labelling import OUTWARD, label_of
 from libos.plan.policy import require_policy
 from libos.worlds.joining import LiveUnions
 from libos.worlds.narrowing import Narrowing, Note
@@ -114,7 +113,7 @@ class LiveView:
                 raise ManifestError(f'"{mount.at}" has a label, and this world was started without any')
             return mount
         try:
-            if isinstance(mount.source, ServiceSource):
+            if isinstance(mount.source, OUTWARD):
                 self.labelling.require(mount.at, label_of(mount))
             return self.labelling.mount(mount)
         except ValueError as wrong:

@@ -18,11 +18,13 @@ from libos.namespace import (
     ImageSource,
     MemorySource,
     NodeSource,
+    P9Source,
     ServiceSource,
     TextSource,
     WorldSource,
 )
 from libos.plan import memory_mode
+from libos.worlds.fileservers import of_server
 
 if TYPE_CHECKING:
     from libos.fs.node import Node
@@ -37,7 +39,7 @@ async def make_node(
     served: Served, names: Names, mounts: HostMounts, stack: ExitStack, layering: Layering
 ) -> Node:
     """Give the node of one served source, its layers over it; what it holds of the host goes with `stack`.
-    Raises OSError."""
+    Raises OSError; HostError where a file server does not answer."""
     node = await _source_node(served, names, mounts, stack)
     return await layering.lay(node, served.layers, served.at, always=served.revocable)
 
@@ -50,6 +52,8 @@ async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: 
             return _channel(served.source, stack, mounts.outside)
         case NodeSource(node):
             return node
+        case P9Source(to):
+            return await of_server(to, served.at, stack, writable=served.writable)
         case WorldSource(name):
             return _world_file(name, names)
         case MemorySource(size):

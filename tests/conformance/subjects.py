@@ -19,18 +19,22 @@ from contextlib import (
 from pathlib import Path
 
 import trio
+import trio.testing
 from conformance.files import Calls, NodeFiles, RemoteFiles
 from mounting import mounted
 
 from libos.fs.host import HostTree
 from libos.fs.memory import memory_tree
 from libos.fs.node import Directory
+from libos.fs.p9.remote import attached
+from libos.fs.p9.server import serve
 from libos.fs.union import Element, Union
 
 AGENT = Path(__file__).with_name("agent.py")
 
 Subject = Callable[[], AbstractAsyncContextManager[Calls]]
 Make = Callable[[], AbstractContextManager[Directory]]
+MakeHere = Callable[[], AbstractAsyncContextManager[Directory]]
 
 
 @contextmanager
@@ -65,12 +69,42 @@ def union_of_host_trees() -> Iterator[Directory]:
         yield Union([Element(first, creatable=True), Element(second)])
 
 
-def called(make: Make) -> Subject:
+def here(make: Make) -> MakeHere:
+    """A tree of this process."""
+
+    @asynccontextmanager
+    async def made() -> AsyncIterator[Directory]:
+        with make() as tree:
+            yield tree
+
+    return made
+
+
+def by_9p(make: Make) -> MakeHere:
+    """A tree as a client of 9P has it from its server."""
+
+    @asynccontextmanager
+    async def made() -> AsyncIterator[Directory]:
+        with make() as tree:
+            ours, theirs = trio.testing.memory_stream_pair()
+
+            async def answer() -> None:
+                await serve(tree, theirs, writable=True)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(answer)
+                async with ours:
+                    yield await attached(ours, writable=True)
+
+    return made
+
+
+def called(make: MakeHere) -> Subject:
     """A tree whose nodes are called directly."""
 
     @asynccontextmanager
     async def subject() -> AsyncIterator[Calls]:
-        with make() as tree:
+        async with make() as tree:
             files = NodeFiles(tree)
             yield Calls(files)
             await files.close_all()
@@ -78,19 +112,18 @@ def called(make: Make) -> Subject:
     return subject
 
 
-def served(make: Make) -> Subject:
+def served(make: MakeHere) -> Subject:
     """A tree used through FUSE by a process in the mount's namespaces."""
 
     @asynccontextmanager
     async def subject() -> AsyncIterator[Calls]:
-        with make() as tree:
-            async with mounted({"w": tree}) as mount:
-                agent = await mount.start(sys.executable, "-I", "-S", str(AGENT), directory="w")
-                yield Calls(RemoteFiles(agent.stdin, agent.stdout))
-                await agent.stdin.aclose()
-                assert await agent.wait() == 0
-                await agent.close()
-                assert mount.faults == []
+        async with make() as tree, mounted({"w": tree}) as mount:
+            agent = await mount.start(sys.executable, "-I", "-S", str(AGENT), directory="w")
+            yield Calls(RemoteFiles(agent.stdin, agent.stdout))
+            await agent.stdin.aclose()
+            assert await agent.wait() == 0
+            await agent.close()
+            assert mount.faults == []
 
     return subject
 
@@ -111,15 +144,19 @@ async def native() -> AsyncIterator[Calls]:
 
 
 CALLED: dict[str, Subject] = {
-    "memory, called": called(in_memory),
-    "host, called": called(host_tree),
-    "union in memory, called": called(union_in_memory),
-    "union of host trees, called": called(union_of_host_trees),
+    "memory, called": called(here(in_memory)),
+    "host, called": called(here(host_tree)),
+    "union in memory, called": called(here(union_in_memory)),
+    "union of host trees, called": called(here(union_of_host_trees)),
+    "memory by 9P, called": called(by_9p(in_memory)),
 }
 KERNEL: dict[str, Subject] = {
     "native": native,
-    "memory, served": served(in_memory),
-    "host, served": served(host_tree),
-    "union in memory, served": served(union_in_memory),
-    "union of host trees, served": served(union_of_host_trees),
+    "memory, served": served(here(in_memory)),
+    "host, served": served(here(host_tree)),
+    "union in memory, served": served(here(union_in_memory)),
+    "union of host trees, served": served(here(union_of_host_trees)),
+    "host by 9P, served": served(by_9p(host_tree)),
 }
+# Those between which and the tree 9P stands.
+BY_9P = {name for name in CALLED | KERNEL if "9P" in name}

@@ -41,6 +41,7 @@ def test_what_leads_to_others_is_listed(tmp_path: Path) -> None:
         {"at": "/function", "function": lambda: "text"},
         {"at": "/node", "node": text("text")},
         {"at": "/service", "service": answer},
+        {"at": "/server", "p9": "unix!/run/server.sock"},
         dial=[{"to": "tcp!a!1"}, {"to": "tcp!b!1", "via": "tcp!127.0.0.1!9"}],
         listen=[{"port": 1}, {"port": 2, "publish": False}],
         channel=[
@@ -55,6 +56,7 @@ def test_what_leads_to_others_is_listed(tmp_path: Path) -> None:
         ("function", "/function"),
         ("node", "/node"),
         ("service", "/service"),
+        ("p9", "/server"),
         ("dial", "tcp!a!1"),
         ("dial", "tcp!b!1"),
         ("listen", "tcp!*!1"),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from conformance.cases import CASES, KERNEL_CASES, SEEDED_CASES, Case, seed, seeded
 from conformance.files import Calls
-from conformance.subjects import Make, Subject, called, host_tree, in_memory, served
+from conformance.subjects import Make, MakeHere, Subject, called, here, host_tree, in_memory, served
 
 from libos.fs import layers
 from libos.fs.layers.asking import Question
@@ -63,9 +63,9 @@ def over(make: Make, lay: Lay) -> Make:
     return layered
 
 
-def subjects(how: Callable[[Make], Subject], lays: dict[str, Lay]) -> list[object]:
+def subjects(how: Callable[[MakeHere], Subject], lays: dict[str, Lay]) -> list[object]:
     return [
-        pytest.param(how(over(make, lay)), id=f"{name} over {tree}")
+        pytest.param(how(here(over(make, lay))), id=f"{name} over {tree}")
         for name, lay in lays.items()
         for tree, make in TREES.items()
     ]

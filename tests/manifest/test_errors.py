@@ -47,10 +47,10 @@ ONE = {
     "python_only_key": (
         '[[mount]]\nat = "/a"\nfunction = "f"',
         [
-            "2:1: a mount shows one of host, image, text, bytes, memory, bind, service: "
+            "2:1: a mount shows one of host, image, text, bytes, memory, bind, service, p9: "
             "this one has none of them",
             '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, fault, '
-            "hide, host, image, label, memory, mode, only, optional, order, path, quota, replaceable, "
+            "hide, host, image, label, memory, mode, only, optional, order, p9, path, quota, replaceable, "
             "revocable, service, text, type",
         ],
     ),
@@ -139,7 +139,7 @@ ONE = {
     "two_sources": (
         '[[mount]]\nat = "/a"\ntext = "x"\nmemory = 1',
         [
-            "2:1: a mount shows one of host, image, text, bytes, memory, bind, service: "
+            "2:1: a mount shows one of host, image, text, bytes, memory, bind, service, p9: "
             "this one has text and memory"
         ],
     ),

@@ -138,5 +138,6 @@ def test_the_schema_holds_one_source_a_mount_and_no_python_keys() -> None:
         ["memory"],
         ["bind"],
         ["service"],
+        ["p9"],
     ]
     assert not {"node", "function"} & set(mount["properties"])
