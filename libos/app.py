@@ -24,6 +24,7 @@ from libos.worlds.world import Running, World
 
 if TYPE_CHECKING:
     from libos.asking import Questions
+    from libos.branch import Branch
     from libos.dialing import DialGrant
     from libos.events import Hub, Reader
     from libos.fs.recording import Uses
@@ -43,6 +44,8 @@ class App(AppFiles, AppNetwork):
     questions: Questions
     # Where its events go.
     hub: Hub
+    # Its place among the worlds: what stands above and below it.
+    branch: Branch
     # What holds what it uses up.
     limiting: Limiting
     # What it has used of its mounts, where that is recorded.

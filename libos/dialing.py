@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from libos.branch import refuse_later
 from libos.errors import ManifestError, SupervisorError
 from libos.manifest import values
 from libos.net.granting.rule import Limits, decide
@@ -141,6 +142,7 @@ class Dials:
     async def dial(self, to: str, keys: Mapping[str, Any]) -> DialGrant:
         """Grant one thing more, after what was granted before; the grant that is there where exactly the same
         was granted. Raises ManifestError, SupervisorError (EADDRINUSE: the app listens there itself)."""
+        refuse_later(self._plan.within, f"{to} cannot be dialed")
         wanted = self._rule(to, keys)
         before = list(self._gate.grants)
         note = _decided_before(before, wanted)

@@ -22,6 +22,7 @@ Kind = Literal[
     "app.start",
     "app.exit",
     "world.state",
+    "world.empty",
     "path.absent",
     "path.used",
     "path.untold",

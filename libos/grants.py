@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from libos.errors import ManifestError, SupervisorError
+from libos.branch import refuse_later
+from libos.errors import LibosError, ManifestError, SupervisorError
 from libos.namespace import BoundSource, HostSource, Mode, Mount, NodeSource, is_at_or_below
 from libos.narrowing import Narrowing
 from libos.notices import require_seconds
@@ -43,6 +44,8 @@ class Grant:
     parent: Grant | None = None
     children: list[Grant] = field(default_factory=list)
     revoked: bool = False
+    # Mounted by itself in a world below its parent's, of all that shows or of a part: it only follows.
+    apart: Literal["whole", "part"] | None = None
 
     @property
     def at(self) -> str:
@@ -76,10 +79,26 @@ class Grant:
         if isinstance(self.placement.mount.source, BoundSource):
             await self.revoke()  # the app's own second name for it
             return
+        if self.apart is not None:
+            await self._narrow_apart(narrowing)
+            return
         if self.placement.served:
             await self.holder.follow(self, narrowing)  # the layers of the parent are its own
         else:
             await self.holder.narrow(self, narrowing)
+        for child in list(self.children):
+            await child._narrow_with_parent(narrowing)
+
+    async def _narrow_apart(self, narrowing: Narrowing) -> None:
+        """Take the same from what was mounted by itself. Names are those below the parent's top: a part of it
+        loses all. What cannot be narrowed is taken back."""
+        try:
+            if self.apart == "part" and (narrowing.hide or narrowing.only):
+                raise ManifestError("patterns are of another directory")
+            await self.holder.narrow(self, narrowing)
+        except (LibosError, OSError):
+            await self.revoke()
+            return
         for child in list(self.children):
             await child._narrow_with_parent(narrowing)
 
@@ -110,6 +129,10 @@ class Grant:
         if self.parent is not None and self in self.parent.children:
             self.parent.children.remove(self)
 
+    async def copy(self) -> int:
+        """A detached copy of what the kernel mounts for it; the caller's. Raises OSError, HostError."""
+        return await self.holder.copy(self)
+
     def describe(self) -> dict[str, object]:
         """What it is, as `libos grants` prints it."""
         from libos.plan.lines import asked
@@ -132,7 +155,7 @@ class Grants:
     """All grants of one world, by their ids."""
 
     def __init__(self, name: str, live: LiveView, hub: Hub, notices: Notices) -> None:
-        self._name = name
+        self.name = name
         self._live = live
         self._hub = hub
         self._notices = notices
@@ -161,6 +184,8 @@ class Grants:
 
     async def mount(self, mount: Mount) -> Grant:
         """Mount one thing more. Raises ManifestError where it cannot stand, OSError, SupervisorError."""
+        if not isinstance(mount.source, BoundSource):
+            refuse_later(self._live.within, f'"{mount.at}" cannot be mounted')
         if isinstance(mount.source, BoundSource):
             read_only = mount.mode is Mode.READ_ONLY
             return await self.bind(mount.source.path, mount, read_only=read_only)
@@ -179,6 +204,8 @@ class Grants:
     async def mount_grant(self, at: str, parent: Grant, narrowing: Narrowing) -> Grant:
         """Mount what another grant holds, narrower or as it is. Errors as `mount`."""
         parent._require()
+        if parent.holder.name not in (self.name, self._live.within):
+            refuse_later(self._live.within, f'"{at}" cannot be mounted')
         shared = parent.placement
         label = self._live.label_of_shared(parent.holder._live, shared)
         mount = narrowing.over(replace(shared.mount, at=at, origin=f"grant {parent.id}"))
@@ -228,6 +255,10 @@ class Grants:
             self._notices.ended(grant.id, grant.at, action)
             self._tell(grant, action, note=LIVES_ON if grant.placement.lives_on else "")
 
+    async def copy(self, grant: Grant) -> int:
+        """See `Grant.copy`."""
+        return await self._live.copy(grant.placement)
+
     async def ask_back(self, grant: Grant, seconds: float) -> None:
         """Ask the app for a grant, and wait until it is given back or the time is over."""
         require_seconds(seconds)
@@ -263,7 +294,7 @@ class Grants:
 
     def _tell(self, grant: Grant, action: str, note: str = "", **fields: object) -> None:
         where = {"path": grant.at}
-        self._hub.tell_grant(self._name, action, grant.id, where, grant.mechanism, note, **fields)
+        self._hub.tell_grant(self.name, action, grant.id, where, grant.mechanism, note, **fields)
 
 
 def _served_anew(mount: Mount) -> Mount:

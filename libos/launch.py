@@ -22,6 +22,7 @@ import trio
 from libos.announcing import tell_exit, tell_plan, tell_start
 from libos.app import App
 from libos.asking import OnAsk, Questions
+from libos.branch import NO_LIMITS, Branch
 from libos.consulting import Consulting
 from libos.dialing import Dials
 from libos.errors import CommandError, HostError, SupervisorError
@@ -82,8 +83,10 @@ class Parts:
 class Launch:
     """The task of one world. `world_id` is its directory in the FUSE mount; `name` is its name for people."""
 
-    def __init__(self, world_id: str, plan: Plan, parts: Parts) -> None:
+    def __init__(self, world_id: str, plan: Plan, parts: Parts, branch: Branch | None = None) -> None:
         self.name: str | None = None
+        self.branch = branch or Branch(limits=plan.asked or NO_LIMITS)
+        self.branch.end = self._end_with_parent
         self.plan = plan
         self.prepared = False
         self.ended = trio.Event()
@@ -121,9 +124,19 @@ class Launch:
             with self._scope:
                 await self._live(task_status)
         finally:
+            await self.branch.end_below(_GONE_TIMEOUT)  # noqa: ASYNC102 - shields itself, with a limit
             self._mounts.services.close()
             self._give_back_identity()
             self.ended.set()
+            if (alone := self.branch.leave()) is not None and self._app is not None:
+                self._parts.hub.emit("world.empty", alone)
+
+    def _end_with_parent(self) -> None:
+        """The world above has ended."""
+        if self._app is None:
+            self._scope.cancel()
+        else:
+            self._app.end("parent")
 
     def _give_back_identity(self) -> None:
         """Let another world be who this one was, once nothing of it is left."""
@@ -173,6 +186,7 @@ class Launch:
                 self._attend(nursery, self._app)
                 began = time.monotonic()
                 await self._app.ended()
+                self.branch.close()
                 self._notices.close()
                 view.close()
                 await self._world.gone.wait()
@@ -185,6 +199,7 @@ class Launch:
                     await self._recording.finish()
                 if self.plan.syscalls.log:
                     await self._world.refusals_told.wait()
+                await self.branch.end_below(_GONE_TIMEOUT)
                 self._emit_exit(self._app, time.monotonic() - began)
 
     def _attend(self, nursery: trio.Nursery, app: App) -> None:
@@ -272,13 +287,13 @@ class Launch:
         Where that fails or is cancelled, the world is taken down first. Raises CommandNotFoundError,
         CommandError, HostError, SupervisorError.
         """
-        self.name = name
+        self.name = self.branch.name = name
         tell_plan(self._parts.hub, name, self.plan)
         start = replace(start, environment=with_placeholders(self._web, start.environment))
         if self._recording is not None:
             self._recording.begin(name)
         # Before the program runs: it may look into /mnt/ns before the supervisor hears that it was started.
-        granting = self._introspection.granting = partial(self._grants, name)
+        granting = self._introspection.granting = partial(self.grants, name)
         dials = Dials(name, self._gate, self._parts.hub, self.plan, self._notices)
         self._introspection.dials, self._introspection.limits = dials, self._limiting.seen
         try:
@@ -293,6 +308,7 @@ class Launch:
             if isinstance(error, CommandError):
                 raise explained(self.plan, start, error) from None  # noqa: ASYNC104 - not Cancelled
             raise
+        app.branch = self.branch
         app.questions, app.hub = self._questions, self._parts.hub
         app.uses = self._recording.uses if self._recording is not None else None
         app.dials = dials
@@ -307,7 +323,7 @@ class Launch:
         self._begun.set()
         return app
 
-    def _grants(self, name: str) -> Grants:
+    def grants(self, name: str) -> Grants:
         """What the app holds, as it was mounted. Made when it is first asked for: a plain run never does."""
         if self._granted is None:
             from libos.grants import Grants

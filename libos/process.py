@@ -17,7 +17,7 @@ from libos.worlds.world import Change, Running, World
 if TYPE_CHECKING:
     from libos.worlds.streams import Streams
 
-Reason = Literal["exit", "signal", "time", "killed", "lost", LimitReason]
+Reason = Literal["exit", "signal", "time", "killed", "parent", "lost", LimitReason]
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class ExitStatus:
     """How a program ended.
 
     `returncode` is subprocess's: the exit status, or minus the signal's number. `reason` says who ended it:
-    the program itself ("exit"), a signal ("signal"), its time limit ("time"), `kill` ("killed"), the loss
-    of its world ("lost": the keeper or init was killed), or a limit ("memory", "cpu_time", "file_size",
-    "output").
+    the program itself ("exit"), a signal ("signal"), its time limit ("time"), `kill` ("killed"), the end of
+    the world above it ("parent"), the loss of its world ("lost": the keeper or init was killed), or a limit
+    ("memory", "cpu_time", "file_size", "output").
     """
 
     returncode: int

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from libos.branch import refuse_later
 from libos.errors import ManifestError, SupervisorError
 from libos.net.inbound.publication import Publication
 from libos.plan.labelling import require_label
@@ -103,6 +104,7 @@ class Publications:
 
     def publish(self, port: int, where: str | int | None, keys: Mapping[str, Any]) -> PublishGrant:
         """Publish a port; see `App.publish`. Sync: who asks has it, or the error, at once."""
+        refuse_later(self._plan.within, f"port {port} cannot be published")
         asked = _listen(port, where, keys)
         require_label(self._plan, asked.name, asked.label)
         wanted = publication(asked)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from libos.app import App
+from libos.branch import whole_name
 from libos.errors import HostError, LibosError, ManifestError, SupervisorError
 from libos.events import Event, Hub, Kind
 from libos.keeper.identity import serves_root
@@ -36,6 +37,7 @@ from libos.worlds.streams import Stream
 
 if TYPE_CHECKING:
     from libos.asking import OnAsk
+    from libos.branch import Branch
     from libos.files import Files
     from libos.fs.server import Server
     from libos.launch import Launch, Parts
@@ -216,13 +218,16 @@ class Supervisor:
         name: str | None = None,
         files: Files | None = None,
         keep: str | None = None,
+        parent: App | None = None,
     ) -> App:
         """Make a world from a manifest (its file, its value, or a plan) and start its program there.
 
         Gives the app once the program has been exec'd. Streams are subprocess's; with `terminal` (True, or
         rows and columns) those of None are a pty. `files` are mounted besides what the manifest mounts.
         With `keep`, changes to copy-on-write mounts are kept under that name (`App.changes`,
-        `libos.changes`), and the next run with it goes on from there. Raises ManifestError,
+        `libos.changes`), and the next run with it goes on from there. Below a `parent`, an app of this
+        supervisor, it holds at most what that holds, follows what is taken from it and ends with it at the
+        latest; a name that begins with the parent's does the same (build/tests). Raises ManifestError,
         CommandNotFoundError, CommandError, HostError, SupervisorError, ChangesError.
         """
         plan = await self._plan(manifest, files)
@@ -236,10 +241,11 @@ class Supervisor:
         start = Start(
             plan.command, plan.environment, plan.directory, terminal_size(terminal), plan.descriptors
         )
-        with self._named(name or plan.name, plan.command) as known_as:
-            launch = await self._spares.take(plan) or await self._prepare(plan)
+        parent = parent or self._parent(name or plan.name)
+        with self._named(name or plan.name, plan.command, parent) as known_as:
+            launch = await self._launch(plan, known_as, parent)
             app = await launch.begin(known_as, start, (stdin, stdout, stderr), self.apps)
-        if self._spare and can_be_spare(plan):
+        if self._spare and parent is None and can_be_spare(plan):
             self._nursery.start_soon(self._spares.replenish, plan, app.ended)
         return app
 
@@ -247,11 +253,18 @@ class Supervisor:
         """Wait until the spare of the last start waits, and give it; None where there is none."""
         return await self._spares.settled()
 
-    async def _prepare(self, plan: Plan) -> Launch:
+    async def _launch(self, plan: Plan, name: str, parent: App | None) -> Launch:
+        if parent is None:
+            return await self._spares.take(plan) or await self._prepare(plan)
+        from libos.nesting.starting import prepared_below
+
+        return await prepared_below(parent, name, plan, self._prepare)
+
+    async def _prepare(self, plan: Plan, branch: Branch | None = None) -> Launch:
         from libos.launch import Launch
 
         self._check()
-        launch = Launch(f"{next(self._numbers)}", plan, self._parts)
+        launch = Launch(f"{next(self._numbers)}", plan, self._parts, branch)
         try:
             prepared: Launch = await self._nursery.start(self._live, launch)
         except SupervisorError:
@@ -305,19 +318,23 @@ class Supervisor:
         return plan
 
     @contextmanager
-    def _named(self, name: str | None, command: tuple[str, ...]) -> Iterator[str]:
+    def _named(self, name: str | None, command: tuple[str, ...], parent: App | None) -> Iterator[str]:
         """Give the app's name, which no other app of this supervisor has while it runs."""
-        if name is None:
-            stem = PurePath(command[0]).name
-            name = next(each for n in count(1) if (each := f"{stem}-{n}") not in self._names)
-        elif name in self._names:
-            raise ManifestError(f'an app named "{name}" is running; give another name with --name')
+        above = None if parent is None else parent.name
+        name = whole_name(name, PurePath(command[0]).name, above, self._names)
         self._names.add(name)
         try:
             yield name
         except BaseException:
             self._names.discard(name)
             raise
+
+    def _parent(self, name: str | None) -> App | None:
+        """The app below which a name is one; None for a name without any above it."""
+        above = (name or "").rpartition("/")[0]
+        if above and above not in self.apps:
+            raise SupervisorError(f'no world "{above}" runs here, below which "{name}" would stand')
+        return self.apps[above] if above else None
 
     def emit(self, kind: Kind, world: str | None, **fields: object) -> None:
         """Tell the readers of `events` of something that a part above this one saw."""

@@ -37,6 +37,7 @@ ORDER = (
     "openvz",
     "lxc",
     "warden",
+    "lmctfy",
     "docker",
     # access control
     "keykos",

@@ -1,7 +1,7 @@
 """Where a view's events come from: a running world by its name, or a file.
 
-Rule: what stands on the command line is a file where it is written as one (with a "/", or "-" for standard
-input) or is there and no such world runs; else it is a world's name.
+Rule: what stands on the command line is a file where it is written as one (with a "/" where no such world
+runs, or "-" for standard input) or is there and no such world runs; else it is a world's name.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ def open_source(name: str, *, follow: bool) -> Iterator[Events]:
 
 def is_file(name: str) -> bool:
     """Whether a word on the command line means a file."""
-    if name == "-" or "/" in name:
+    if name == "-" or name.startswith(("/", "./", "../")):
         return True
+    if "/" in name:  # of a world below another one, or a file in a folder
+        return name not in _running()
     return os.path.exists(name) and name not in _running()
 
 

@@ -32,7 +32,7 @@ def execute(
     }
     with open_folder() as folder:
         connection = folder.connect(name)
-    return trio.run(_execute, Channel(connection), message, terminal)
+    return trio.run(converse, Channel(connection), message, terminal)
 
 
 def _variables(environment: list[str]) -> dict[str, str]:
@@ -45,7 +45,8 @@ def _variables(environment: list[str]) -> dict[str, str]:
     return found
 
 
-async def _execute(channel: Channel, message: Message, terminal: bool) -> int:
+async def converse(channel: Channel, message: Message, terminal: bool) -> int:
+    """Ask for what `message` says, carry its streams or its terminal, and give its exit status."""
     with channel:
         if terminal:
             with CallerTerminal(0) as caller, output_for(caller) as out_fd:
@@ -73,7 +74,9 @@ async def _pass_streams(channel: Channel, message: Message) -> int:
 
 async def _carry(channel: Channel, message: Message, caller: CallerTerminal, out_fd: int) -> int:
     kind = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
-    message = message | {"terminal": caller.size(), "environment": kind | message["environment"]}
+    if message["request"] == "exec":
+        message = message | {"environment": kind | message["environment"]}
+    message = message | {"terminal": caller.size()}
     job, descriptors = await _start(channel, message, [])
     (master_fd,) = descriptors
     try:
@@ -130,5 +133,5 @@ async def _start(channel: Channel, message: Message, descriptors: list[int]) -> 
 
 
 def _error_of(answer: Message) -> Exception:
-    kinds = {kind.exit_status: kind for kind in (CommandError, CommandNotFoundError)}
+    kinds = {kind.exit_status: kind for kind in (CommandError, CommandNotFoundError, ManifestError)}
     return kinds.get(answer.get("exit_status", 0), ControlError)(str(answer.get("text")))

@@ -49,6 +49,12 @@ def command(
     _refuse_program_as_manifest(view.manifest_path, ctx)
     wants_terminal = choose_terminal(terminal)
     manifest = view.manifest()
+    if "/" in (manifest.app.name or ""):
+        if events is not None or report or serve_all:
+            raise click.UsageError("--events, --report and --serve-all belong to the world above", ctx)
+        from libos.cli.below import run_below
+
+        return run_below(view, manifest, terminal=wants_terminal)
 
     from libos.cli.runner import Request, run  # trio and pyfuse3: only once the manifest is known to be good
 

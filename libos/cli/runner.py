@@ -25,6 +25,7 @@ from libos.cli.signals import Forwarder
 from libos.cli.status import exit_status
 from libos.cli.terminal import CallerTerminal, reopen, same_terminal, terminal_size
 from libos.control.folder import ControlError, check_name, open_folder
+from libos.control.launching import describe, swept
 from libos.control.server import serve
 from libos.events import Event
 from libos.manifest import Manifest
@@ -163,7 +164,7 @@ async def _run_app(supervisor: Supervisor, request: Request) -> ExitStatus:
                 if request.started is not None:
                     request.started(app)
                 await forwarder.attach(app, lambda: app.end("killed"))
-                status = await _attend(app, listener, terminal=request.terminal)
+                status = await _attend(supervisor, app, listener, terminal=request.terminal)
         nursery.cancel_scope.cancel()
     return status
 
@@ -175,11 +176,13 @@ async def _start(supervisor: Supervisor, request: Request, name: str) -> App:
     return await supervisor.start(manifest, terminal=terminal_size(0), name=name)
 
 
-async def _attend(app: App, listener: socket.socket | None, *, terminal: bool) -> ExitStatus:
+async def _attend(
+    supervisor: Supervisor, app: App, listener: socket.socket | None, *, terminal: bool
+) -> ExitStatus:
     """Answer on the control socket, and carry the terminal if there is one, until the app ends."""
     async with unwrapped(), trio.open_nursery() as nursery:
         if listener is not None:
-            await nursery.start(serve, app, listener, describe(app))
+            await nursery.start(serve, app, listener, describe(app), supervisor)
             nursery.start_soon(_tell_question, app, "\r" if terminal else "")
         status = await (_attend_terminal(app) if terminal else app.wait())
         nursery.cancel_scope.cancel()
@@ -265,19 +268,5 @@ def _take_name(supervisor: Supervisor, name: str, *, asked: bool) -> Iterator[so
             say(f"libos ps and exec will not find this world: {error}")
             yield None
             return
-        path = str(folder.socket_path(name))
-        supervisor.sweep(path)
-        try:
+        with swept(supervisor, folder, name):
             yield listener
-        finally:
-            folder.remove(name)
-            supervisor.keep(path)
-
-
-def describe(app: App) -> dict[str, object]:
-    plan = app.plan
-    return {
-        "command": list(plan.command),
-        "listens": [{"inside": listen.port, "outside": listen.published} for listen in plan.listens],
-        "dials": [str(rule) for rule in plan.dials],
-    }

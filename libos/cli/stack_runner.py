@@ -11,8 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 
 import trio
@@ -21,11 +21,12 @@ from libos.app import App
 from libos.cli.confining import confine
 from libos.cli.enclosing import control_needs, enclose, log_needs
 from libos.cli.eventfile import EventFile, open_event_file
-from libos.cli.runner import HISTORY, describe
+from libos.cli.runner import HISTORY
 from libos.cli.show import complain, harmless, say
 from libos.control.channel import Channel
 from libos.control.clients import serve_clients
 from libos.control.folder import Folder, open_folder
+from libos.control.launching import describe, swept
 from libos.control.server import serve
 from libos.control.wire import Message, ProtocolError
 from libos.errors import LibosError
@@ -117,7 +118,7 @@ async def _run(
         if file is not None:
             events = await readers.enter_async_context(supervisor.events())
             nursery.start_soon(_observe, events, file)
-        with _swept(supervisor, folder, stack.name):
+        with swept(supervisor, folder, stack.name):
             async with unwrapped(), trio.open_nursery() as beside:
                 result: list[int] = []
                 attend = partial(_attend, supervisor, folder)
@@ -188,20 +189,8 @@ def _describe_stack(running: Running) -> dict[str, object]:
 
 async def _attend(supervisor: Supervisor, folder: Folder, app: App) -> None:
     """Answer on the app's own control socket, so that libos exec and its kin find the world."""
-    with folder.listen(app.name) as listener, _swept(supervisor, folder, app.name):
-        await serve(app, listener, describe(app))
-
-
-@contextmanager
-def _swept(supervisor: Supervisor, folder: Folder, name: str) -> Iterator[None]:
-    """Have the socket file of a name removed, also when this process is killed."""
-    path = str(folder.socket_path(name))
-    supervisor.sweep(path)
-    try:
-        yield
-    finally:
-        folder.remove(name)
-        supervisor.keep(path)
+    with folder.listen(app.name) as listener, swept(supervisor, folder, app.name):
+        await serve(app, listener, describe(app), supervisor)
 
 
 async def _observe(events: AsyncIterator[Event], file: EventFile) -> None:

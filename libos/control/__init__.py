@@ -5,6 +5,7 @@
     channel.py    one end of a connection, for trio
     server.py     a world's side
     execution.py  a further process for a client
+    launching.py  a world below one, for a client
     telling.py    a world's events for a client
     following.py  the client's side of that
     client.py     one question, one answer, without trio

@@ -41,16 +41,21 @@ async def execute(channel: Channel, app: App, message: Message, descriptors: lis
     """
     process = await app.exec(_command(message), **_options(app, message, descriptors))
     try:
-        async with trio.open_nursery() as nursery:
-            await _tell_start(channel, process)
-            nursery.start_soon(_tell_stops, channel, process)
-            nursery.start_soon(_tell_exit, channel, process, nursery.cancel_scope)
-            await _obey(channel, process)
-            nursery.cancel_scope.cancel()
+        await converse(channel, process)
     finally:
         with trio.move_on_after(_KILL_SECONDS, shield=True):
             await process.send_signal(signal.SIGKILL)
             await process.aclose()
+
+
+async def converse(channel: Channel, process: Process) -> None:
+    """Tell the client what becomes of a process, and do as it says, until one of the two is gone."""
+    async with trio.open_nursery() as nursery:
+        await _tell_start(channel, process)
+        nursery.start_soon(_tell_stops, channel, process)
+        nursery.start_soon(_tell_exit, channel, process, nursery.cancel_scope)
+        await _obey(channel, process)
+        nursery.cancel_scope.cancel()
 
 
 def _command(message: Message) -> list[str]:
@@ -61,19 +66,23 @@ def _command(message: Message) -> list[str]:
 
 
 def _options(app: App, message: Message, descriptors: list[int]) -> dict[str, Any]:
-    environment, directory, terminal = (message.get(key) for key in ("environment", "directory", "terminal"))
+    environment, directory = message.get("environment"), message.get("directory")
     if environment is not None and not (isinstance(environment, dict) and _all_strings(environment)):
         raise ProtocolError("exec's environment is an object of strings")
     if directory is not None and not isinstance(directory, str):
         raise ProtocolError("exec's directory is a string")
     # What the client sets comes on top of the app's own environment.
     whole = None if environment is None else {**app.plan.environment, **environment}
-    common = {"environment": whole, "directory": directory}
-    if terminal is not None:
-        return common | {"terminal": _size(terminal)}
+    return {"environment": whole, "directory": directory, **stream_options(message, descriptors)}
+
+
+def stream_options(message: Message, descriptors: list[int]) -> dict[str, Any]:
+    """The streams, or the terminal, that a process is started with for its client. Raises ProtocolError."""
+    if (terminal := message.get("terminal")) is not None:
+        return {"terminal": _size(terminal)}
     if len(descriptors) != _STREAMS:
         raise ProtocolError(f"exec without a terminal needs {_STREAMS} descriptors, not {len(descriptors)}")
-    return common | dict(zip(("stdin", "stdout", "stderr"), descriptors, strict=True))
+    return dict(zip(("stdin", "stdout", "stderr"), descriptors, strict=True))
 
 
 def _all_strings(environment: dict[str, object]) -> bool:

@@ -25,7 +25,12 @@ from libos.control.peers import is_own
 from libos.errors import LibosError, ManifestError
 
 # A name is a file name and a host name at once: 63 bytes is the limit of a label (RFC 1035, section 2.3.4).
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_LABEL = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
+_NAME = re.compile(rf"{_LABEL}(/{_LABEL})*")
+# Between the names of a world below another one, in the name of its file: no name has it in it.
+_BELOW = ","
+# Characters of a name with those above it: what an address has room for (unix(7)).
+_LONGEST = 80
 _SUFFIX = ".sock"
 # Connections that may wait for the server; more than a person's tools open at once.
 _BACKLOG = 16
@@ -39,12 +44,17 @@ class ControlError(LibosError):
 
 def check_name(name: str) -> str:
     """Give the name back. Raises ManifestError when it cannot be a world's name."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
         raise ManifestError(
             f"{name!r} cannot be a world's name: use up to 63 letters, digits, '-', '_' and '.', "
-            "beginning with a letter or a digit"
+            "beginning with a letter or a digit; of one below another build/tests"
         )
     return name
+
+
+def _file(name: str) -> str:
+    """The name of a world's socket file."""
+    return check_name(name).replace("/", _BELOW) + _SUFFIX
 
 
 def folder_path() -> Path:
@@ -101,12 +111,13 @@ class Folder:
 
     def socket_path(self, name: str) -> Path:
         """Say where the socket of a world stands."""
-        return self.path / f"{check_name(name)}{_SUFFIX}"
+        return self.path / _file(name)
 
     def names(self) -> list[str]:
-        """Give the names that have a socket file, sorted."""
-        found = (entry.removesuffix(_SUFFIX) for entry in os.listdir(self._fd) if entry.endswith(_SUFFIX))
-        return sorted(name for name in found if _NAME.fullmatch(name))
+        """Give the names that have a socket file, sorted, each before those below it."""
+        entries = (entry.removesuffix(_SUFFIX) for entry in os.listdir(self._fd) if entry.endswith(_SUFFIX))
+        found = (entry.replace(_BELOW, "/") for entry in entries if "/" not in entry)
+        return sorted((name for name in found if _NAME.fullmatch(name)), key=lambda name: name.split("/"))
 
     def listen(self, name: str) -> socket.socket:
         """Take a name: give a listening socket for it. Raises ControlError when a running world has it."""
@@ -150,7 +161,7 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove the socket file of a world that has ended; one that is gone already is no error."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{check_name(name)}{_SUFFIX}", dir_fd=self._fd)
+            os.unlink(_file(name), dir_fd=self._fd)
 
     def _remove_stale(self, name: str) -> None:
         """Remove the file of a world that is gone; the lock is held."""
@@ -165,12 +176,12 @@ class Folder:
 
     def _exists(self, name: str) -> bool:
         with contextlib.suppress(OSError):
-            os.stat(f"{name}{_SUFFIX}", dir_fd=self._fd, follow_symlinks=False)
+            os.stat(_file(name), dir_fd=self._fd, follow_symlinks=False)
             return True
         return False
 
     def _address(self, name: str) -> str:
-        return f"/proc/self/fd/{self._fd}/{check_name(name)}{_SUFFIX}"
+        return f"/proc/self/fd/{self._fd}/{_file(name)}"
 
     def _socket(self) -> socket.socket:
         return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

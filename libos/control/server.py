@@ -9,7 +9,8 @@ Requests: {"request": "status"}, {"request": "namespace"}, {"request": "signal",
 "kill"}, {"request": "exec", "command": [...], "environment": {...} or null, "directory": "..." or null,
 "terminal": [rows, columns] or null} with the three standard streams beside it unless there is a terminal.
 What is asked about grants stands in `granting`; {"request": "connections"} and {"request": "stats"} are
-answered as `App.connections` and `App.stats` say; {"request": "events"} stands in `telling`. Answers:
+answered as `App.connections` and `App.stats` say; {"request": "events"} stands in `telling`, {"request":
+"launch"} in `launching`. Answers:
 "status", "namespace", "done", "error" with "text" and "exit_status"; for exec "started" (with the terminal's
 master), then "stopped" at each stop, at last "exit". While an exec runs, "signal" goes to its process.
 """
@@ -20,6 +21,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -29,9 +31,13 @@ from libos.control.channel import Channel
 from libos.control.clients import serve_clients
 from libos.control.execution import execute, wanted_signal
 from libos.control.granting import answer_granting
+from libos.control.launching import launch
 from libos.control.telling import tell_events
 from libos.control.wire import Message, ProtocolError
 from libos.namespace import Namespace
+
+if TYPE_CHECKING:
+    from libos.supervisor import Supervisor
 
 # Seconds for a killed world to be gone and the answer to be taken.
 _KILL_SECONDS = 10.0
@@ -41,14 +47,19 @@ async def serve(
     app: App,
     listener: socket.socket,
     description: Mapping[str, object],
+    supervisor: Supervisor | None = None,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer on the listening socket until cancelled. `description` is added to the answer to "status"."""
+    """Answer on the listening socket until cancelled. `description` is added to the answer to "status";
+    `supervisor` starts worlds below this one."""
     details = {"started": time.time(), "supervisor": os.getpid(), **description}
 
     async def answer(channel: Channel, message: Message, descriptors: list[int]) -> None:
-        await _answer(channel, app, details, message, descriptors)
+        if message.get("request") == "launch" and supervisor is not None:
+            await launch(channel, supervisor, app, message, descriptors, serve)
+        else:
+            await _answer(channel, app, details, message, descriptors)
 
     await serve_clients(listener, answer, task_status=task_status)
 

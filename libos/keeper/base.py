@@ -137,11 +137,16 @@ def service() -> tuple[int, int]:
         mounts.unmount(SERVICE)
 
 
-def host_tree(path: str, *, read_only: bool) -> int:
-    """Give a detached copy of the mount at a path of the host, without set-uid programs and devices."""
+def host_tree(path: str, *, read_only: bool, links: bool = False) -> int:
+    """Give a detached copy of the mount at a path of the host, without set-uid programs and devices.
+
+    A plan's paths have no links in them: one that is there by now was put there since, and is refused (ELOOP)
+    unless `links`.
+    """
+    resolve = mounts.RESOLVE_IN_ROOT | (0 if links else mounts.RESOLVE_NO_SYMLINKS)
     host_fd = os.open(HOST, os.O_PATH | os.O_CLOEXEC)
     try:
-        source_fd = mounts.open_beneath(host_fd, path.lstrip("/") or ".", os.O_PATH, mounts.RESOLVE_IN_ROOT)
+        source_fd = mounts.open_beneath(host_fd, path.lstrip("/") or ".", os.O_PATH, resolve)
     finally:
         os.close(host_fd)
     try:

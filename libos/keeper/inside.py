@@ -247,7 +247,7 @@ def _overlay(message: dict[str, Any], fds: list[int]) -> int:
     else:
         changes = message.get("changes")
         lower_fd = base.host_tree(message["source"], read_only=True)
-        changes_fd = None if changes is None else base.host_tree(changes, read_only=False)
+        changes_fd = None if changes is None else base.host_tree(changes, read_only=False, links=True)
     return overlay.make(lower_fd, f"{base.STAGE}/keeper", changes_fd, size=message.get("size"))
 
 

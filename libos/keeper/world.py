@@ -179,7 +179,7 @@ def _host(step: Step, trees: list[int], *, read_only: bool) -> int:
     """The tree that came down from a supervisor with root's rights, else the one that K can reach itself."""
     if (index := step.get("tree")) is not None:
         return trees[index]
-    return base.host_tree(step["source"], read_only=read_only)
+    return base.host_tree(step["source"], read_only=read_only, links=step.get("links", False))
 
 
 def _stage(number: int) -> str:

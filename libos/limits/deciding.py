@@ -69,7 +69,7 @@ def decide(limits: Limits, host: Host, *, kept: bool = False) -> Decision:
         deciding.disk(limits.disk, kept=kept)
     if limits.output is not None:
         reason = "standard output and error pass through the supervisor, which ends the app beyond it"
-        deciding.told.append(Told("output", _bytes(limits.output), "supervisor", reason))
+        deciding.told.append(Told("output", bytes_text(limits.output), "supervisor", reason))
     return deciding.decision()
 
 
@@ -184,7 +184,7 @@ class _Deciding:
         if limits.file_size is not None:
             self._rlimits.append(("fsize", limits.file_size))
             reason = "each file alone; a write beyond it is SIGXFSZ, or EFBIG where that is ignored"
-            self.told.append(Told("file_size", _bytes(limits.file_size), "rlimit", reason))
+            self.told.append(Told("file_size", bytes_text(limits.file_size), "rlimit", reason))
 
     def disk(self, size: int, *, kept: bool) -> None:
         """Hold what is written to memory; what is kept on the host's disk cannot be held."""
@@ -194,7 +194,7 @@ class _Deciding:
             reason = "MISSING: changes that are kept go to the host's disk, which no mount can bound"
             remedy = "give the mount a quota, leave keep out, or allow it: --allow-missing limits.disk"
             self._missing.append(Missing("limits.disk", reason.removeprefix("MISSING: "), remedy))
-        self.told.append(Told("disk", _bytes(size), "tmpfs size", reason))
+        self.told.append(Told("disk", bytes_text(size), "tmpfs size", reason))
 
     def _cgroups(self) -> Cgroups:
         if self._found is None:
@@ -203,7 +203,7 @@ class _Deciding:
 
     def _asked(self, key: str) -> str:
         value = getattr(self._limits, key)
-        return _bytes(value) if key == "memory" else f"{value:g}" if key == "cpus" else str(value)
+        return bytes_text(value) if key == "memory" else f"{value:g}" if key == "cpus" else str(value)
 
     def decision(self) -> Decision:
         """What came of it."""
@@ -218,7 +218,8 @@ class _Deciding:
         )
 
 
-def _bytes(size: int) -> str:
+def bytes_text(size: int) -> str:
+    """A number of bytes as people write it: "512M"."""
     for unit, factor in (("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
         if size >= factor and size % factor == 0:
             return f"{size // factor}{unit}"

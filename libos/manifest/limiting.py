@@ -25,6 +25,8 @@ _PROCESSES = 4_194_304
 _DESCRIPTORS = (8, 1_048_576)
 # Below this no program of today starts, and the kernel cannot even end one in good order.
 _LEAST_MEMORY = 4 << 20
+# Worlds below one: libos has some four processes and a dozen descriptors for each.
+_CHILDREN = 1000
 _FEATURE = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?"
 
 
@@ -68,6 +70,11 @@ def open_files(value: int) -> int:
     return _within(value, *_DESCRIPTORS, "open_files")
 
 
+def children(value: int) -> int:
+    """How many worlds may run below it, at whatever depth."""
+    return _within(value, 0, _CHILDREN, "children")
+
+
 def feature(value: str) -> str:
     """What may be missing: the name that the error gives, as "limits.memory"."""
     if not re.fullmatch(_FEATURE, value):
@@ -94,6 +101,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "file_size": values.amount,
     "disk": values.size,
     "output": values.amount,
+    "children": children,
 }
 
 

@@ -131,7 +131,8 @@ class Listen:
 @dataclass(frozen=True)
 class Limits:
     """What the app may use up; None is not said. `time` and `cpu_time` are in seconds, `memory`, `file_size`,
-    `disk` and `output` in bytes; `cpus` is processors' time, `cpuset` which of them ("0-3,5")."""
+    `disk` and `output` in bytes; `cpus` is processors' time, `cpuset` which of them ("0-3,5"); `children` is
+    how many worlds may run below it."""
 
     time: float | None = None
     memory: int | None = None
@@ -144,6 +145,7 @@ class Limits:
     file_size: int | None = None
     disk: int | None = None
     output: int | None = None
+    children: int | None = None
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # who asked, by key
 
 

@@ -10,6 +10,9 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from libos.manifest.document import Document
@@ -19,6 +22,9 @@ from libos.manifest.problems import Problem, UnreadableError
 # Bytes. A manifest is written by hand, in a few KiB; what is larger is another file.
 SIZE_LIMIT = 1 << 20
 
+# Set by `noted` and `given`: who loads for somebody else's process hands the files over.
+_noted: ContextVar[dict[str, str] | None] = ContextVar("noted", default=None)
+_given: ContextVar[Mapping[str, str] | None] = ContextVar("given", default=None)
 _TOML_PLACE = re.compile(r"(.*) \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)", re.DOTALL)
 
 
@@ -35,7 +41,40 @@ def read_text(path: str, shown: str) -> str:
     return _decode(_read(path, shown), shown)
 
 
+@contextmanager
+def noted() -> Iterator[dict[str, str]]:
+    """Note what is read in the block: the text of each file by its absolute path."""
+    files: dict[str, str] = {}
+    token = _noted.set(files)
+    try:
+        yield files
+    finally:
+        _noted.reset(token)
+
+
+@contextmanager
+def given(files: Mapping[str, str]) -> Iterator[None]:
+    """Have these texts read in the block, by their absolute paths, and no other file."""
+    token = _given.set(files)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
 def _read(path: str, source: str) -> bytes:
+    place, texts = os.path.abspath(path), _given.get()
+    if texts is not None:
+        if place not in texts:
+            raise _at(source, 0, 0, "this file was not handed over with the manifest")
+        return texts[place].encode()
+    data = _read_file(path, source)
+    if (files := _noted.get()) is not None:
+        files[place] = _decode(data, source)
+    return data
+
+
+def _read_file(path: str, source: str) -> bytes:
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

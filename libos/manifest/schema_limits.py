@@ -52,3 +52,7 @@ class LimitsTable(Table):
         default_factory=unwritten,
         description='How many bytes it may write to standard output and standard error in all: "10M".',
     )
+    children: Annotated[int, checked(limiting.children)] = Field(
+        default_factory=unwritten,
+        description="How many worlds may run below it, at whatever depth; none unless said.",
+    )

@@ -26,6 +26,9 @@ _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 # A world's name is a file name below $XDG_RUNTIME_DIR and must leave room in sun_path (108 bytes, unix(7)).
 _WORLD_NAME = r"[a-z0-9][a-z0-9_.-]{0,47}"
+# How many stand below each other, and the characters of all their names, for the same reason.
+MOST_WORLDS_DEEP = 8
+_WORLD_PATH = 80
 
 # Made by the world's init; a mount there would be covered or would cover it.
 _MADE_BY_INIT = ("/proc", "/dev")
@@ -289,10 +292,17 @@ def host_name(value: str) -> str:
 
 
 def world_name(value: str) -> str:
-    """The name by which `libos ps`, `exec` and `kill` find the app."""
-    if not re.fullmatch(_WORLD_NAME, value, re.IGNORECASE):
+    """The name by which `libos ps`, `exec` and `kill` find the app; of one below others the names of these
+    come first, as build/tests."""
+    labels = value.split("/")
+    if not all(re.fullmatch(_WORLD_NAME, label, re.IGNORECASE) for label in labels):
         raise ValueError(
-            f'"{value}" cannot name an app: write letters, digits, "-", "_" and inner ".", 48 at most'
+            f'"{value}" cannot name an app: write letters, digits, "-", "_" and inner ".", 48 at most; '
+            "below another one build/tests"
+        )
+    if len(labels) > MOST_WORLDS_DEEP or len(value) > _WORLD_PATH:
+        raise ValueError(
+            f'"{value}" is too deep: {MOST_WORLDS_DEEP} names and {_WORLD_PATH} characters are the most'
         )
     return value
 

@@ -24,6 +24,10 @@ def limit_lines(manifest: Manifest, decision: Decision) -> Iterable[Line]:
         reason = "the supervisor ends the app then; the status is 124"
         asked, origin = f"{manifest.limits.time:g} s", origins.get("time", "libos")
         yield Line("limits.time", asked, "supervisor", reason, origin)
+    if manifest.limits.children is not None:
+        reason = "how many worlds may run below it, at whatever depth"
+        origin = origins.get("children", "libos")
+        yield Line("limits.children", f"{manifest.limits.children}", "supervisor", reason, origin)
     for told in decision.told:
         origin = origins.get(told.key, "libos")
         yield Line(f"limits.{told.key}", told.asked, told.mechanism, told.reason, origin)

@@ -329,6 +329,7 @@ class Lowering(Joining):
             keep=app.keep,
             time=manifest.limits.time,
             limits=limits,
+            asked=manifest.limits,
             allow_missing=manifest.allow_missing,
             syscalls=wanted_calls(manifest),
             root=app.user == "root",

@@ -22,7 +22,7 @@ from libos.namespace import HostSource, Layer, Namespace, Source
 from libos.syscalls import DEFAULT, Wanted
 
 if TYPE_CHECKING:
-    from libos.manifest.model import Listen, Network, Secret
+    from libos.manifest.model import Limits, Listen, Network, Secret
     from libos.net.granting.rule import Rule
     from libos.plan.labelling import Labelling
     from libos.plan.policy import Policy
@@ -158,6 +158,8 @@ class Plan:
     serve_all: bool = False
     record: bool = False  # each use of a path is told; all that can be is served
     limits: Decision = NO_LIMITS  # how what it may use up is held
+    asked: Limits | None = None  # what was asked for of it
+    within: str | None = None  # the world below which it is one
     allow_missing: tuple[str, ...] = ()  # what the host may lack
     keep: str | None = None  # the name under which changes to copy-on-write mounts outlive the run
     syscalls: Wanted = DEFAULT

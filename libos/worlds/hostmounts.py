@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from libos.worlds.messages import close_all
 from libos.worlds.services import Services
+from libos.worlds.steps import kept_folder
 
 if TYPE_CHECKING:
     from libos.keeper.identity import Identity
@@ -67,7 +68,7 @@ class HostMounts:
             return await self._keeper.overlay(source, changes, [], app, self._disk)
         wanted = [{"source": source, "read_only": True}]
         if changes is not None:
-            wanted.append({"source": changes, "read_only": False})
+            wanted.append(kept_folder(changes))
         trees = await self._trees.open_for(wanted, app, root=self._root)
         try:
             return await self._keeper.overlay(source, changes, trees, app, self._disk)

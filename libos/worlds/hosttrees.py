@@ -51,7 +51,7 @@ class HostTrees:
                     owner, inside, length = each
                     self._maps[each] = await self._id_map(*owner, inside, length)
         wanted = [
-            (step["source"], step["read_only"], self._maps[each])
+            (step["source"], step["read_only"], self._maps[each], bool(step.get("links")))
             for step, each in zip(wanting, maps, strict=True)
         ]
         for index, step in enumerate(wanting):
@@ -98,11 +98,11 @@ def owner_of(path: str) -> Owner:
     return found.st_uid, found.st_gid
 
 
-def _clone_all(wanted: list[tuple[str, bool, int]]) -> list[int]:
+def _clone_all(wanted: list[tuple[str, bool, int, bool]]) -> list[int]:
     made: list[int] = []
     try:
-        for path, read_only, map_fd in wanted:
-            made.append(_clone(path, read_only, map_fd))
+        for path, read_only, map_fd, links in wanted:
+            made.append(_clone(path, read_only, map_fd, links=links))
     except OSError:
         for fd in made:
             os.close(fd)
@@ -110,8 +110,14 @@ def _clone_all(wanted: list[tuple[str, bool, int]]) -> list[int]:
     return made
 
 
-def _clone(path: str, read_only: bool, map_fd: int) -> int:
-    tree_fd = mounts.clone_tree(mounts.AT_FDCWD, path)
+def _clone(path: str, read_only: bool, map_fd: int, *, links: bool = False) -> int:
+    """See `libos.keeper.base.host_tree`."""
+    resolve = 0 if links else mounts.RESOLVE_NO_SYMLINKS
+    source_fd = mounts.open_beneath(mounts.AT_FDCWD, path, os.O_PATH, resolve)
+    try:
+        tree_fd = mounts.clone_tree(source_fd)
+    finally:
+        os.close(source_fd)
     try:
         mounts.set_tree(tree_fd, set_flags=_SAFE | (mounts.MOUNT_ATTR_RDONLY if read_only else 0))
         _map_ids(tree_fd, map_fd)

@@ -37,6 +37,7 @@ from libos.worlds.narrowing import Narrowing, Note
 from libos.worlds.placements import Placement, in_turn, placements_of
 from libos.worlds.placing import Placing
 from libos.worlds.sharing import way_to_share
+from libos.worlds.spawn import check_built
 
 if TYPE_CHECKING:
     from libos.net.naming.names import Names
@@ -67,6 +68,7 @@ class LiveView:
         # Its root has sub-ids, and no file of theirs is to lie on the host's disk: libos.plan.rootids.
         self.stores_nothing = False
         self.labelling = plan.labelling
+        self.within = plan.within
         self._plan = plan
         self.placements: dict[str, Placement] = {each.mount.at: each for each in placements_of(plan, view)}
         self._placing = Placing(
@@ -156,6 +158,15 @@ class LiveView:
                 placement = await self._placing.add(replace(mount, revocable=True), None, way.node)
                 placement.resources.push(resources.pop_all())
                 return placement
+
+    async def copy(self, placement: Placement) -> int:
+        """A detached copy of a mount of the kernel; the caller's. Raises OSError, HostError where the world
+        could not be built, SupervisorError where it has ended."""
+        try:
+            return await self._world.copy_mount(placement.mount.at)
+        except SupervisorError:
+            check_built(self._world)
+            raise
 
     async def bind(self, source: str, mount: Mount, *, read_only: bool) -> tuple[Placement, list[Placement]]:
         """Mount a second time what the world itself shows at `source`, as an element where it joins a union

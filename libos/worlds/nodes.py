@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from libos.errors import HostError
 from libos.fs import synthetic
 from libos.keeper.identity import APP_ID, serves_root
+from libos.kernel import mounts as mount_calls
 from libos.namespace import (
     BoundSource,
     BytesSource,
@@ -75,6 +76,7 @@ async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: 
                 owner=_owner(path),
                 at=served.at,
                 alone=not served.replaceable,
+                links=False,
             )
         case BoundSource() | ServiceSource() | ImageSource():
             raise AssertionError(
@@ -161,13 +163,16 @@ async def _host(
     at: str = "",
     below_fd: int = -1,
     alone: bool = True,
+    links: bool = True,
 ) -> Node:
     """Serve a directory of the host, or one file of a directory: `alone`, unless others take its place.
-    Raises OSError; HostError for what stands on a file system that is not served."""
+    Raises OSError, ELOOP for a link on the way unless `links`; HostError for what is on a file system that is
+    not served."""
     from libos.fs.host import HostTree
 
     folder, name = _split(path)
-    folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    resolve = 0 if links else mount_calls.RESOLVE_NO_SYMLINKS
+    folder_fd = mount_calls.open_beneath(mount_calls.AT_FDCWD, folder, os.O_PATH | os.O_DIRECTORY, resolve)
     try:
         only = name if alone else b""
         opening = outside.opening(folder_fd, writable=writable, owner=owner, only=only)

@@ -14,7 +14,7 @@ def step_message(step: Step, world_id: str) -> dict[str, Any]:
         case Bind():
             return common | {"op": "bind", "source": step.source, "read_only": step.read_only}
         case Overlay():
-            kept = {} if step.changes is None else {"changes": {"source": step.changes, "read_only": False}}
+            kept = {} if step.changes is None else {"changes": kept_folder(step.changes)}
             overlay = {"op": "overlay", "source": step.lower, "read_only": True, "size": step.size}
             return common | overlay | kept
         case Tmpfs():
@@ -25,6 +25,11 @@ def step_message(step: Step, world_id: str) -> dict[str, Any]:
             return common | {"op": "bind", "read_only": True}  # its tree comes down: worlds.services
         case BindServed():
             return common | {"op": "served", "name": slot_name(world_id, step.slot)}
+
+
+def kept_folder(path: str) -> dict[str, Any]:
+    """What is asked for a folder of kept changes. It is the caller's own, and links may lead there."""
+    return {"source": path, "read_only": False, "links": True}
 
 
 def slot_name(world_id: str, slot: int) -> str:

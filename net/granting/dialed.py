@@ -151,8 +151,9 @@ class Dialed:
             if admitted not in kept:
                 admitted.end(_NARROWED)
 
-    async def carry(self, inside: socket.socket, address: Address, carrier: Carrier) -> None:
-        """Carry one connection of the app to an address that this grant covers. Raises Cancelled only."""
+    async def carry(self, inside: socket.socket, address: Address, carrier: Carrier) -> OSError | None:
+        """Carry one connection of the app to an address that this grant covers. Gives the error that ended
+        it, or None. Raises Cancelled only."""
         with self._admitted(address, inside) as admitted:
             via = self.rule.via
             if isinstance(via, ByFunction):
@@ -162,6 +163,8 @@ class Dialed:
                 error = await self._spoken(inside, admitted, via, carrier)
             if isinstance(error, LimitError):
                 self._limited(address, error)
+            return error
+        return ConnectionResetError(errno.ECONNRESET, admitted.why())
 
     async def flow(
         self,

@@ -32,6 +32,7 @@ SECTIONS = {
     "test_calls": "The kernel: calls, young parts, sockets",
     "test_settings": "The kernel's files, and other processes",
     "test_neighbours": "Other worlds",
+    "test_nesting": "Worlds below worlds",
     "test_ways_out": "The gate",
     "test_onlookers": "Who looks at a world from outside",
 }

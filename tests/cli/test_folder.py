@@ -110,7 +110,26 @@ def test_the_longest_name_fits_in_the_deepest_folder(runtime: Path, monkeypatch:
         assert connection.family == socket.AF_UNIX
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "-x", "a b", "a\n", "x" * 64, "\x1b[2J", "ä"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/",
+        "/a",
+        "a,b",
+        "a/../b",
+        "x/" * 40 + "x",
+        "-x",
+        "a b",
+        "a\n",
+        "x" * 64,
+        "\x1b[2J",
+        "ä",
+    ],
+)
 def test_what_cannot_be_a_name_is_refused(name: str) -> None:
     with pytest.raises(ManifestError):
         check_name(name)

@@ -85,7 +85,7 @@ def test_what_only_a_cgroup_holds_is_missing_without_one() -> None:
 
 def test_each_limit_has_a_line_and_what_is_missing_says_so() -> None:
     told = {each.key: each for each in decide(EVERYTHING, NOTHING).told}
-    assert set(told) == {key for key in vars(EVERYTHING) if key not in ("time", "origins")}
+    assert set(told) == {key for key in vars(EVERYTHING) if key not in ("time", "origins", "children")}
     assert "MISSING" in told["cpus"].reason
     assert "each process alone" in told["memory"].reason
     assert (told["memory"].asked, told["file_size"].asked, told["output"].asked) == ("64M", "4K", "10 bytes")

@@ -197,7 +197,8 @@ ONE = {
     "names_that_are_none": (
         '[app]\nname = "a b"\nhostname = "-x"\nenvironment = { "A=B" = "" }',
         [
-            '3:8: "a b" cannot name an app: write letters, digits, "-", "_" and inner ".", 48 at most',
+            '3:8: "a b" cannot name an app: write letters, digits, "-", "_" and inner ".", 48 at most; '
+            "below another one build/tests",
             '4:12: "-x" is no host name: use letters, digits and inner hyphens, 64 at most',
             '5:17: "A=B" cannot name an environment variable: it is empty or has "=" or NUL in it',
         ],

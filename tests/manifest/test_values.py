@@ -140,10 +140,20 @@ def test_what_is_no_host_name(name: str) -> None:
         values.host_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "-a", ".", "../x", "a/b", "a b", "x" * 49, "a\0", "é", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", "-a", ".", "../x", "a/", "/a", "a//b", "a/../b", "a b", "x" * 49, "a\0", "é", "a\n"]
+)
 def test_what_cannot_name_an_app(name: str) -> None:
     with pytest.raises(ValueError, match="cannot name an app"):
         values.world_name(name)
+
+
+def test_the_name_of_an_app_below_others_has_an_end() -> None:
+    for name in ("build/tests/unit", "/".join("abcdefgh"), "x" * 39 + "/" + "y" * 40):
+        assert values.world_name(name) == name
+    for name in ("/".join("abcdefghi"), "x" * 40 + "/" + "y" * 40):
+        with pytest.raises(ValueError, match="is too deep"):
+            values.world_name(name)
 
 
 @pytest.mark.parametrize("path", ["/a", "/a/b", "/.a", "/a..b", "/tmp/é"])
