@@ -11,12 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 from itertools import count
+from typing import TYPE_CHECKING
 
 import trio
 
 from libos.errors import ManifestError, SupervisorError
 from libos.manifest.model import Limits
 from libos.manifest.values import world_name
+
+if TYPE_CHECKING:
+    from libos.limits.holding import Held
 
 NO_LIMITS = Limits()
 
@@ -32,6 +36,8 @@ class Branch:
         self.closed = False
         # Ends its world without waiting; set by who runs it.
         self.end: Callable[[], None] = lambda: None
+        # Gives its cgroup, where it has one; set by who runs it.
+        self.cgroup: Callable[[], Held | None] = lambda: None
         # Called once, when it has left.
         self.left: list[Callable[[], None]] = []
         self._over = trio.Event()
@@ -53,6 +59,10 @@ class Branch:
         while above is not None:
             yield above
             above = above.above
+
+    def cgroups_above(self) -> list[Held]:
+        """The cgroups of those above it that have one, the nearest first."""
+        return [held for each in self.ancestors() if (held := each.cgroup()) is not None]
 
     def size(self) -> int:
         """How many stand below it, at whatever depth."""

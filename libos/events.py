@@ -43,6 +43,7 @@ Kind = Literal[
     "listen.close",
     "grant",
     "limit.hit",
+    "limit.threshold",
     "missing",
     "audit",
     "label",

@@ -87,6 +87,7 @@ class Launch:
         self.name: str | None = None
         self.branch = branch or Branch(limits=plan.asked or NO_LIMITS)
         self.branch.end = self._end_with_parent
+        self.branch.cgroup = lambda: self._limiting.held
         self.plan = plan
         self.prepared = False
         self.ended = trio.Event()
@@ -267,7 +268,7 @@ class Launch:
             **await own_filter(self.plan.syscalls, hearing=self.plan.hears),
         }
         try:
-            entries = self._limiting.open()
+            entries = self._limiting.open(self.branch.cgroups_above())
             message |= self._limiting.message()
             trees += await self._mounts.services.trees(self.plan, steps, len(trees))
             await self._parts.keeper.fork_world(world, message, [init_fd, *trees, *self._kept.fds, *entries])

@@ -109,7 +109,10 @@ def copied_hosts(manifest: Manifest) -> tuple[str, ...]:
 def wants_cgroups(manifest: Manifest) -> bool:
     """Whether a cgroup may be made for a limit, its own or of a world below it."""
     limits = manifest.limits
-    asked = limits.memory, limits.processes, limits.cpus, limits.cpu_share, limits.cpuset, limits.children
+    asked = (
+        *(limits.memory, limits.processes, limits.cpus, limits.cpu_share, limits.cpuset),
+        *(limits.latency, limits.children),
+    )
     return any(each is not None for each in asked)
 
 

@@ -186,7 +186,7 @@ def _remove(folders: list[str]) -> None:
     with suppress(ChildProcessError):
         while True:
             os.wait()
-    for folder in folders:
+    for folder in sorted(folders, key=len, reverse=True):  # what stands below another one first
         _remove_when_empty(folder)
 
 

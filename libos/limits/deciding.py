@@ -6,6 +6,7 @@
 | processes                | pids.max                           | RLIMIT_NPROC in the app's own user namespac|
 | cpus                     | cpu.max                            | missing; allowed: nothing                  |
 | cpu_share                | cpu.weight                         | missing; allowed: nothing                  |
+| latency                  | cpu.weight, cpu.idle               | missing; allowed: nothing                  |
 | cpuset                   | cpuset.cpus                        | missing; allowed: nothing                  |
 | cpu_time                 |                                    | RLIMIT_CPU, each process, as the key says  |
 | open_files               |                                    | RLIMIT_NOFILE, each process, as the key say|
@@ -110,6 +111,21 @@ def _cpu_share(limits: Limits) -> dict[int, tuple[Setting, ...]]:
     return {1: (Setting("cpu", "cpu.shares", str(share)),), 2: (Setting("cpu", "cpu.weight", str(weight)),)}
 
 
+# cpu.shares and cpu.weight of each class: the least that there is, what everybody has, ten times that.
+_LATENCIES = {"best-effort": (2, 1), "normal": (1024, 100), "priority": (10_240, 1000)}
+
+
+def _latency(limits: Limits) -> dict[int, tuple[Setting, ...]]:
+    """cpu.idle lets a group run where nobody else wants to (Linux 5.15); the weight is for older kernels, and
+    comes first: an idle group takes none."""
+    shares, weight = _LATENCIES[limits.latency or "normal"]
+    idle = (Setting("cpu", "cpu.idle", "1", optional=True),) if limits.latency == "best-effort" else ()
+    return {
+        1: (Setting("cpu", "cpu.shares", str(shares)), *idle),
+        2: (Setting("cpu", "cpu.weight", str(weight)), *idle),
+    }
+
+
 def _cpuset(limits: Limits) -> dict[int, tuple[Setting, ...]]:
     both = (Setting("cpuset", "cpuset.cpus", limits.cpuset or ""),)
     return {1: both, 2: both}
@@ -120,6 +136,7 @@ _CGROUP_KEYS = {
     "processes": _InCgroup("pids", _pids, f"all its processes and threads, and {OWN_PROCESSES} of libos"),
     "cpus": _InCgroup("cpu", _cpus, "all its processes together, in each tenth of a second"),
     "cpu_share": _InCgroup("cpu", _cpu_share, "all its processes together, where others want the processor"),
+    "latency": _InCgroup("cpu", _latency, "all its processes together, where others want the processor"),
     "cpuset": _InCgroup("cpuset", _cpuset, "all its processes; they cannot choose others"),
 }
 

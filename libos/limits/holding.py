@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 from libos.limits.finding import LEAF
 from libos.limits.model import Cgroup, Controller, Place
@@ -46,6 +47,12 @@ class Held:
         """Each folder once."""
         return list(dict.fromkeys(self._folders.values()))
 
+    def place_below(self, controller: Controller, place: Place) -> Place:
+        """Where a cgroup below this one is made for a controller, else at `place`."""
+        if place.version != 1 or self._versions.get(controller) != 1:
+            return place
+        return place._replace(parent=self._folders[controller])
+
     def open_entries(self) -> list[int]:
         """Descriptors of `cgroup.procs`, the caller's: who writes "0" there moves in. Raises OSError."""
         with ExitStack() as stack:
@@ -79,6 +86,17 @@ class Held:
             except OSError:
                 gone = False
         return gone
+
+
+def below(cgroup: Cgroup, above: Sequence[Held]) -> Cgroup:
+    """The cgroup of a world below others, the nearest first: below the first that has one for a controller in
+    version 1. In version 2 a group with processes in it has no controlled ones below, so there it stands
+    beside."""
+    places = []
+    for controller, place in cgroup.places:
+        inside = (held.place_below(controller, place) for held in above)
+        places.append((controller, next((each for each in inside if each != place), place)))
+    return replace(cgroup, places=tuple(places))
 
 
 def hold(cgroup: Cgroup, name: str) -> Held:

@@ -23,6 +23,9 @@ def conflicts(manifest: Manifest) -> list[Problem]:
     for listen, other in merge.clashes(fixed, lambda listen: listen.published):
         message = f"{other.published} is already published by {listen.origin}; choose another port"
         found.append(at_origin(other.origin, message))
+    if manifest.limits.latency is not None and manifest.limits.cpu_share is not None:
+        message = "latency and cpu_share are one weight: say one of them"
+        found.append(at_origin(manifest.limits.origins.get("latency", "limits"), message))
     for secret, another in merge.clashes(manifest.secrets, lambda secret: secret.name):
         found.append(at_origin(another.origin, f'"{another.name}" is a secret of {secret.origin} already'))
     return found

@@ -27,6 +27,8 @@ _DESCRIPTORS = (8, 1_048_576)
 _LEAST_MEMORY = 4 << 20
 # Worlds below one: libos has some four processes and a dozen descriptors for each.
 _CHILDREN = 1000
+# The least first: lmctfy's CpuSpec had the same two beside what everybody has.
+LATENCIES = ("best-effort", "normal", "priority")
 _FEATURE = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?"
 
 
@@ -75,6 +77,15 @@ def children(value: int) -> int:
     return _within(value, 0, _CHILDREN, "children")
 
 
+def latency(value: str) -> str:
+    """A class of latency: how soon it gets a processor that others want too."""
+    if value not in LATENCIES:
+        raise ValueError(
+            f'"{value}" is no class of latency: write {", ".join(LATENCIES[:-1])} or {LATENCIES[-1]}'
+        )
+    return value
+
+
 def feature(value: str) -> str:
     """What may be missing: the name that the error gives, as "limits.memory"."""
     if not re.fullmatch(_FEATURE, value):
@@ -102,6 +113,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "disk": values.size,
     "output": values.amount,
     "children": children,
+    "latency": latency,
 }
 
 

@@ -132,7 +132,7 @@ class Listen:
 class Limits:
     """What the app may use up; None is not said. `time` and `cpu_time` are in seconds, `memory`, `file_size`,
     `disk` and `output` in bytes; `cpus` is processors' time, `cpuset` which of them ("0-3,5"); `children` is
-    how many worlds may run below it."""
+    how many worlds may run below it; `latency` is "best-effort", "normal" or "priority"."""
 
     time: float | None = None
     memory: int | None = None
@@ -146,6 +146,7 @@ class Limits:
     disk: int | None = None
     output: int | None = None
     children: int | None = None
+    latency: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # who asked, by key
 
 

@@ -52,6 +52,10 @@ class LimitsTable(Table):
         default_factory=unwritten,
         description='How many bytes it may write to standard output and standard error in all: "10M".',
     )
+    latency: Annotated[str, checked(limiting.latency)] = Field(
+        default_factory=unwritten,
+        description="How soon it gets a processor that others want too: best-effort, normal or priority.",
+    )
     children: Annotated[int, checked(limiting.children)] = Field(
         default_factory=unwritten,
         description="How many worlds may run below it, at whatever depth; none unless said.",

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from libos.branch import Branch
 from libos.limits.deciding import OWN_PROCESSES, bytes_text
+from libos.manifest.limiting import LATENCIES
 from libos.manifest.model import Limits
 
 _DIVIDED = ("memory", "processes", "cpus")
@@ -32,6 +33,9 @@ def beyond_limits(wanted: Limits, above: Branch) -> Iterator[str]:
         asked_set = None if wanted.cpuset is None else processors(wanted.cpuset)
         if asked_set is None or not asked_set <= processors(above.limits.cpuset):
             yield f'limits.cpuset must be said, of {above.limits.cpuset}, as in "{above.name}"'
+    latency = above.limits.latency
+    if latency is not None and LATENCIES.index(wanted.latency or LATENCIES[-1]) > LATENCIES.index(latency):
+        yield f'limits.latency must be said, and at most {latency}, as in "{above.name}"'
     yield from _worlds(wanted, above)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import trio
 
 from libos.errors import HostError
-from libos.limits.holding import Held, hold
+from libos.limits.holding import Held, below, hold
+from libos.manifest.model import Limits
 from libos.worlds.messages import close_all
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _PAUSE = 0.0002
 _TRIES = 14
 # Seconds between two looks at what the world ran into.
 _WATCH = 1.0
+# The part of a limit from which on it is told that it is near, and below which it may be told again.
+NEAR, _WELL_BELOW = 0.9, 0.8
 
 Observe = Callable[[str, Mapping[str, object]], None]
 
@@ -34,28 +37,36 @@ class Limiting:
     def __init__(self, world_id: str, plan: Plan, keeper: Keeper) -> None:
         self._name = f"libos-{os.getpid()}-{world_id}"
         self._decision = plan.limits
+        self._asked = plan.asked or Limits()
         self._keeper = keeper
         self._held: Held | None = None
         self._fds: list[int] = []
         self._last: dict[str, int] = {}
         self._over = False
         self._told: dict[str, int] = {}
+        self._near: set[str] = set()  # what was told to be near its limit
 
-    def open(self) -> list[int]:
-        """Make the cgroup; descriptors by which init moves in, closed by `close`. HostError where it cannot
-        be made."""
+    def open(self, above: Sequence[Held] = ()) -> list[int]:
+        """Make the cgroup, below those of the worlds above; descriptors by which init moves in, closed by
+        `close`. HostError where it cannot be made."""
         if self._decision.cgroup is None:
             return []
+        cgroup = below(self._decision.cgroup, above)
         try:
-            for _, place in self._decision.cgroup.places:
+            for _, place in cgroup.places:
                 self._keeper.sweep(f"{place.parent}/{self._name}")  # before it is there: it cannot be left
-            self._held = hold(self._decision.cgroup, self._name)
+            self._held = hold(cgroup, self._name)
             self._fds = self._held.open_entries()
         except OSError as error:
             raise HostError(
                 f"a cgroup for the limits cannot be made: {error.strerror}; `libos explain` shows them"
             ) from error
         return self._fds
+
+    @property
+    def held(self) -> Held | None:
+        """Its cgroup, where it has one."""
+        return self._held
 
     def message(self) -> dict[str, Any]:
         """What init is told: how many of its last descriptors are ways into cgroups, the resource limits, and
@@ -125,11 +136,26 @@ class Limiting:
                 observe("limit.hit", {"limit": limit, "times": more})
                 self._told[limit] = times
 
+    def warn(self, observe: Observe) -> None:
+        """Tell of what comes near its limit, once until it is well below again."""
+        asked = self._asked
+        counted = self.counters(now=True)
+        for limit, most in (("memory", asked.memory), ("processes", asked.processes)):
+            now = counted.get(f"{limit}_now")
+            if most is None or now is None:
+                continue
+            if now >= most * NEAR and limit not in self._near:
+                self._near.add(limit)
+                observe("limit.threshold", {"limit": limit, "now": now, "most": most})
+            elif now < most * _WELL_BELOW:
+                self._near.discard(limit)
+
     async def watch(self, observe: Observe) -> None:
         """Tell of it as long as the world lives. Version 1 has no notice for most of it, so it is looked at;
         however often a program runs into a limit, that is an event a second."""
         while self._held is not None:
             await trio.sleep(_WATCH)
+            self.warn(observe)
             self.tell(observe)
 
     async def close(self) -> None:

@@ -85,7 +85,9 @@ def test_what_only_a_cgroup_holds_is_missing_without_one() -> None:
 
 def test_each_limit_has_a_line_and_what_is_missing_says_so() -> None:
     told = {each.key: each for each in decide(EVERYTHING, NOTHING).told}
-    assert set(told) == {key for key in vars(EVERYTHING) if key not in ("time", "origins", "children")}
+    assert set(told) == {
+        key for key in vars(EVERYTHING) if key not in ("time", "origins", "children", "latency")
+    }
     assert "MISSING" in told["cpus"].reason
     assert "each process alone" in told["memory"].reason
     assert (told["memory"].asked, told["file_size"].asked, told["output"].asked) == ("64M", "4K", "10 bytes")
@@ -103,3 +105,18 @@ def test_the_ends_of_shares_are_the_ends_of_weights() -> None:
         return cgroup.settings[0].value
 
     assert (weight(2), weight(262_144)) == ("1", "10000")
+
+
+def test_a_class_of_latency_is_a_weight_of_a_cgroup_and_nothing_else() -> None:
+    for latency, shares, weight in (
+        ("best-effort", "2", "1"),
+        ("normal", "1024", "100"),
+        ("priority", "10240", "1000"),
+    ):
+        idle = (Setting("cpu", "cpu.idle", "1", optional=True),) if latency == "best-effort" else ()
+        for version, first in ((1, ("cpu.shares", shares)), (2, ("cpu.weight", weight))):
+            cgroup = decide(Limits(latency=latency), having(version)).cgroup
+            assert cgroup is not None
+            assert cgroup.settings == (Setting("cpu", *first), *idle)
+        (lack,) = decide(Limits(latency=latency), NOTHING).missing
+        assert lack.feature == "limits.latency"

@@ -194,6 +194,10 @@ ONE = {
             "or 0.0.0.0 for every interface"
         ],
     ),
+    "two_words_for_one_weight": (
+        '[limits]\nlatency = "priority"\ncpu_share = 5',
+        ["3:11: latency and cpu_share are one weight: say one of them"],
+    ),
     "names_that_are_none": (
         '[app]\nname = "a b"\nhostname = "-x"\nenvironment = { "A=B" = "" }',
         [

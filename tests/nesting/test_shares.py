@@ -75,6 +75,17 @@ def test_processors_are_a_part_of_those_above() -> None:
     assert beyond(parent)
 
 
+def test_a_class_of_latency_is_no_higher_than_above() -> None:
+    parent = above(latency="normal")
+    assert [beyond(parent, latency=each) == [] for each in ("best-effort", "normal", "priority")] == [
+        True,
+        True,
+        False,
+    ]
+    assert beyond(parent)
+    assert beyond(above(), latency="priority") == []
+
+
 def test_worlds_are_counted_at_every_depth_and_none_is_the_default() -> None:
     assert beyond(Branch("a"))
     top = Branch("a", Limits(children=3))

@@ -24,10 +24,12 @@ import os, signal, sys, trio, libos
 
 async def main():
     async with libos.Supervisor() as supervisor:
-        manifest = {"include": ["base"], "limits": {"memory": "64M", "processes": 9},
-                    "app": {"command": ["sleep", "1000"]}}
-        app = await supervisor.start(manifest)
-        print(app.pid, flush=True)
+        manifest = {"include": ["base"], "app": {"command": ["sleep", "1000"]}}
+        limits = {"memory": "64M", "processes": 30, "latency": "normal", "children": 1}
+        app = await supervisor.start(manifest | {"limits": limits})
+        limits = {"memory": "32M", "processes": 9, "latency": "best-effort"}
+        below = await supervisor.start(manifest | {"limits": limits}, parent=app)
+        print(app.pid, below.pid, flush=True)
         await trio.sleep_forever()
 
 trio.run(main)
@@ -38,6 +40,11 @@ def ours(pid: int) -> list[Path]:
     """The cgroups that a supervisor has made and that are there."""
     parents = {place.parent for _, place in find().places}
     return [path for parent in parents for path in Path(parent).glob(f"libos-{pid}-*")]
+
+
+def holds(cgroup: Path, pid: int) -> bool:
+    """Whether a process is in a cgroup."""
+    return str(pid) in (cgroup / "cgroup.procs").read_text().split()
 
 
 @pytest.mark.accounts("root")
@@ -53,12 +60,15 @@ def test_no_cgroup_outlives_its_supervisor(as_user: Account, number: signal.Sign
         text=True,
     )
     assert supervisor.stdout is not None
-    app = int(supervisor.stdout.readline())
+    app, below = map(int, supervisor.stdout.readline().split())
     made = ours(supervisor.pid)
     # The app's, and those of the spare that is prepared meanwhile.
     assert len(made) >= 2
-    inside = [path for path in made if str(app) in (path / "cgroup.procs").read_text().split()]
+    inside = [path for path in made if holds(path, app)]
     assert len(inside) == len({path.parent for path in made})
+    versions = {place.parent: place.version for _, place in find().places}
+    for path in inside:  # in version 1 the one of the world below stands below
+        assert any(holds(each, below) for each in path.glob("libos-*")) == (versions[str(path.parent)] == 1)
     keeper = os.pidfd_open(keeper_of(supervisor.pid))
     supervisor.send_signal(number)
     supervisor.wait()
@@ -234,6 +244,33 @@ async def test_a_limit_is_told_of_while_the_app_runs(as_user: Account, superviso
         assert told[-1].fields["limit"] == "processes"
         assert app.status is None
         await app.kill()
+
+
+@pytest.mark.accounts("root")
+async def test_who_comes_near_a_limit_is_told_of_once(as_user: Account, supervisor: libos.Supervisor) -> None:
+    if find().place("pids") is None:
+        pytest.skip(f"root has no pids cgroup here: {find().why}")
+    limits = {"processes": 20, "children": 1}
+    manifest = {"include": ["base"], "app": {"command": ["cat"]}, "limits": limits}
+    async with supervisor.events() as events:
+        top = await supervisor.start(manifest, stdin=subprocess.PIPE)
+        script = "for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done; wait"
+        limits = {"processes": 16}
+        await supervisor.start(
+            {"include": ["base"], "app": {"command": ["sh", "-c", script]}, "limits": limits}, parent=top
+        )
+        told: dict[str | None, dict[str, object]] = {}
+        async for event in events:
+            if event.kind == "limit.threshold":
+                assert event.world not in told
+                told[event.world] = dict(event.fields)
+                if len(told) == (2 if dict(find().places)["pids"].version == 1 else 1):
+                    break
+        await top.kill()
+        await top.aclose()
+    below = told["cat-1/sh-1"]
+    assert (below["limit"], below["most"]) == ("processes", 16)
+    assert all(int(str(each["now"])) >= int(str(each["most"])) * 0.9 for each in told.values())
 
 
 async def until(events: AsyncIterator[libos.Event], kind: str) -> AsyncIterator[libos.Event]:
