@@ -20,6 +20,7 @@ import trio
 
 from libos.net.granting.rule import decide
 from libos.net.outbound.function import ByFunction
+from libos.plan.network import link_shape
 
 if TYPE_CHECKING:
     from libos.nesting.holding import Holding
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 def beyond_dials(rules: Sequence[Rule], above: Holding) -> Iterator[str]:
     """What these dials are beyond those of the world above, in sentences."""
+    network = above.plan.network
+    if rules and (link_shape(network) is not None or network.capture is not None):
+        yield f'the link of "{above.name}" is shaped or captured, and connections of other worlds pass it by'
     for rule in rules:
         if rule.to.network != "tcp":
             yield f"{rule} cannot be handed on: connections can, datagrams cannot"

@@ -21,18 +21,23 @@ from libos.namespace import (
     BytesSource,
     ChannelSource,
     Counted,
+    FunctionSource,
     HostSource,
     MemorySource,
     Mode,
     Mount,
     Order,
     Quota,
+    ServiceSource,
     TextSource,
     WorldSource,
     is_at_or_below,
 )
 from libos.nesting.holding import Held, Holding
 
+# What a manifest can be let in with. What answers by itself (nodes, other servers) knows no mode: whatever
+# was taken from it lies in the layers of the one grant.
+_HANDED_ON = (HostSource, FunctionSource, ServiceSource)
 # What holds nothing of anybody's.
 _OWN = (TextSource, BytesSource, MemorySource, WorldSource, BoundSource)
 
@@ -58,6 +63,8 @@ def _found(wanted: Held, beside: Sequence[Held], above: Holding) -> Held | str:
         return "is an element of a union: mount what it shows apart"
     if isinstance(mount.source, ChannelSource):
         return "is a channel: what may pass through it belongs to one world"
+    if not isinstance(mount.source, _HANDED_ON):
+        return "decides itself what may be written: start without it, and mount the other's grant of it then"
     reasons = []
     for held in reversed(above.mounts):
         place = _place(wanted, held)

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from libos.branch import Branch
+from libos.fs.node import Node
 from libos.grants import Grant
 from libos.namespace import (
     ChannelSource,
@@ -17,6 +18,7 @@ from libos.namespace import (
     MemorySource,
     Mode,
     Mount,
+    NodeSource,
     Order,
     TextSource,
 )
@@ -103,6 +105,8 @@ def test_functions_and_channels() -> None:
     said = Held(Mount("/now", FunctionSource(now)), None, False, GRANT)
     assert why(Held(Mount("/x", FunctionSource(now)), None, False), said) == ""
     assert "is not held" in why(Held(Mount("/x", FunctionSource(str)), None, False), said)
+    node = Held(Mount("/n", NodeSource(cast(Node, object()))), None, False, GRANT)
+    assert "decides itself" in why(node, node)  # a grant that is read-only by now has that in its layers
     channel = Held(Mount("/c", ChannelSource("/p")), None, False, GRANT)
     assert "channel" in why(channel, channel)
 
