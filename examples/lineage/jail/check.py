@@ -51,6 +51,11 @@ PROPERTIES = {
         "the manifest gives none",
         lambda saw: saw == "refused",
     ),
+    "nested": Property(
+        "jails stand below it, as many as it may have and no more",
+        "it may have one more",
+        lambda saw: saw == ["started", "refused"],
+    ),
 }
 
 # Starts forty children, of which each waits for the end of its input.
@@ -73,7 +78,9 @@ def jail(without: str | None) -> libos.Manifest:
     if without == "hostname":
         del value["app"]["hostname"]
     if without == "children":
-        del value["limits"]
+        del value["limits"]["processes"]
+    if without == "nested":
+        value["limits"]["children"] += 1
     return made(value, MANIFEST)
 
 
@@ -99,6 +106,22 @@ async def entered(app: libos.App, supervisor: libos.Supervisor, *, joins: bool) 
     return fields(await said(supervisor, made(value, MANIFEST)))
 
 
+async def nested(app: libos.App, supervisor: libos.Supervisor) -> list[str]:
+    """What becomes of two jails that are started below one."""
+    value = {"include": ["base"], "app": {"command": ["cat"]}, "limits": {"processes": 4}}
+    outcomes, apps = [], []
+    for name in ("a", "b"):
+        try:
+            apps.append(await supervisor.start(value, parent=app, name=name, stdin=subprocess.PIPE))
+            outcomes.append("started")
+        except libos.ManifestError:
+            outcomes.append("refused")
+    for each in apps:
+        await each.kill()
+        await each.aclose()
+    return outcomes
+
+
 async def roots(supervisor: libos.Supervisor, *, jailed: bool) -> Any:
     """What root may do: that of a jail, or one with the same namespaces of its own."""
     if not jailed:
@@ -120,6 +143,7 @@ async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence
     further = await entered(talk.app, supervisor, joins=without != "join")
     many = await talk.app.exec(["python3", "-c", MANY], stdout=subprocess.PIPE)
     children = await drained(many)
+    below = await nested(talk.app, supervisor)
     await talk.end()
     if without == "processes":
         inside["processes"] = fields(await outside([sys.executable, str(HERE / "jailed.py")]))["processes"]
@@ -130,4 +154,5 @@ async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence
         "join": {**further, "the jail's": inside["pids"]},
         "root": await roots(supervisor, jailed=without != "root"),
         "children": children,
+        "nested": below,
     }
