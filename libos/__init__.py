@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from libos.files import Files
     from libos.granting import host, memory
     from libos.grants import Grant
+    from libos.interposing import CONTINUE, CONTINUE_ANYWAY, Answer, Give, Monitor, SystemCall
     from libos.kept import Change, Changes, ChangesError, ConflictError, NothingMatchesError, changes
     from libos.manifest import Manifest, from_mapping, load, load_namespace
     from libos.oneshot import arun, run
     from libos.supervisor import Supervisor
 
 _HOMES = {
+    "Answer": "libos.interposing",
     "App": "libos.app",
+    "CONTINUE": "libos.interposing",
+    "CONTINUE_ANYWAY": "libos.interposing",
     "Asked": "libos.asking",
     "Change": "libos.kept",
     "Changes": "libos.kept",
@@ -44,15 +48,18 @@ _HOMES = {
     "ExitStatus": "libos.app",
     "Grant": "libos.grants",
     "Files": "libos.files",
+    "Give": "libos.interposing",
     "HostError": "libos.errors",
     "LibosError": "libos.errors",
     "Manifest": "libos.manifest",
     "ManifestError": "libos.errors",
+    "Monitor": "libos.interposing",
     "NothingMatchesError": "libos.kept",
     "OnAsk": "libos.asking",
     "Process": "libos.app",
     "Supervisor": "libos.supervisor",
     "SupervisorError": "libos.errors",
+    "SystemCall": "libos.interposing",
     "arun": "libos.oneshot",
     "changes": "libos.kept",
     "from_mapping": "libos.manifest",
@@ -64,6 +71,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "CONTINUE",
+    "CONTINUE_ANYWAY",
+    "Answer",
     "App",
     "Asked",
     "Change",
@@ -76,16 +86,19 @@ __all__ = [
     "Event",
     "ExitStatus",
     "Files",
+    "Give",
     "Grant",
     "HostError",
     "LibosError",
     "Manifest",
     "ManifestError",
+    "Monitor",
     "NothingMatchesError",
     "OnAsk",
     "Process",
     "Supervisor",
     "SupervisorError",
+    "SystemCall",
     "arun",
     "changes",
     "from_mapping",

@@ -38,6 +38,7 @@ Kind = Literal[
     "http.refused",
     "secret.refused",
     "syscall.refused",
+    "syscall.call",
     "listen.ready",
     "listen.open",
     "listen.close",

@@ -28,6 +28,7 @@ from libos.dialing import Dials
 from libos.errors import CommandError, HostError, SupervisorError
 from libos.events import Hub, Kind
 from libos.gates import first_sockets, new_gate, published
+from libos.interposing.serving import Interposing
 from libos.introspection import Introspection
 from libos.keeper import channel
 from libos.listening import Ready
@@ -60,6 +61,7 @@ from libos.worlds.world import World
 if TYPE_CHECKING:
     from libos.fs.server import Server
     from libos.grants import Grants
+    from libos.interposing import Monitor
     from libos.net.http.web import Web
     from libos.plan import Plan
     from libos.worlds.keeping import Keeper
@@ -83,7 +85,14 @@ class Parts:
 class Launch:
     """The task of one world. `world_id` is its directory in the FUSE mount; `name` is its name for people."""
 
-    def __init__(self, world_id: str, plan: Plan, parts: Parts, branch: Branch | None = None) -> None:
+    def __init__(
+        self,
+        world_id: str,
+        plan: Plan,
+        parts: Parts,
+        branch: Branch | None = None,
+        monitor: Monitor | None = None,
+    ) -> None:
         self.name: str | None = None
         self.branch = branch or Branch(limits=plan.asked or NO_LIMITS)
         self.branch.end = self._end_with_parent
@@ -102,6 +111,7 @@ class Launch:
         self._questions = Questions(self._observe, parts.on_ask)
         self._consulting = Consulting(self._questions)
         self._refused = Refused(plan.syscalls)
+        self._interposing = Interposing(monitor, self._observe)
         self._limiting = Limiting(world_id, plan, parts.keeper)
         self._output = None if plan.limits.output is None else Output(plan.limits.output)
         self._recording = Recording(plan, parts.hub) if plan.record else None
@@ -178,6 +188,7 @@ class Launch:
                     raise SupervisorError("the world ended while it was made") from None
                 except OSError as error:
                     raise HostError(f"the world's network cannot be made: {error.strerror}") from error
+                nursery.start_soon(self._interposing.run, self._world.intake, gate.listening.hint)
                 self._mounts.services.open(gate)
                 nursery.start_soon(self._questions.consult)
                 self.prepared = True
@@ -201,6 +212,7 @@ class Launch:
                 if self.plan.syscalls.log:
                     await self._world.refusals_told.wait()
                 await self.branch.end_below(_GONE_TIMEOUT)
+                await self._interposing.close()
                 self._emit_exit(self._app, time.monotonic() - began)
 
     def _attend(self, nursery: trio.Nursery, app: App) -> None:
@@ -262,10 +274,9 @@ class Launch:
             "hostname": self.plan.hostname,
             "steps": steps,
             "routed": self.plan.routed,
-            "hearing": self.plan.hears,
             "sockets": app_sockets,
             "gate_sockets": gate_sockets,
-            **await own_filter(self.plan.syscalls, hearing=self.plan.hears),
+            **await own_filter(self.plan.syscalls, self._interposing.calls, hearing=self.plan.hears),
         }
         try:
             entries = self._limiting.open(self.branch.cgroups_above())

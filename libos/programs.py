@@ -125,6 +125,16 @@ def program(pid: int) -> Program | None:
     return Program(pid, int(fields["NStgid"].split()[-1]), fields["Name"].strip(), resident)
 
 
+def named(thread: int) -> tuple[int | None, str | None]:
+    """The process of a thread by its number inside, and its name; None where it has ended."""
+    try:
+        with open(f"/proc/{thread}/status", errors="replace") as file:
+            fields = dict(line.split(":", 1) for line in file if ":" in line)
+    except OSError:
+        return None, None
+    return int(fields["NStgid"].split()[-1]), fields["Name"].strip()
+
+
 def _sockets(pid: int) -> Iterator[tuple[int, End]]:
     """The inode and the local end of each socket of a process's network: proc(5), /proc/net/tcp."""
     for table in ("tcp", "tcp6", "udp", "udp6"):

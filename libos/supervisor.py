@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import count
+from functools import partial
 from os import PathLike
 from pathlib import PurePath
 from types import TracebackType
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from libos.branch import Branch
     from libos.files import Files
     from libos.fs.server import Server
+    from libos.interposing import Handler, Monitor
     from libos.launch import Launch, Parts
     from libos.manifest import Manifest
     from libos.plan import Plan
@@ -219,6 +221,7 @@ class Supervisor:
         files: Files | None = None,
         keep: str | None = None,
         parent: App | None = None,
+        on_syscall: Monitor | Mapping[str, Handler] | None = None,
     ) -> App:
         """Make a world from a manifest (its file, its value, or a plan) and start its program there.
 
@@ -227,7 +230,8 @@ class Supervisor:
         With `keep`, changes to copy-on-write mounts are kept under that name (`App.changes`,
         `libos.changes`), and the next run with it goes on from there. Below a `parent`, an app of this
         supervisor, it holds at most what that holds, follows what is taken from it and ends with it at the
-        latest; a name that begins with the parent's does the same (build/tests). Raises ManifestError,
+        latest; a name that begins with the parent's does the same (build/tests). `on_syscall` has a handler
+        for each call that this process is to answer (`libos.Monitor`). Raises ManifestError,
         CommandNotFoundError, CommandError, HostError, SupervisorError, ChangesError.
         """
         plan = await self._plan(manifest, files)
@@ -238,14 +242,15 @@ class Supervisor:
         refuse(plan.limits.missing, plan.allow_missing)
         if terminal and plan.limits.output is not None:
             raise ManifestError("limits.output counts files and pipes: run the app without a terminal, by -T")
+        monitor = _monitor(on_syscall, plan)
         start = Start(
             plan.command, plan.environment, plan.directory, terminal_size(terminal), plan.descriptors
         )
         parent = parent or self._parent(name or plan.name)
         with self._named(name or plan.name, plan.command, parent) as known_as:
-            launch = await self._launch(plan, known_as, parent)
+            launch = await self._launch(plan, known_as, parent, monitor)
             app = await launch.begin(known_as, start, (stdin, stdout, stderr), self.apps)
-        if self._spare and parent is None and can_be_spare(plan):
+        if self._spare and parent is None and monitor is None and can_be_spare(plan):
             self._nursery.start_soon(self._spares.replenish, plan, app.ended)
         return app
 
@@ -253,18 +258,23 @@ class Supervisor:
         """Wait until the spare of the last start waits, and give it; None where there is none."""
         return await self._spares.settled()
 
-    async def _launch(self, plan: Plan, name: str, parent: App | None) -> Launch:
-        if parent is None:
+    async def _launch(self, plan: Plan, name: str, parent: App | None, monitor: Monitor | None) -> Launch:
+        if parent is None and monitor is None:
             return await self._spares.take(plan) or await self._prepare(plan)
+        prepare = partial(self._prepare, monitor=monitor)
+        if parent is None:
+            return await prepare(plan)
         from libos.nesting.starting import prepared_below
 
-        return await prepared_below(parent, name, plan, self._prepare)
+        return await prepared_below(parent, name, plan, prepare)
 
-    async def _prepare(self, plan: Plan, branch: Branch | None = None) -> Launch:
+    async def _prepare(
+        self, plan: Plan, branch: Branch | None = None, *, monitor: Monitor | None = None
+    ) -> Launch:
         from libos.launch import Launch
 
         self._check()
-        launch = Launch(f"{next(self._numbers)}", plan, self._parts, branch)
+        launch = Launch(f"{next(self._numbers)}", plan, self._parts, branch, monitor)
         try:
             prepared: Launch = await self._nursery.start(self._live, launch)
         except SupervisorError:
@@ -347,6 +357,17 @@ class Supervisor:
     def keep(self, path: str) -> None:
         """Take `sweep` back after removing the file."""
         self._keeper.keep(path)
+
+
+def _monitor(wanted: Monitor | Mapping[str, Handler] | None, plan: Plan) -> Monitor | None:
+    """What answers for system calls, where that was asked for. Raises ManifestError."""
+    if wanted is None:
+        return None
+    from libos.interposing.monitor import check, monitor
+
+    made = monitor(wanted)
+    check(made, plan.syscalls, hears=plan.hears)
+    return made if made.calls else None
 
 
 @contextmanager

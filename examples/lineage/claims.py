@@ -51,6 +51,7 @@ ORDER = (
     "exokernel",
     "mirage",
     "rump",
+    "dune",
     "drawbridge",
     # new solutions
     "zerovm",

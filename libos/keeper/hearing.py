@@ -114,7 +114,7 @@ def _hear(listener_fd: int, refusals: Refusals | None) -> None:
             refusals.refuse(listener_fd, heard)
             return
         try:
-            error = _listen(listener_fd, heard)
+            error = listen_for(listener_fd, heard)
         except OSError:
             notifications.let_continue(listener_fd, heard.id)
         else:
@@ -123,7 +123,7 @@ def _hear(listener_fd: int, refusals: Refusals | None) -> None:
         os.write(_HINTS_FD, b"\0")
 
 
-def _listen(listener_fd: int, heard: notifications.Notification) -> int:
+def listen_for(listener_fd: int, heard: notifications.Notification) -> int:
     """Do a program's listen(2) and give its errno. Raises OSError where the kernel is to do it itself."""
     # Only 32 bits of an int count.
     number, backlog = heard.arguments[0] & 0xFFFF_FFFF, heard.arguments[1] & 0xFFFF_FFFF

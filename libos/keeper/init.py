@@ -6,7 +6,9 @@ reach it: it lives in a user namespace below K, signals from inside have no effe
 
 First it says {"event": "network"} with the sockets that were asked for, so that the supervisor can listen
 while the root is built; then, where that was asked for, {"event": "hearing"} with a pipe that tells of
-listen(2) and one that tells of refused calls (hearing.py, refusals.py); a step that fails is
+listen(2) and one that tells of refused calls (hearing.py, refusals.py); before both, in a world with
+interposed calls, {"event": "interposed"} with a socket to which each program offers the listener of its
+filter (refusals.offer); a step that fails is
 {"event": "failed"}, and the world ends. Then it obeys:
 
     {"op": "spawn", "id": n, "argv": [...], "environment": {...}, "directory": path, "terminal": ... | null}
@@ -79,13 +81,16 @@ def _build(
     answers = spec.get("answers")
     heard = Hearing(answers) if spec.get("hearing") or answers else None
     intake_fd = heard.intake.fileno() if heard is not None else None
+    if interposed := spec.get("interposed", False):
+        intake_fd = _offer_listeners(supervisor)
     limits = spec.get("rlimits", ())
     root = f"{base.FUSE}/{spec['world']}"
     ruleset_fd = second.ruleset(root, base.DEVICES)
     # Opened while nothing covers it: in the world it can only be read.
     sys_fd = os.open("sys", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc_fd)
+    tells = bool(answers or interposed)
     wanted = Walls(
-        *(spec["filter"], spec["app"], ruleset_fd, intake_fd, spec["filter_last"], bool(answers), limits),
+        *(spec["filter"], spec["app"], ruleset_fd, intake_fd, spec["filter_last"], tells, limits),
         spec["root"],
         sys_fd,
     )
@@ -103,6 +108,15 @@ def _build(
         _close(heard_fds)
         heard.intake.detach()  # for the children of later programs
     return network, starter, ahead, placed, wanted
+
+
+def _offer_listeners(supervisor: socket.socket) -> int:
+    """Where programs' children offer the listeners of their filters to the supervisor, which answers for the
+    calls that are interposed. The descriptor is for the children of all programs."""
+    intake, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        channel.send(supervisor, {"event": "interposed"}, [theirs.fileno()])
+    return intake.detach()
 
 
 class Init:

@@ -37,7 +37,8 @@ class Walls(NamedTuple):
     ruleset_fd: int | None = None
     intake_fd: int | None = None
     filter_last: bool = False
-    # The filter tells of what it refuses (refusals.py): it is the one for listen(2) too, and always last.
+    # The filter notifies: of what it refuses (refusals.py), or of calls that the supervisor answers. It is
+    # the one for listen(2) too, and always last.
     tells: bool = False
     rlimits: Sequence[tuple[str, int]] = ()
     # How many ids a root inside has (superuser.py); 0 where the app is no root.

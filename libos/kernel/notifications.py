@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import select
 import struct
 from typing import NamedTuple
 
@@ -31,6 +32,10 @@ _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
 _RESPONSE = struct.Struct("=QqiI")
 # By machine: its AUDIT_ARCH (linux/audit.h), and the number of listen(2).
 _LISTEN = {"x86_64": (0xC000_003E, 50), "aarch64": (0xC000_00B7, 201)}
+# _IOW('!', 3, struct seccomp_notif_addfd): id, flags, descriptor here, number there, its flags.
+_GIVE, _GIVEN = 0x4018_2103, struct.Struct("=QIIII")
+# Answer with the number in one step, so that no call is answered twice or not at all: Linux 5.14.
+_GIVE_AND_SEND = 1 << 1
 _INSTRUCTION = struct.Struct("=HBBI")
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ARCHITECTURE_AT, _NUMBER_AT = 4, 0
@@ -106,6 +111,29 @@ def let_continue(listener_fd: int, number: int) -> None:
 def answer(listener_fd: int, number: int, error: int) -> None:
     """Answer in the kernel's place: 0, or an errno. Raises OSError: ENOENT where the caller has gone."""
     fcntl.ioctl(listener_fd, _SEND, _RESPONSE.pack(number, 0, -error, 0))
+
+
+def answer_with(listener_fd: int, number: int, value: int) -> None:
+    """Answer with what the call is to give. Raises OSError: ENOENT where the caller has gone."""
+    fcntl.ioctl(listener_fd, _SEND, _RESPONSE.pack(number, value, 0, 0))
+
+
+def answer_descriptor(listener_fd: int, number: int, fd: int, *, cloexec: bool) -> int:
+    """Put a copy of `fd` among the caller's descriptors, and answer with its number there, which comes back.
+
+    Linux 5.14. Raises OSError: ENOENT where the caller has gone, EMFILE where it may have no more.
+    """
+    # Mutable: for what is not, ioctl gives the buffer back in place of the number.
+    given = bytearray(_GIVEN.pack(number, _GIVE_AND_SEND, fd, 0, os.O_CLOEXEC if cloexec else 0))
+    return int(fcntl.ioctl(listener_fd, _GIVE, given))
+
+
+def is_waiting(listener_fd: int) -> bool | None:
+    """Whether a call waits to be received; None where no process has the filter any more. Never waits."""
+    poll = select.poll()
+    poll.register(listener_fd, select.POLLIN)
+    events = dict(poll.poll(0)).get(listener_fd, 0)
+    return True if events & select.POLLIN else None if events else False
 
 
 def descriptor_of(pidfd: int, number: int) -> int:

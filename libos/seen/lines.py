@@ -164,6 +164,15 @@ def _call(fields: Fields) -> Told:
     return told, ("call", "arguments", "error")
 
 
+def _interposed(fields: Fields) -> Told:
+    arguments = ", ".join(texts(fields, "arguments"))
+    value = fields.get("value")
+    answer = text(fields, "error") or (text(fields, "answer") if value is None else str(value))
+    fault = f" ({text(fields, 'fault')})" if text(fields, "fault") else ""
+    told = f"{fields.get('call')}({arguments}) = {answer}{fault}"
+    return told, ("call", "arguments", "answer", "value", "error", "fault")
+
+
 def _ask(fields: Fields) -> Told:
     return f"{text(fields, 'operation')} {text(fields, 'path')}?", ("operation", "path")
 
@@ -198,6 +207,7 @@ _SAID: dict[str, Callable[[Fields], Told]] = {
     "http.request": _request,
     "http.refused": _request,
     "syscall.refused": _call,
+    "syscall.call": _interposed,
     "ask": _ask,
     "answer": _answer,
     "grant": _grant,

@@ -31,15 +31,16 @@ MACHINES = {"x86_64": "X86_64", "aarch64": "AARCH64"}
 
 
 @cache
-def program(wanted: Wanted, *, hearing: bool = False) -> bytes:
+def program(wanted: Wanted, *, notified: frozenset[str] = frozenset()) -> bytes:
     """Give the filter as sock_filter instructions, made once for each value.
 
-    Where refusals are told it notifies of them in place of answering, seccomp_unotify(2), and with `hearing`
-    of listen(2) too. Raises ValueError as `resolve` does, and OSError where libseccomp cannot make it.
+    It notifies of the `notified` calls where it would let them pass, seccomp_unotify(2): what it refuses
+    stays refused. Where refusals are told it notifies of these too, in place of answering. Raises ValueError
+    as `resolve` does, and OSError where libseccomp cannot make it.
     """
-    if _is_compiled(wanted):
+    if not notified and _is_compiled(wanted):
         return compiled_path(wanted.profile, machine()).read_bytes()
-    return compiled(wanted, machine(), hearing=hearing and bool(wanted.log))
+    return compiled(wanted, machine(), notified=notified)
 
 
 def prepare(wanted: Wanted) -> None:
@@ -65,11 +66,11 @@ def compiled_path(profile: str, machine: str) -> Path:
     return _COMPILED / f"{profile}.{machine}.bpf"
 
 
-def compiled(wanted: Wanted, machine: str, *, hearing: bool = False) -> bytes:
+def compiled(wanted: Wanted, machine: str, *, notified: frozenset[str] = frozenset()) -> bytes:
     """Compile a filter for a machine. Raises ValueError and OSError as `program` does."""
     import pyseccomp as seccomp
 
-    made = _Compiler(seccomp, machine, tells=bool(wanted.log), hears=hearing)
+    made = _Compiler(seccomp, machine, notified, tells=bool(wanted.log))
     for rule in resolve(wanted).rules:
         made.add(rule)
     return made.export()
@@ -83,10 +84,10 @@ def compiled_here() -> bytes:
 class _Compiler:
     """libseccomp's filter. pyseccomp has no types."""
 
-    def __init__(self, seccomp: Any, machine: str, *, tells: bool = False, hears: bool = False) -> None:
+    def __init__(self, seccomp: Any, machine: str, notified: frozenset[str], *, tells: bool) -> None:
         self._seccomp = seccomp
         self._tells = tells
-        self._heard = frozenset(["listen"] if hears else [])
+        self._notified = notified
         self._machine = getattr(seccomp.Arch, MACHINES[machine])
         self._filter = seccomp.SyscallFilter(seccomp.NOTIFY if tells else seccomp.ERRNO(errno.ENOSYS))
         if self._machine != seccomp.system_arch():
@@ -107,8 +108,14 @@ class _Compiler:
             for cube in both(passing, check.partition.failing):
                 self._answer(rule.call, check.error, cube)
             passing = both(passing, check.partition.passing)
-        for cube in passing if rule.call not in self._heard else ():
-            self._add(self._seccomp.ALLOW, rule.call, cube)
+        if rule.call not in self._notified:
+            action = self._seccomp.ALLOW
+        elif self._tells:
+            return  # what it answers anyway
+        else:
+            action = self._seccomp.NOTIFY
+        for cube in passing:
+            self._add(action, rule.call, cube)
 
     def _answer(self, call: str, error: str, cube: Cube) -> None:
         if error != "ENOSYS" and not self._tells:  # else what is answered anyway is right

@@ -17,22 +17,27 @@ from libos.syscalls import DEFAULT, Wanted
 _MOST = 50
 
 
-async def own_filter(wanted: Wanted, *, hearing: bool) -> dict[str, Any]:
-    """The part of the keeper's message; empty for the default. Compiles what is not compiled yet, in a
-    thread: some 40 ms the first time. Raises OSError where libseccomp cannot make it."""
-    if wanted == DEFAULT:
-        return {}
-    return await trio.to_thread.run_sync(partial(_message, wanted, hearing=hearing))
+async def own_filter(wanted: Wanted, interposed: frozenset[str], *, hearing: bool) -> dict[str, Any]:
+    """The part of the keeper's message. The `interposed` calls are notified of to this process, listen(2)
+    with them, where it is to be heard (`hearing`); else to a process of the world. Compiles what is not
+    compiled yet, in a thread: some 40 ms the first time. Raises OSError where libseccomp cannot make it."""
+    told = {"hearing": hearing and not interposed}
+    if wanted == DEFAULT and not interposed:
+        return told
+    return told | await trio.to_thread.run_sync(partial(_message, wanted, interposed, hearing=hearing))
 
 
-def _message(wanted: Wanted, *, hearing: bool) -> dict[str, Any]:
+def _message(wanted: Wanted, interposed: frozenset[str], *, hearing: bool) -> dict[str, Any]:
     from libos.syscalls.compiling import program
     from libos.syscalls.resolving import resolve
 
-    filter_program = program(wanted, hearing=hearing)
+    in_filter = bool(wanted.log or interposed)  # else listen(2) has a filter of its own (hearing.py)
+    notified = interposed | {"listen"} if hearing and in_filter else interposed
+    filter_program = program(wanted, notified=notified)
     message = {
         "filter": binascii.b2a_base64(filter_program, newline=False).decode(),
-        "filter_last": bool(wanted.log) or not resolve(wanted).lets_prepare,
+        "filter_last": in_filter or not resolve(wanted).lets_prepare,
+        "interposed": bool(interposed),
     }
     if not wanted.log:
         return message

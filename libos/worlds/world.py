@@ -85,6 +85,9 @@ class World:
         self._hints_fd = -1
         # Where it tells of refused system calls.
         self._refused_fd = -1
+        # Where listeners of filters are offered, in a world with interposed calls.
+        self._intake: socket.socket | None = None
+        self._offers = trio.Event()
         self._programs: dict[int, Running] = {}
         self._spare: defaultdict[tuple[str, SocketKind], list[socket.socket]] = defaultdict(list)
         self._spare_kinds: Sequence[tuple[str, SocketKind]] = ()
@@ -92,6 +95,7 @@ class World:
         self._handlers: dict[str, Callable[[channel.Message, list[int]], None]] = {
             "network": self._on_network,
             "hearing": self._on_hearing,
+            "interposed": self._on_interposed,
             "failed": self._on_failed,
             "error": self._on_failed,
             "spawned": self._on_spawned,
@@ -140,6 +144,22 @@ class World:
         if self._hints_fd >= 0:
             raise ValueError("it tells a second time where it is heard")
         self._hints_fd, self._refused_fd = fds
+
+    def _on_interposed(self, _message: channel.Message, fds: list[int]) -> None:
+        check_kind(fds, stat.S_IFSOCK)
+        if self._intake is not None:
+            raise ValueError("it tells a second time where listeners are offered")
+        (fd,) = fds
+        self._intake = socket.socket(fileno=fd)
+        self._offers.set()
+
+    async def intake(self) -> socket.socket:
+        """Where each program's child offers the listener of its filter, in a world with interposed calls; it
+        is the caller's. Waits until init has sent it."""
+        await self._offers.wait()
+        assert self._intake is not None
+        intake, self._intake = self._intake, None
+        return intake
 
     async def hear(self, hint: Callable[[], None]) -> None:
         """Call `hint` whenever a program of the world has begun to listen somewhere; until the world ends."""
@@ -310,6 +330,8 @@ class World:
                 each.close()
         close_all([fd for fd in (self._pidfd, self._hints_fd, self._refused_fd) if fd >= 0])
         self._pidfd = self._hints_fd = self._refused_fd = -1
+        if self._intake is not None:
+            self._intake.close()
         self._messages.close()
 
 

@@ -33,7 +33,7 @@ SYSTEMS = order()
 QUICK = [
     *("chroot", "plan9", "jail", "openvz", "warden", "lmctfy", "keykos", "tcsec"),
     *("jvm", "capabilities", "selinux", "seccomp", "capsicum", "exokernel", "zerovm"),
-    *("drawbridge", "coreos", "rump"),
+    *("dune", "drawbridge", "coreos", "rump"),
 ]
 
 

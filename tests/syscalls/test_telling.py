@@ -65,7 +65,7 @@ def test_foreign_abis_end_the_process_in_a_telling_filter_too() -> None:
 
 @pytest.mark.parametrize("hearing", [False, True])
 def test_listen_is_notified_of_only_where_it_is_heard(hearing: bool) -> None:
-    program = compiling.program(Wanted(log=True), hearing=hearing)
+    program = compiling.program(Wanted(log=True), notified=frozenset(["listen"] if hearing else []))
     assert run(program, MACHINE, number("listen")) == (USER_NOTIFICATION if hearing else ALLOW)
 
 
