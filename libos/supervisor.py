@@ -12,8 +12,8 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from itertools import count
 from functools import partial
+from itertools import count
 from os import PathLike
 from pathlib import PurePath
 from types import TracebackType
