@@ -148,7 +148,6 @@ CALLED: dict[str, Subject] = {
     "host, called": called(here(host_tree)),
     "union in memory, called": called(here(union_in_memory)),
     "union of host trees, called": called(here(union_of_host_trees)),
-    "memory by 9P, called": called(by_9p(in_memory)),
 }
 KERNEL: dict[str, Subject] = {
     "native": native,
@@ -156,7 +155,4 @@ KERNEL: dict[str, Subject] = {
     "host, served": served(here(host_tree)),
     "union in memory, served": served(here(union_in_memory)),
     "union of host trees, served": served(here(union_of_host_trees)),
-    "host by 9P, served": served(by_9p(host_tree)),
 }
-# Those between which and the tree 9P stands.
-BY_9P = {name for name in CALLED | KERNEL if "9P" in name}

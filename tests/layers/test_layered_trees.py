@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from conformance.cases import CASES, KERNEL_CASES, SEEDED_CASES, Case, seed, seeded
-from conformance.files import Calls
+from conformance.folders import in_a_folder
 from conformance.subjects import Make, MakeHere, Subject, called, here, host_tree, in_memory, served
 
 from libos.fs import layers
@@ -107,15 +107,3 @@ async def test_served_cases_without_mappings(subject: Subject) -> None:
             if case is seeded.a_mapping_of_an_old_file_sees_what_is_written_later:
                 continue
             await in_a_folder(files, case)
-
-
-async def in_a_folder(files: Calls, case: Case) -> None:
-    """A case in a directory of its own: one mount does all of them."""
-    await files.begin(b"../" + case.__name__.encode())
-    try:
-        if case in SEEDED_CASES:
-            await seed(files)
-        await case(files)
-    except BaseException as error:
-        error.add_note(f"in the case {case.__name__}")
-        raise
