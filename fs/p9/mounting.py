@@ -80,11 +80,14 @@ class Root(RemoteDirectory):
             first, self._failed = not self._failed, True
             self._lost = trio.current_time()
             raise (
-                ReportedError(errno.EIO, f"9P: the server is gone: {error.strerror}")
+                ReportedError(errno.EIO, f"9P: the server is gone: {error.strerror or error}")
                 if first
                 else refusal(errno.EIO)
             ) from None
         self._failed = False
+        if self._closed:  # meanwhile
+            self.close()
+            raise refusal(errno.EIO)
 
     def _hang_up(self) -> None:
         if self._stream is not None:

@@ -61,6 +61,19 @@ def enclose(manifests: Iterable[Manifest], own: Iterable[Need] = ()) -> Callable
     return partial(_enclose, needs, *opened_files(manifests))
 
 
+def confine_to(needs: Iterable[Need]) -> bool:
+    """Go behind Landlock at once, for what every run needs and these: for a process that serves no world.
+    False on a kernel without it. Raises HostError."""
+    try:
+        abi = landlock.abi()
+        if abi < landlock.ABI_REFER:
+            return False
+        _go_behind([*own_needs(), *needs], landlock.file_rights(abi))
+    except OSError as error:
+        raise HostError(f"libos cannot go behind Landlock: {error.strerror or error}") from error
+    return True
+
+
 def _prepared(manifest: Manifest) -> Iterable[Need]:
     """Those of what is written, after it was made: a rule is for what is there. Whoever fails to use it later
     says why it cannot be."""

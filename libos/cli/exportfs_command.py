@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from libos.cli.needs import Need
 
 # The first descriptor that systemd passes: sd_listen_fds(3), SD_LISTEN_FDS_START.
 _FIRST_FD = 3
@@ -45,6 +50,7 @@ def command(
 
         import trio
 
+        from libos.cli import enclosing
         from libos.cli.confining import confine
         from libos.exporting import Exported, serve_until_told
 
@@ -53,6 +59,7 @@ def command(
                 os.close(ready_fd)
 
         confine([])
+        enclosing.confine_to(_needs(folder, path, writable=writable))
         trio.run(
             serve_until_told,
             Exported(folder, size, writable or folder is None, hide, only),
@@ -71,6 +78,17 @@ def _size(memory: str) -> int:
         return size(memory)
     except ValueError as wrong:
         raise click.UsageError(f"--memory: {wrong}") from None
+
+
+def _needs(folder: str | None, path: str | None, *, writable: bool) -> Iterator[Need]:
+    """What is opened besides the system's files: the folder, and that of the socket, which is removed."""
+    from libos.cli.needs import CHANGE, READ, Need
+    from libos.kernel import landlock
+
+    if folder is not None:
+        yield Need(folder, CHANGE if writable else READ)
+    if path is not None:
+        yield Need(os.path.dirname(os.path.abspath(path)), landlock.ACCESS_FS_REMOVE_FILE)
 
 
 def _listener(path: str | None, stack: ExitStack) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -19,8 +20,10 @@ from shells import shell
 
 import libos
 from libos.fs.memory import memory_tree
-from libos.fs.node import Caller
+from libos.fs.node import Caller, Directory, File
 from libos.fs.p9.exporting import export
+from libos.fs.p9.mounting import mounted
+from libos.kernel import landlock
 
 pytestmark = pytest.mark.system
 pytest_plugins = ["running"]
@@ -30,11 +33,13 @@ SHELL = 'while read -r line; do eval "$line" > /tmp/said 2>&1; echo $(cat /tmp/s
 
 
 @contextmanager
-def exportfs(account: Account, *options: str, by: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
-    """A server of the account that is ready, started by the command `by` if there is one; killed in the end,
-    if it still runs."""
+def exportfs(
+    account: Account, *options: str, by: Sequence[str] = (), program: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """A server of the account that is ready, started by the command `by` if there is one; another `program`
+    if one is given. Killed in the end, if it still runs."""
     reader, writer = os.pipe()
-    words = [*by, *account.libos("exportfs", *options, "--ready-fd", str(writer))]
+    words = [*by, *(program or account.libos("exportfs")), *options, "--ready-fd", str(writer)]
     process = account.start(words, pass_fds=[writer], stderr=subprocess.PIPE)
     os.close(writer)
     with process, open(reader, "rb") as ready:
@@ -120,6 +125,37 @@ def test_without_a_server_a_world_does_not_start(as_user: Account) -> None:
         'libos: the mount at "/s": no file server of 9P2000.L answers: No such file or directory: '
         "unix!/no/such/socket; start one there first: libos exportfs serves a folder\n"
     )
+
+
+@pytest.mark.skipif(landlock.abi() < landlock.ABI_REFER, reason="this kernel has no Landlock from ABI 2 up")
+async def test_a_server_that_is_led_out_of_its_folder_opens_nothing_there(as_user: Account) -> None:
+    folder = as_user.folder
+    as_user.run(
+        [
+            "sh",
+            "-c",
+            "mkdir tree out; echo secret > out/file; echo own > tree/file; ln -s ../out/file tree/link",
+        ]
+    )
+    read = {}
+    for how in ("open", "enclosed"):
+        script = as_user.python(str(Path(__file__).with_name("exportfs_astray.py")), how)
+        with exportfs(as_user, "--socket", str(folder / how), "tree", program=script):
+            root = await mounted(partial(trio.open_unix_socket, folder / how))
+            read[how] = [await content(root, name) for name in (b"file", b"link")]
+            root.close()
+    assert read == {"open": [b"own\n", b"secret\n"], "enclosed": [b"own\n", "EACCES"]}
+
+
+async def content(root: Directory, name: bytes) -> bytes | str:
+    """What a file holds, or the errno's name."""
+    try:
+        file = await root.walk(name)
+        assert isinstance(file, File)
+        handle = await file.open(os.O_RDONLY, Caller())
+        return await handle.read(0, 100)
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
 
 
 @pytest.mark.accounts("user")
