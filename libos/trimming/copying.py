@@ -2,6 +2,7 @@
 
 Rules:
 - A directory becomes copy-on-write, in memory, and ends with its run; a file is copied for each run.
+- What a file server serves cannot be copied: written through it, it is refused.
 - Nothing is published, kept or captured. What a run sends over granted connections, and to services, does go
   out: it cannot be taken back.
 """
@@ -14,7 +15,7 @@ from dataclasses import replace
 
 from libos.errors import ManifestError
 from libos.manifest import Manifest
-from libos.namespace import HostSource, Mode, Mount
+from libos.namespace import HostSource, Mode, Mount, P9Source
 
 # Bytes of files that are copied for a run, all together.
 _MOST = 1 << 30
@@ -22,7 +23,7 @@ _MOST = 1 << 30
 
 def on_copies(manifest: Manifest, folder: str) -> Manifest:
     """The manifest on copies, those of files below `folder`, which belongs to the run. Raises OSError, and
-    ManifestError where there is too much to copy."""
+    ManifestError where there is too much to copy, or what has no copy."""
     copied = _Copies(folder)
     return replace(
         manifest,
@@ -42,6 +43,10 @@ class _Copies:
     def mount(self, mount: Mount) -> Mount:
         """The mount on a copy of what it would write."""
         source = mount.source
+        if mount.mode is Mode.READ_WRITE and isinstance(source, P9Source):
+            raise ManifestError(
+                f'"{mount.at}" is written by a file server, and no run has a copy of that: mount it read-only'
+            )
         if mount.mode is not Mode.READ_WRITE or not isinstance(source, HostSource):
             return mount
         if os.path.isdir(source.path):

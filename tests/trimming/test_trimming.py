@@ -114,6 +114,14 @@ def test_what_would_be_written_is_a_copy(tmp_path: Path, monkeypatch: pytest.Mon
         on_copies(manifest, str(tmp_path / "run"))
 
 
+def test_what_has_no_copy_is_not_written(tmp_path: Path) -> None:
+    server = {"at": "/s", "p9": "unix!/run/s.sock", "mode": "read-write"}
+    with pytest.raises(ManifestError, match='"/s" is written by a file server'):
+        on_copies(from_mapping({"mount": [server]}), str(tmp_path))
+    reading = from_mapping({"mount": [server | {"mode": "read-only"}]})
+    assert on_copies(reading, str(tmp_path)).mounts == reading.mounts
+
+
 @pytest.mark.parametrize(
     "asking",
     [
