@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from libos.net.gate import Gate
     from libos.plan import Plan
     from libos.publishing import PublishGrant
+    from libos.worlds.filtering import Refused
     from libos.worlds.limiting import Limiting
 
 __all__ = ["App", "ExitStatus", "Process", "Reason"]
@@ -48,6 +49,7 @@ class App(AppFiles, AppNetwork):
     branch: Branch
     # What holds what it uses up.
     limiting: Limiting
+    refused: Refused
     # What it has used of its mounts, where that is recorded.
     uses: Uses | None
 
@@ -116,10 +118,10 @@ class App(AppFiles, AppNetwork):
             yield reader
 
     async def stats(self) -> dict[str, object]:
-        """What it has used until now: `programs`, `dials`, `mounts`, `link`, see `libos.seeing.stats`, and
-        `limits`, see `Limiting.seen`."""
+        """What it has used until now: `programs`, `dials`, `mounts`, `link`, see `libos.seeing.stats`,
+        `limits`, see `Limiting.seen`, and `syscalls`, None where refused ones are not told."""
         used = await stats(self._world.init_pid, self.dials, self.counts(), self.gate)
-        return used | {"limits": self.limiting.seen()}
+        return used | {"limits": self.limiting.seen(), "syscalls": self.refused.summary()}
 
     async def exec(
         self,

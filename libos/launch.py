@@ -326,7 +326,7 @@ class Launch:
         app.dials = dials
         app.counts = self._view.layering.counts
         app.publications = Publications(name, self._gate, self._parts.hub, self.plan)
-        app.limiting = self._limiting
+        app.limiting, app.refused = self._limiting, self._refused
         app.ended_by_limit = self._limiting.reason
         if self._output is not None:
             self._output.over = partial(app.end, "output")

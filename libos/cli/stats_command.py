@@ -9,6 +9,7 @@ import click
 
 from libos.cli import completing
 from libos.cli.show import columns, harmless
+from libos.cli.syscall_lines import syscall_lines
 
 _VERSION = 1
 _MIB = 1 << 20
@@ -19,13 +20,14 @@ _MIB = 1 << 20
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def command(name: str, as_json: bool) -> None:
     """Show what the running world APP has used: its programs and their memory, its limits, what each dial
-    grant has carried and refused, what has passed each mount that counts and the link of a routed world."""
+    grant has carried and refused, what has passed each mount that counts and the link of a routed world, and
+    which system calls its filter has refused."""
     from libos.control.client import ask
     from libos.control.folder import open_folder
 
     with open_folder() as folder:
         found = ask(folder, name, {"request": "stats"})
-    said = {key: found[key] for key in ("programs", "limits", "dials", "mounts", "link")}
+    said = {key: found[key] for key in ("programs", "limits", "dials", "mounts", "link", "syscalls")}
     if as_json:
         click.echo(json.dumps({"version": _VERSION, **said}, indent=2))
         return
@@ -35,6 +37,7 @@ def command(name: str, as_json: bool) -> None:
         _dials(said["dials"]),
         _mounts(said["mounts"]),
         _link(said["link"]),
+        *syscall_lines(said),
     )
     click.echo("\n\n".join(table for table in tables if table))
 

@@ -9,7 +9,7 @@ from libos.cli.show import harmless
 
 
 def syscall_lines(fields: Mapping[str, Any]) -> Iterator[str]:
-    """The line, from the fields of the event `app.exit`: none where refusals were not told."""
+    """The line, from the fields of the event `app.exit` or of stats: none where refusals are not told."""
     if not (calls := fields.get("syscalls")):
         return
     told = ", ".join(f"{harmless(call)} {times}" for call, times in calls["told"].items())

@@ -60,8 +60,8 @@ class Refused:
         return fields
 
     def summary(self) -> dict[str, object] | None:
-        """For the end of the world: how many of this machine's calls pass, and how often each other one was
-        told of; None where the filter does not tell."""
+        """How many of this machine's calls pass, and how often each other one was told of until now; None
+        where the filter does not tell."""
         if not self._wanted.log:
             return None
         from libos.syscalls.counting import passing, table

@@ -413,8 +413,27 @@ SCENES: dict[str, Callable[[libos.Supervisor], Awaitable[Any]]] = {
 }
 
 
+async def held() -> None:
+    """A program that waits for an answer which never comes; prints its number here once it waits."""
+    begun = trio.Event()
+
+    async def waits(_call: SystemCall) -> int:
+        begun.set()
+        await trio.sleep_forever()
+        return 0
+
+    manifest = {"include": ["python"], "app": {"command": ["python3", "-c", HEAD + "libc.getsid(0)"]}}
+    async with libos.Supervisor(spare=False) as supervisor:
+        app = await supervisor.start(manifest, on_syscall=Monitor({"getsid": waits}, timeout=1000))
+        await begun.wait()
+        print(app.pid, flush=True)
+        await trio.sleep_forever()
+
+
 async def main(names: list[str]) -> None:
     """Show the scenes of these names, or all."""
+    if names == ["held"]:
+        await held()
     async with libos.Supervisor(spare=False) as supervisor:
         found = {name: await SCENES[name](supervisor) for name in names or SCENES}
         found["listeners"] = sum("seccomp" in link for link in links())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import select
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,20 @@ def test_a_program_that_is_killed_while_it_waits_leaves_nothing(seen: dict[str, 
         "last": "app.exit",
     }
     assert seen["listeners"] == 0
+
+
+def test_a_program_that_waits_ends_with_a_supervisor_that_is_killed(as_user: Account) -> None:
+    supervisor = as_user.start(as_user.python(str(SCRIPT), "held"), stdout=subprocess.PIPE)
+    try:
+        assert supervisor.stdout is not None
+        pid = int(supervisor.stdout.readline())
+        pidfd = os.pidfd_open(pid)
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+        supervisor.stdout.close()  # type: ignore[union-attr]  # it is a pipe
+    with os.fdopen(pidfd) as end:
+        assert select.select([end], [], [], 30)[0], "it outlives who answers for it"
 
 
 def test_memory_that_this_process_serves_ports_and_further_programs_go_with_it(seen: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from worlds import RunError, Worlds
 
+import libos
+from libos.cli.syscall_lines import syscall_lines
 from libos.syscalls import Wanted, counting, tables
 from libos.syscalls.resolving import resolve
 
@@ -89,6 +91,27 @@ def works(worlds: Worlds, built: str, program: str, denied: str) -> bool:
     except RunError:
         return False
     return (done.status, done.out) == (0, "42 well\n")
+
+
+async def test_what_it_has_refused_is_counted_while_it_runs(supervisor: libos.Supervisor) -> None:
+    code = (
+        "import os, sys\ntry: os.getpgid(0)\nexcept PermissionError: print(1, flush=True)\nsys.stdin.read()"
+    )
+    manifest = {
+        "include": ["python"],
+        "app": {"command": ["python3", "-c", code]},
+        "syscalls": {"profile": "narrow", "log": True},
+    }
+    async with supervisor.events() as events:
+        app = await supervisor.start(manifest, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        async for event in events:
+            if event.kind == "syscall.refused" and event.fields["call"] == "getpgid":
+                break
+        counted: Any = (await app.stats())["syscalls"]
+        assert counted["told"]["getpgid"] == 1
+        (line,) = syscall_lines({"syscalls": counted})
+        assert line.startswith(f"system calls: {counted['passing']} of {counted['known']} pass; others")
+        await app.aclose()
 
 
 LOOK = """
