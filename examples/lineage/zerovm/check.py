@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from claims import Evidence, Property, scratch
-from probing import Events, Talk, made, read
+from probing import Events, Talk, made, read, said
+from zerovm.chance import DRAWS, seeded
 
 import libos
 
@@ -45,6 +46,11 @@ PROPERTIES = {
         "a file that had more bytes when it was opened is an error, and is told; nothing is made up",
         "the file keeps what it had",
         lambda saw: saw == [LIED, True],
+    ),
+    "chance": Property(
+        "random numbers come from a seed: a program that draws some draws the same ones again",
+        "the kernel answers getrandom(2)",
+        lambda saw: saw[0] == saw[1] != saw[2] and saw[0].replace(" ", "").isalnum(),
     ),
 }
 
@@ -97,7 +103,14 @@ async def observe(supervisor: libos.Supervisor, without: str | None) -> Evidence
         "digest": {"told": digest(told[-1], "/channel/output"), "file": hashlib.sha256(written).hexdigest()},
         "early": first,
         "size": [size[-1], any(each.kind == "error" for each in told)],
+        "chance": [await draws(supervisor, seed, without) for seed in ("one", "one", "other")],
     }
+
+
+async def draws(supervisor: libos.Supervisor, seed: str, without: str | None) -> str:
+    """What a program draws that is given a seed."""
+    manifest = {"include": ["python"], "app": {"command": ["python3", "-c", DRAWS]}}
+    return await said(supervisor, manifest, on_syscall=None if without == "chance" else seeded(seed))
 
 
 def digest(end: libos.Event, at: str) -> str | None:
