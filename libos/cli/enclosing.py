@@ -1,4 +1,4 @@
-"""`libos run` and `libos up` go behind Landlock: their process opens what it serves, and little else.
+"""`libos run`, `libos trace` and `libos up` go behind Landlock: they open what they serve, and little else.
 
 Rules:
 - It happens when the keeper is ready, which makes worlds and must not be behind it, and before anything is

@@ -134,4 +134,8 @@ def _run(view: ViewOptions, printing: _Printing) -> int:
         printing.event(event)
         printing.flush()
 
-    return run(Request(manifest, terminal=False, events=None, report=False, serve_all=False, observe=tell))
+    return run(
+        Request(
+            manifest, terminal=False, events=None, report=False, serve_all=False, observe=tell, enclosed=True
+        )
+    )

@@ -150,11 +150,21 @@ class Beyond:
                 self._open().name_files(message["read"], message["written"])
                 return
             answer, made = self._open().answer(message, fds)
-            with suppress(BrokenPipeError):
-                channel.send(self._supervisor, answer, made)
+            self._answer(answer, made)
         finally:
             for fd in (*fds, *made):
                 os.close(fd)
+
+    def _answer(self, answer: channel.Message, made: list[int]) -> None:
+        try:
+            channel.send(self._supervisor, answer, made)
+        except BrokenPipeError:
+            pass  # the supervisor is gone, as will be seen
+        except OSError as error:
+            if not made:
+                raise
+            # An app has too many descriptors on their way: unix(7), ETOOMANYREFS.
+            self._answer(channel.failure(error), [])
 
     def _open(self) -> Openings:
         if self._openings is None:

@@ -5,7 +5,9 @@ Rules:
 - A tree in which the rules of this process reach as far as its mount does is opened here too, without a
   detour. Everything else is opened outside: see libos.keeper.opening for what is checked there.
 - Requests go one at a time, from the trio thread, and are answered at once. One that is not answered in time
-  is EIO, and all later ones are: its answer would be taken for another's.
+  is EIO, and so are all later ones until its answer has come: it would be taken for another's.
+- What could not be sent or taken, since an app made too many descriptors be on their way, is EMFILE for the
+  request alone: unix(7), ETOOMANYREFS.
 - Looks at other processes are for worker threads; each has a socket of its own for its answer.
 """
 
@@ -13,9 +15,11 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import NamedTuple
 
@@ -49,7 +53,7 @@ class Outside:
         self._keeper = keeper
         self._covers: Callable[[int, bool], bool] | None = None
         self._numbers = count()
-        self._broken = False
+        self._late = False
 
     def enclosed(self, enclosure: Enclosure) -> None:
         """This process has gone behind Landlock. Raises OSError."""
@@ -173,24 +177,43 @@ class Outside:
     def _ask(
         self, message: channel.Message, fds: Sequence[int], wanted: int
     ) -> tuple[channel.Message, list[int]]:
-        if self._broken:
-            raise _error(errno.EIO)
+        self._settle()
         try:
             channel.send(self._keeper, message, fds)
-            received = channel.receive(self._keeper)
-        except channel.LostDescriptorsError:
-            raise _error(errno.EMFILE) from None
-        except (OSError, ValueError):
-            received = None
-        answer, made = received or ({}, [-1])
+        except OSError as error:  # nothing went
+            raise _error(error.errno if error.errno == errno.ETOOMANYREFS else errno.EIO) from error
+        answer, made = self._answer()
         number = answer.get("errno")
-        if isinstance(number, int) and not made:
-            raise _error(number)
-        if number is not None or len(made) != wanted:
-            self._broken = True
-            close_all([fd for fd in made if fd >= 0])
+        if number is None and len(made) == wanted:
+            return answer, made
+        close_all(made)
+        raise _error(number if isinstance(number, int) else errno.EIO)
+
+    def _answer(self) -> tuple[channel.Message, list[int]]:
+        try:
+            received = channel.receive(self._keeper)
+        except channel.LostDescriptorsError as error:
+            raise _error(errno.EMFILE) from error
+        except BlockingIOError as error:
+            self._late = True
+            raise _error(errno.EIO) from error
+        except (OSError, ValueError) as error:
+            raise _error(errno.EIO) from error
+        if received is None:
             raise _error(errno.EIO)
-        return answer, made
+        return received
+
+    def _settle(self) -> None:
+        """Take the answer that came late. EIO while it has not come."""
+        if not self._late:
+            return
+        poll = select.poll()
+        poll.register(self._keeper, select.POLLIN)
+        if not poll.poll(0):
+            raise _error(errno.EIO)
+        self._late = False
+        _, made = self._answer()
+        close_all(made)
 
 
 class _Remote(Opening):
@@ -240,11 +263,8 @@ class _Remote(Opening):
         self._do([old_fd, new_fd], "rename", flags=flags, **names)
 
     def close(self) -> None:
-        if not self._outside._broken:
-            try:
-                self._do([], "close")
-            except OSError:
-                pass  # the keeper is gone, and the tree with it
+        with suppress(OSError):  # the keeper is gone, and the tree with it
+            self._do([], "close")
 
 
 def _text(name: bytes) -> str:
@@ -253,4 +273,5 @@ def _text(name: bytes) -> str:
 
 
 def _error(number: int) -> OSError:
+    number = errno.EMFILE if number == errno.ETOOMANYREFS else number
     return OSError(number, os.strerror(number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import stat
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accounts import Account
 
 from libos.keeper import channel
 from libos.keeper.looking import Looks
@@ -160,6 +162,24 @@ def test_of_the_files_of_sockets_only_its_own_are_removed(asked: Asked) -> None:
     Path(path).write_text("somebody's")
     assert asked.ask({"do": "unbind", "path": path}) == 0
     assert Path(path).read_text() == "somebody's"
+
+
+@pytest.mark.system
+def test_what_cannot_be_sent_or_comes_late_fails_alone(as_user: Account) -> None:
+    if as_user.uid == 0:
+        pytest.skip("the kernel counts no descriptors on their way against root")
+    done = as_user.run(as_user.python(str(Path(__file__).parent / "in_flight.py")))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "first": "done",
+        "an answer that cannot go": "EMFILE",
+        "after it": "done",
+        "a request that cannot go": "EMFILE",
+        "after that": "done",
+        "none answers in time": "EIO",
+        "nor yet": "EIO",
+        "after the late answer": "done",
+    }
 
 
 @pytest.mark.parametrize(
