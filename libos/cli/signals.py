@@ -1,8 +1,9 @@
 """Signals and job control where the app has no terminal of its own.
 
 Rules: what is sent to libos goes to the app, from the first moment: what comes while the app starts waits
-for it, and ends a start that takes longer than START_SECONDS from there. A second Ctrl-C ends the app, for
-it may not listen to the first. When libos is stopped the app is stopped with it, and continued with it.
+for it, and ends a start that takes longer than START_SECONDS from there; a stop waits as long at most. A
+second Ctrl-C ends the app, for it may not listen to the first. When libos is stopped the app is stopped with
+it, and continued with it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Forwarder:
         self._target: Target | None = None
         self._end: Callable[[], None] | None = None
         self._interrupts = 0
+        self._attached = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Forward until cancelled."""
@@ -55,13 +57,24 @@ class Forwarder:
                     self.early.append(number)
                     self.start.deadline = min(self.start.deadline, trio.current_time() + START_SECONDS)
                 elif number == signal.SIGTSTP:
-                    _stop_here()
+                    await self._stop_early()
 
     async def attach(self, target: Target, end: Callable[[], None] | None = None) -> None:
         """Forward to this process from here on, beginning with what came early."""
         self._target, self._end = target, end
+        self._attached.set()
         for number in self.early:
             await self._forward(target, number)
+
+    async def _stop_early(self) -> None:
+        """Stop, with the app where it comes soon: it may run, and read the terminal, before that is known
+        here."""
+        with trio.move_on_after(START_SECONDS):
+            await self._attached.wait()
+        if self._target is not None:
+            await self._forward(self._target, signal.SIGTSTP)
+        else:
+            _stop_here()
 
     async def _forward(self, target: Target, number: int) -> None:
         self._interrupts += number == signal.SIGINT
