@@ -36,7 +36,7 @@ def price_the_inventory() -> None:
         rows = [(row["item"], int(row["count"])) for row in csv.DictReader(inventory)]
         csv.writer(priced).writerows((item, count, round(count * prices[item], 2)) for item, count in rows)
     os.remove("README.txt")
-    print("in /work now:", *sorted(os.listdir(".")))
+    print("in /project now:", *sorted(os.listdir(".")))
     print(Path("priced.csv").read_text(), end="")
 
 
