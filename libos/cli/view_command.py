@@ -12,6 +12,7 @@ import click
 
 from libos.cli import completing
 from libos.cli.show import say
+from libos.errors import HostError
 
 if TYPE_CHECKING:
     from libos.view.showing import Showing
@@ -38,7 +39,9 @@ def command(source: str | None, world: str | None, port: int, opens: bool) -> No
     A file lights up when it is touched, and turns red where it was looked for and is absent.
     """
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
-        raise click.UsageError(f"libos view needs {' and '.join(missing)}: pip install 'libos[view]'")
+        raise HostError(
+            f"libos view serves by {' and '.join(missing)}, not installed here: pip install 'libos[view]'"
+        )
     with contextlib.ExitStack() as stack:
         follow = _source(stack, source)
 

@@ -184,13 +184,18 @@ class _Folding:
     # --- what was listed
 
     def listed(self, rest: Uses) -> None:
+        refused: list[str] = []
         for path in sorted(path for path, seen in rest.items() if "list" in seen):
             if self.done.covers(path) or self.host.kind(path) != "directory":
                 continue
             if self.widening.may(path) and self.host.below(path).files <= MOST_LISTED:
                 self.grant(path, f"it was listed: widened to all {self.host.below(path).files} files")
             elif path not in WIDE and not within(self.directory, path) and not within(self.home, path):
-                self.done.notes.append(f"{path} was listed, and is not granted: large, or with secrets")
+                refused.append(path)
+        for path in (each for each in refused if not _in_any(posixpath.dirname(each), refused)):
+            inner = sum(within(each, path) for each in refused) - 1
+            also = f", nor are {inner} more in it" if inner else ""
+            self.done.notes.append(f"{path} was listed, and is not granted{also}: large, or with secrets")
 
     # --- single files
 

@@ -105,6 +105,14 @@ def test_a_listed_directory_is_granted_unless_it_holds_a_secret() -> None:
     assert result.notes == ["/opt/b was listed, and is not granted: large, or with secrets"]
 
 
+def test_of_listed_directories_that_are_not_granted_the_outermost_is_said() -> None:
+    host = TableHost(["/opt/a/b/c/id_rsa"])
+    uses = dict.fromkeys(("/opt/a", "/opt/a/b", "/opt/a/b/c"), "list")
+    assert folded(host, uses).notes == [
+        "/opt/a was listed, and is not granted, nor are 2 more in it: large, or with secrets"
+    ]
+
+
 SITE = "/opt/app/lib/python3.13/site-packages"
 
 
