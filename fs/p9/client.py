@@ -2,6 +2,7 @@
 
 - One of those who wait reads for all and hands each its reply, as the mount driver of Plan 9 does
   (port/devmnt.c): there is no task that would outlive them. Who is cancelled hands the reading on.
+- What is let go of goes along with later requests, a few at a time, and nobody waits for it.
 - A request that is cancelled leaves its tag behind: its reply is thrown away when it comes, and what it made
   at the server is let go of.
 - The server dies, says what is no message, answers with another tag or kind, or is silent for longer than
@@ -30,6 +31,11 @@ from libos.fs.p9.messages import Message, Qid
 DEADLINE = 10.0
 # Replies that may be owed to requests that were cancelled.
 OWED_MAX = 64
+# Fids that are let go of with one request, and those of which the server has not said that it did. Its few
+# replies fit into a socket's buffer: neither side ever waits for the other to read.
+CLUNKS, CLUNKS_OWED = 16, 64
+# Fids that wait for that: twice as many as a server of libos has.
+DROPPED_MAX = 1 << 18
 
 
 @dataclass(slots=True, eq=False)
@@ -78,7 +84,9 @@ class Client:
         return next(self._fids)
 
     def drop(self, fid: int) -> None:
-        """Lets go of a fid before the next request; never waits."""
+        """Lets go of a fid with one of the next requests; never waits."""
+        if len(self._dropped) >= DROPPED_MAX:
+            self.close()
         if not self.ended:
             self._dropped.append(fid)
 
@@ -92,8 +100,6 @@ class Client:
 
     async def ask(self, kind: int, *fields: object, makes: int | None = None) -> tuple[Any, ...]:
         """The fields of the reply. OSError with the server's errno; EIO once the connection has ended."""
-        while self._dropped and not self.ended:
-            await self._exchange(p9.TCLUNK, (self._dropped.pop(),), None)
         reply = await self._exchange(kind, fields, makes)
         if reply.kind == p9.RLERROR:
             (number,) = reply.fields
@@ -102,18 +108,16 @@ class Client:
 
     async def _exchange(self, kind: int, fields: tuple[object, ...], makes: int | None) -> Message:
         asked = Asked(kind, makes)
-        tag = p9.NO_TAG if kind == p9.TVERSION else self._tag()
-        frame = codec.encode(tag, Message(kind, fields))
         try:
             async with self._sending:
                 if self.ended:
                     raise refusal(errno.EIO)
                 if not any(self._waiting()):
                     self._heard = trio.current_time()
-                self._asked[tag] = asked
+                frames = self._clunks() + self._frame(asked, fields)
                 # A request that is half sent cannot be taken back.
                 with trio.CancelScope(shield=True), trio.fail_after(self._deadline):
-                    await self._stream.send_all(frame)
+                    await self._stream.send_all(frames)
         except trio.TooSlowError:
             raise await self._end(f"the server takes no request for {self._deadline:g} s") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -123,6 +127,22 @@ class Client:
         except trio.Cancelled:
             asked.wanted = False
             raise
+
+    def _frame(self, asked: Asked, fields: tuple[object, ...]) -> bytes:
+        """A request, which is asked from now on."""
+        tag = p9.NO_TAG if asked.kind == p9.TVERSION else self._tag()
+        frame = codec.encode(tag, Message(asked.kind, fields))
+        self._asked[tag] = asked
+        return frame
+
+    def _clunks(self) -> bytes:
+        """Requests to let go of some of what was dropped."""
+        if not self._dropped:
+            return b""
+        owed = sum(each.kind == p9.TCLUNK for each in self._asked.values())
+        most = min(CLUNKS, CLUNKS_OWED - owed, len(self._dropped))
+        gone = [self._dropped.pop() for _ in range(most)]
+        return b"".join(self._frame(Asked(p9.TCLUNK, None, wanted=False), (fid,)) for fid in gone)
 
     async def _reply(self, asked: Asked) -> Message:
         """Waits for it, reading for all where nobody does."""
@@ -174,7 +194,7 @@ class Client:
             self._dropped.append(asked.makes)
 
     def _tag(self) -> int:
-        if sum(not each.wanted for each in self._asked.values()) > OWED_MAX:
+        if sum(not each.wanted and each.kind != p9.TCLUNK for each in self._asked.values()) > OWED_MAX:
             self.close()
             raise ReportedError(errno.EIO, f"9P: the server owes more than {OWED_MAX} replies")
         return next(tag for number in self._tags if (tag := number % p9.NO_TAG) not in self._asked)

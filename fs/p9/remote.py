@@ -53,7 +53,7 @@ class Tree:
         known = self._nodes.get((qid.kind, qid.path))
         if known is None:
             try:
-                mode = (await self.client.ask(p9.TGETATTR, fid, p9.BASIC))[2]
+                told = await self.client.ask(p9.TGETATTR, fid, p9.BASIC)
             except (OSError, trio.Cancelled):
                 self.client.drop(fid)
                 raise
@@ -61,7 +61,8 @@ class Tree:
         if known is not None:
             self.client.drop(fid)
             return known
-        made = self._made(fid, qid, stat.S_IFMT(mode))
+        made = self._made(fid, qid, stat.S_IFMT(told[2]))
+        made.size = told[7]
         self._nodes[qid.kind, qid.path] = made
         weakref.finalize(made, self.client.drop, fid).atexit = False
         return made
@@ -88,6 +89,7 @@ class Remote(Node):
     def __init__(self, tree: Tree, fid: int) -> None:
         self.tree = tree
         self.fid = fid
+        self.size = 0  # as last told
 
     async def live(self) -> Client:
         """The connection by which it is asked. The root may make another one."""
@@ -107,6 +109,7 @@ class Remote(Node):
         _, _, mode, _, _, links, _, size, _, blocks, *times = await self.ask(p9.TGETATTR, p9.BASIC)
         if stat.S_IFMT(mode) != self.kind or size >= _LONGEST:
             raise ReportedError(errno.EIO, f"9P: a file of mode {mode:o} and {size} bytes")
+        self.size = size
         shown = self.kind | mode & (0o1777 if self.tree.writable else 0o1555)
         atime, mtime, ctime = (
             min(times[at] * 10**9 + times[at + 1] % 10**9, _LONGEST - 1) for at in (0, 2, 4)
@@ -207,7 +210,7 @@ class RemoteFile(Remote, File):
         if flags & (os.O_ACCMODE | os.O_TRUNC):
             self.require_writable()
         handle = await opened(await self.live(), self.fid, flags)
-        if flags & os.O_ACCMODE == os.O_RDONLY:
+        if flags & os.O_ACCMODE == os.O_RDONLY and self.size == 0:
             # As in proc(5), content that nobody knows the size of: the kernel must ask for it nonetheless.
             handle.direct = (await self.stat()).size == 0
         return handle

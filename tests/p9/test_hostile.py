@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +18,7 @@ import trio.testing
 from libos.fs.memory import memory_tree
 from libos.fs.node import Caller, Directory, File, ReportedError, Symlink
 from libos.fs.p9 import messages as p9
+from libos.fs.p9.client import CLUNKS_OWED
 from libos.fs.p9.codec import decode, encode, entry
 from libos.fs.p9.exporting import CLIENTS, export
 from libos.fs.p9.frames import Frames
@@ -195,6 +197,23 @@ async def test_replies_that_are_owed_are_bounded() -> None:
                 nursery.cancel_scope.cancel()
         with pytest.raises(ReportedError, match="owes more than 64"):
             await handle.read(0, 1)
+
+
+@pytest.mark.parametrize(("answers", "told"), [(True, 199), (False, CLUNKS_OWED)])
+async def test_what_is_let_go_of_goes_along_and_nobody_waits_for_it(answers: bool, told: int) -> None:
+    numbers = itertools.count(7)
+    gone: list[object] = []
+
+    def clunk(fields: tuple[object, ...]) -> Message | None:
+        gone.append(fields[0])
+        return Message(p9.RCLUNK, ()) if answers else None
+
+    async with answering(
+        TCLUNK=clunk, TWALK=lambda _: Message(p9.RWALK, ((Qid(0, 0, next(numbers)),),))
+    ) as root:
+        for _ in range(200):
+            assert isinstance(await root.walk(b"file"), File)
+    assert len(set(gone)) == len(gone) == told
 
 
 @asynccontextmanager
