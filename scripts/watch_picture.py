@@ -33,11 +33,11 @@ async def run_agent() -> list[libos.Event]:
     os.chdir(TOP)  # so that a picture says where the manifest is in a checkout
     sys.path.insert(0, str(TOP / "examples" / "agent"))
     demo = importlib.import_module("demo")
-    trio.socket.set_custom_hostname_resolver(demo.DemoNames())
     manifest = libos.load(demo.MANIFEST.relative_to(TOP))
     manifest = replace(manifest, app=replace(manifest.app, record=True))
     found: list[libos.Event] = []
-    with demo.price_service():
+    with demo.price_service() as address:
+        trio.socket.set_custom_hostname_resolver(demo.DemoNames(address))
         async with libos.Supervisor() as supervisor, supervisor.events() as events:
             await supervisor.start(manifest, name="agent")
             async for event in events:

@@ -72,6 +72,14 @@ def test_agent_does_its_job_and_gets_nothing_else(as_user: Account) -> None:
         assert f"1x {refused}" in done.stdout
 
 
+@pytest.mark.soak
+def test_the_agent_is_drawn_for_the_pictures(as_user: Account) -> None:
+    script, picture = EXAMPLES.parent / "scripts/watch_picture.py", as_user.folder / "watch.svg"
+    done = as_user.run(as_user.python(str(script), str(picture)))
+    assert done.returncode == 0, done.stderr
+    assert "/etc/shadow" in picture.read_text()
+
+
 def test_library_streams_while_a_function_answers(as_user: Account) -> None:
     done = as_user.run(as_user.python(str(EXAMPLES / "library.py")))
     assert done.returncode == 0, done.stderr
