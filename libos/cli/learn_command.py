@@ -145,7 +145,8 @@ def _tell(path: str, learned: Learned) -> None:
     lines += [f"widened: {grant.at}: {grant.why}" for grant in learned.grants if " files" in grant.why]
     taken = ", ".join(learned.command.environment)
     lines.append(f"taken over from the environment: {taken or 'nothing'}; others with -e NAME")
-    state = f"INCOMPLETE: {learned.incomplete}" if learned.incomplete else f"run it: libos run {shlex.quote(path)}"
+    runs = f"run it: libos run {shlex.quote(path)}"
+    state = f"INCOMPLETE: {learned.incomplete}" if learned.incomplete else runs
     counts = f"{len(learned.grants)} mounts, {len(learned.dials)} dials"
     lines.append(f"{path}: {counts}, of a run of {learned.seconds:.1f} s; {state}")
     say("\n".join(map(harmless, lines)))  # a line's end in a name is none
