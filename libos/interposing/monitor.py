@@ -59,12 +59,16 @@ class Monitor:
         self.errno = errno
         self.most = most
         self.handlers: dict[str, Handler] = {}
+        self._used = False
         for name, handler in (handlers or {}).items():
             self.on(name)(handler)
 
     def on(self, *names: str) -> Callable[[Handler], Handler]:
         """A decorator: the function answers for these calls. Raises ValueError for a call that is unknown,
-        has a handler, or cannot be interposed."""
+        has a handler, or cannot be interposed, and for all once a world was started with the monitor: its
+        filter is fixed."""
+        if self._used:
+            raise ValueError("a world has these handlers already, and its filter is fixed: name all before")
         for name in names:
             check_name(name)
             if name in self.handlers:
@@ -75,6 +79,11 @@ class Monitor:
             return handler
 
         return add
+
+    def use(self) -> frozenset[str]:
+        """Fix the handlers, for a world that is started with them, and give the names of their calls."""
+        self._used = True
+        return self.calls
 
     @property
     def calls(self) -> frozenset[str]:
@@ -116,7 +125,7 @@ def check(monitor: Monitor, wanted: Wanted, *, hears: bool) -> None:
             'on_syscall: "listen" is heard by libos where a manifest has [[listen]], or is recorded: '
             "leave it out"
         )
-    refused = monitor.calls - {rule.call for rule in resolve(wanted).allowed}
+    refused = monitor.use() - {rule.call for rule in resolve(wanted).allowed}
     if refused:
         named = ", ".join(sorted(refused))
         raise ManifestError(

@@ -55,6 +55,13 @@ def test_terms_that_cannot_be_are_errors(options: dict[str, float]) -> None:
         Monitor(**options)  # type: ignore[arg-type]  # what is tried
 
 
+def test_a_handler_that_comes_too_late_is_an_error_and_no_silence() -> None:
+    made = Monitor({"mkdir": zero})
+    check(made, Wanted(), hears=False)
+    with pytest.raises(ValueError, match="name all before"):
+        made.on("rmdir")
+
+
 def test_what_the_filter_refuses_has_no_handler() -> None:
     with pytest.raises(ManifestError, match="default refuses mount, and what is refused reaches no handler"):
         check(Monitor({"mount": zero, "mkdir": zero}), Wanted(), hears=False)
