@@ -26,8 +26,8 @@ class Inode(Generic[World]):
     """A node that the kernel knows by `number`; `parent` and `name` are where it was last found."""
 
     __slots__ = (
-        *("copy", "copying", "listing", "lookups", "name", "names", "node", "number", "parent", "told"),
-        *("used", "world"),
+        *("copy", "copying", "listing", "lookups", "made", "name", "names", "node", "number", "parent"),
+        *("told", "used", "world"),
     )
 
     def __init__(self, number: int, node: Node, world: World, parent: Inode[World] | None, name: bytes):
@@ -47,6 +47,8 @@ class Inode(Generic[World]):
         self.told: tuple[Attributes | None, Cache, Any] | None = None
         # What is recorded of its uses: libos.fs.recording.
         self.used: Any = None
+        # Whether a program of a world made it, or put it where it is.
+        self.made = False
         self.names: dict[bytes, Inode[World]] = {}
 
     def path(self) -> bytes:

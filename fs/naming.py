@@ -59,6 +59,7 @@ class Naming(Dispatch):
 
     def _made(self, parent: AnyInode, name: bytes, node: object) -> Any:
         entry = self.enter(parent, name, node)
+        parent.names[name].made = True
         self.used(parent.names[name], CREATE)
         self.tell_others(parent, name)
         return entry
@@ -91,8 +92,10 @@ class Naming(Dispatch):
         moved, replaced = parent.names.get(name), target.names.get(new_name)
         if moved is not None and moved is not replaced:
             self.inodes.place(moved, target, new_name)
+            moved.made = True
         if replaced is not None and flags & RENAME_EXCHANGE:
             self.inodes.place(replaced, parent, name)
+            replaced.made = True
         self.tell_others(parent, name)
         self.tell_others(target, new_name)
         if parent.world is not None and parent.world.uses is not None and _directories(moved, replaced):

@@ -7,7 +7,9 @@ Rules:
   The first use of a file is always seen: a listing lets the kernel keep only those of its names that were
   looked at before (`is_known`), so that who lists a directory has not looked at all that is in it.
 - Only what stands in a mount is noted, under the innermost mount point that covers its path.
-- At most MOST paths are kept, of MOST_BYTES in all; of what is beyond, only how many uses there were.
+- At most MOST paths are kept, of MOST_BYTES in all; of what is beyond, only how many uses there were. What an
+  app can have many of must not crowd out the rest: names that it made up (absent ones, and what it made or
+  renamed) and those that it found are two kinds in each mount, and each gets at most as much as it leaves.
 - A file that is renamed is noted under its new path from then on.
 
 On the trio thread only; nothing here waits.
@@ -16,8 +18,8 @@ On the trio thread only; nothing here waits.
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Container, Iterator
 from itertools import islice
 from typing import Any
 
@@ -59,6 +61,24 @@ class Used:
         return tuple(name for number, name in enumerate(OPERATIONS) if self.seen >> number & 1)
 
 
+class _Sum:
+    """How many paths are kept, and their bytes."""
+
+    def __init__(self) -> None:
+        self.paths = 0
+        self.bytes = 0
+
+    def leaves_room(self, kind: _Sum, path: bytes) -> bool:
+        """Whether what is left of all is more than what a kind has already."""
+        return kind.paths < MOST - self.paths and kind.bytes + len(path) <= MOST_BYTES - self.bytes - len(
+            path
+        )
+
+    def add(self, path: bytes) -> None:
+        self.paths += 1
+        self.bytes += len(path)
+
+
 # Stands for each path outside every mount, and for each beyond MOST.
 _OUTSIDE = Used(b"", b"")
 _BEYOND = Used(b"", b"")
@@ -70,7 +90,10 @@ class Uses:
     def __init__(self, mount_of: Callable[[bytes], bytes | None]) -> None:
         self._mount_of = mount_of
         self._paths: dict[bytes, Used] = {}
-        self._bytes = 0
+        self._all = _Sum()
+        self._kinds: defaultdict[tuple[bytes, bool], _Sum] = defaultdict(_Sum)
+        # The mount points that have a share of their own; all others, which an app may bind, have one.
+        self.planned: Container[bytes] | None = None
         self._firsts: deque[tuple[Used, int]] = deque()
         self._again: dict[Used, None] = {}
         self._untold = 0
@@ -98,13 +121,15 @@ class Uses:
             return
         held = inode.used
         if held is None or held[0] != self._moves:
-            held = inode.used = (self._moves, self._used(at + inode.path()))
+            made = operation == CREATE or _is_made(inode)
+            held = inode.used = (self._moves, self._used(at + inode.path(), made=made))
         self._count(held[1], operation)
 
     def note_name(self, parent: AnyInode, at: bytes, name: bytes, operation: int) -> None:
         """Notes one use of a name that leads to no inode: it is absent, or it was removed."""
         if self.begun:
-            self._count(self._used(_below(at + parent.path(), name)), operation)
+            made = operation in (ABSENT, CREATE) or _is_made(parent)
+            self._count(self._used(_below(at + parent.path(), name), made=made), operation)
 
     def is_known(self, inode: AnyInode) -> bool:
         """Whether a further look at an inode would tell nothing new."""
@@ -120,7 +145,7 @@ class Uses:
         """Tells that paths may lead elsewhere than they did."""
         self._moves += 1
 
-    def _used(self, path: bytes) -> Used:
+    def _used(self, path: bytes, *, made: bool) -> Used:
         path = path if len(path) == 1 else path.rstrip(b"/")
         used = self._paths.get(path)
         if used is not None:
@@ -128,9 +153,12 @@ class Uses:
         mount = self._mount_of(path)
         if mount is None:
             return _OUTSIDE
-        if len(self._paths) >= MOST or self._bytes + len(path) > MOST_BYTES:
+        whose = mount if self.planned is None or mount in self.planned else b""
+        kind = self._kinds[whose, made]
+        if not self._all.leaves_room(kind, path):
             return _BEYOND
-        self._bytes += len(path)
+        for each in (self._all, kind):
+            each.add(path)
         used = self._paths[path] = Used(path, mount)
         return used
 
@@ -177,6 +205,16 @@ class Uses:
 def opened_for(flags: int) -> tuple[int, ...]:
     """What a file is opened for, by the flags of open(2) as the kernel sends them."""
     return (EXECUTE,) if flags & FMODE_EXEC else _OPENED[flags & os.O_ACCMODE]
+
+
+def _is_made(inode: AnyInode) -> bool:
+    """Whether the app made or renamed what an inode stands for, or a directory above it."""
+    here: AnyInode | None = inode
+    while here is not None:
+        if here.made:
+            return True
+        here = here.parent
+    return False
 
 
 def _below(directory: bytes, name: bytes) -> bytes:

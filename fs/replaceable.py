@@ -20,7 +20,6 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable
 
 import trio
 
@@ -29,7 +28,7 @@ from libos.fs.host_nodes import HostNode
 from libos.fs.memory import RENAME_NOREPLACE, memory_tree
 from libos.fs.memory_nodes import MemoryFile
 from libos.fs.node import CHANGING, Attributes, Caller, Change, Directory, File, Handle, Node, refusal
-from libos.fs.skeleton import Point, join
+from libos.fs.skeleton import OnAbsent, Point
 
 # Bytes that what is made beside the files may take: settings files and their temporaries are small.
 SCRATCH_BYTES = 64 << 20
@@ -43,7 +42,7 @@ class Replaceables(Point):
 
     cache = CHANGING
 
-    def __init__(self, path: bytes, on_absent: Callable[[bytes], None]) -> None:
+    def __init__(self, path: bytes, on_absent: OnAbsent) -> None:
         super().__init__(path, on_absent)
         self._scratch = memory_tree(limit_bytes=SCRATCH_BYTES)
         self._allowed: dict[bytes, tuple[HostDirectory, bytes]] = {}
@@ -81,7 +80,7 @@ class Replaceables(Point):
                 return await place[0].walk(place[1])
             return await self._scratch.walk(name)
         except FileNotFoundError:
-            self._on_absent(join(self.path, name))
+            await self.tell_absent(name)
             raise
 
     async def readdir(self) -> list[bytes]:

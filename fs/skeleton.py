@@ -14,9 +14,12 @@ from __future__ import annotations
 import errno
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from libos.fs.node import APP, STATIC, Attributes, Caller, Changed, Directory, File, Handle, Node, refusal
+
+# What is told of names that were looked up and are not there; what it gives is awaited before the answer.
+OnAbsent = Callable[[bytes], Awaitable[None] | None]
 
 
 class Point(Directory):
@@ -24,7 +27,7 @@ class Point(Directory):
 
     cache = STATIC
 
-    def __init__(self, path: bytes, on_absent: Callable[[bytes], None]) -> None:
+    def __init__(self, path: bytes, on_absent: OnAbsent) -> None:
         self.path = path
         self.children: dict[bytes, Node] = {}
         self._on_absent = on_absent
@@ -38,9 +41,14 @@ class Point(Directory):
     async def walk(self, name: bytes) -> Node:
         child = self.children.get(name)
         if child is None:
-            self._on_absent(join(self.path, name))
+            await self.tell_absent(name)
             raise refusal(errno.ENOENT, name)
         return child
+
+    async def tell_absent(self, name: bytes) -> None:
+        """Tell that a name was looked up and is not there."""
+        if (told := self._on_absent(join(self.path, name))) is not None:
+            await told
 
     async def readdir(self) -> list[bytes]:
         return list(self.children)
@@ -92,10 +100,11 @@ class Skeleton(Point):
     """The root of a world: a tree of mount points, made and changed by `attach`, `placeholder` and `detach`.
 
     `on_absent(path)` is called on the trio thread for every name that was looked up and is not there, with
-    the absolute path in the world; it must not wait.
+    the absolute path in the world. What it gives is awaited before the app has its answer: so an app can be
+    held up that looks up names faster than events are read.
     """
 
-    def __init__(self, on_absent: Callable[[bytes], None]) -> None:
+    def __init__(self, on_absent: OnAbsent) -> None:
         super().__init__(b"/", on_absent)
         self._listeners: list[Changed] = []
 

@@ -50,6 +50,7 @@ from libos.worlds.identities import Identities
 from libos.worlds.limiting import Limiting
 from libos.worlds.messages import close_all
 from libos.worlds.output import Output
+from libos.worlds.pacing import Pace
 from libos.worlds.persisting import Persisting, kept_changes
 from libos.worlds.recording import Recording
 from libos.worlds.spawn import FIRST_PROGRAM, Start, check_built, explained, spawn
@@ -170,7 +171,9 @@ class Launch:
         self.plan = replace(self.plan, environment=with_placeholders(self._web, self.plan.environment))
         questions, app = self._questions, self._identity.id
         with View(
-            parts.server, self._id, self.plan, self._observe, own, questions, app, self._recording
+            *(parts.server, self._id, self.plan, self._observe, own, questions, app),
+            Pace(parts.hub.room),
+            self._recording,
         ) as view:
             await view.serve(self._names, self._mounts)
             self._view = view

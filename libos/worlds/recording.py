@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from libos.fs.recording import ABSENT, OPERATIONS, Used, Uses
+from libos.worlds.pacing import LEFT, PATIENCE, PAUSE
 
 if TYPE_CHECKING:
     from libos.events import Hub
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 # Seconds between two times that repetitions are told.
 _SUMMED = 1.0
-# Seconds after which readers are looked at again that have no room.
-_PAUSE = 0.02
-# Seconds without any room after which readers are not waited for.
-_PATIENCE = 5.0
-# Room that is left for events of other kinds, which wait for nobody.
-_LEFT = 1000
 # Mount points by which uses are told apart. An app may bind and unmount for as long as it likes; what it uses
 # at a further place is told under the mount above it.
 MOST_PLACES = 10_000
@@ -41,6 +36,7 @@ class Recording:
         self._summed = trio.current_time()
         self.name: str | None = None
         self.uses = Uses(self._mount_of)
+        self.uses.planned = frozenset(self._places)
         self.uses.wake = self._wake
 
     def mounted(self, at: str) -> None:
@@ -83,16 +79,16 @@ class Recording:
         await self._tell(sums=True)
 
     async def _tell(self, *, sums: bool) -> None:
-        """Tell what there is, as fast as it is read. Who reads nothing for _PATIENCE loses what is told."""
+        """Tell what there is, as fast as it is read. Who reads nothing for PATIENCE loses what is told."""
         if sums:
             self._summed = trio.current_time()
-        stalled_at = trio.current_time() + _PATIENCE
+        stalled_at = trio.current_time() + PATIENCE
         while True:
-            room = self._hub.room() - _LEFT
+            room = self._hub.room() - LEFT
             if room > 0:
-                stalled_at = trio.current_time() + _PATIENCE
+                stalled_at = trio.current_time() + PATIENCE
             elif trio.current_time() < stalled_at:
-                await trio.sleep(_PAUSE)
+                await trio.sleep(PAUSE)
                 continue
             events = self._taken(min(room, _TURN) if room > 0 else _TURN, sums=sums)
             if not events:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from libos.fs.node import Node
     from libos.fs.replaceable import Replaceables
-    from libos.fs.skeleton import Skeleton
+    from libos.fs.skeleton import OnAbsent, Skeleton
     from libos.plan import Plan, Served
 
 
 class Replacing:
     """Makes each such directory once, before anything stands in it."""
 
-    def __init__(self, skeleton: Skeleton, plan: Plan, on_absent: Callable[[bytes], None]) -> None:
+    def __init__(self, skeleton: Skeleton, plan: Plan, on_absent: OnAbsent) -> None:
         self._folders: dict[str, Replaceables] = {}
         for path in sorted({posixpath.dirname(each.at) for each in plan.served if each.replaceable}):
             from libos.fs.replaceable import Replaceables

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from itertools import count
 from types import TracebackType
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from libos.net.naming.names import Names
     from libos.plan import Plan, Served
     from libos.worlds.hostmounts import HostMounts
+    from libos.worlds.pacing import Pace
     from libos.worlds.recording import Recording
 
 Observe = Callable[[str, Mapping[str, object]], None]
@@ -41,12 +42,15 @@ class View:
         own: Mapping[str, Node],
         questions: Questions,
         app: int,
+        pace: Pace,
         recording: Recording | None = None,
     ) -> None:
         """`own` has the nodes of the world's own files, by the names of their sources; `app` is the app's id
-        in K; `recording` is told what is used."""
+        in K; `pace` holds up an app that looks up absent names faster than they are read of; `recording` is
+        told what is used."""
         self._owner = (app, app)
         self._own = own
+        self._pace = pace
         self._recording = recording
         self._server = server
         self._id = world_id
@@ -181,5 +185,6 @@ class View:
         if (attachment := self._attached.get(self._id)) is not None:
             await attachment.settle()
 
-    def _on_absent(self, path: bytes) -> None:
+    def _on_absent(self, path: bytes) -> Awaitable[None] | None:
         self._observe("path.absent", {"path": path.decode(errors="surrogateescape")})
+        return self._pace.wait() if self._pace.is_due() else None

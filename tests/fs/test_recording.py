@@ -105,7 +105,7 @@ def test_a_file_that_moved_is_recorded_where_it_is(
 def test_paths_beyond_those_that_are_kept_are_counted(
     uses: Uses, table: Table, world: Inode[str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "MOST", 2)
+    monkeypatch.setattr(recording, "MOST", 4)
     mnt = entered(table, world, "mnt")
     for name in "abcd":
         uses.note(entered(table, mnt, name), b"", CREATE)
@@ -117,11 +117,45 @@ def test_paths_beyond_those_that_are_kept_are_counted(
 def test_long_paths_beyond_the_bytes_that_are_kept_are_counted(
     uses: Uses, table: Table, world: Inode[str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "MOST_BYTES", 20)
+    monkeypatch.setattr(recording, "MOST_BYTES", 40)
     mnt = entered(table, world, "mnt")
     uses.note_name(mnt, b"", b"x" * 15, ABSENT)
     uses.note_name(mnt, b"", b"y" * 15, ABSENT)
     assert ([len(used.path) for used in uses], uses.beyond) == ([20], 1)
+
+
+@pytest.mark.parametrize("length", [1, 250])
+def test_what_an_app_makes_up_does_not_crowd_out_what_it_finds(
+    uses: Uses, table: Table, world: Inode[str | None], monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr(recording, "MOST", 100)
+    monkeypatch.setattr(recording, "MOST_BYTES", 10_000)
+    mnt = entered(table, world, "mnt")
+    folder = entered(table, mnt, "folder")
+    folder.made = True
+    for number in range(200):
+        name = f"{number:03}".ljust(length, "x")
+        uses.note_name(mnt, b"", name.encode(), ABSENT)
+        uses.note(entered(table, mnt, f"c{name}"), b"", CREATE)
+        uses.note(entered(table, folder, name), b"", LOOK)  # it was renamed with its folder
+    assert len(uses) <= 50
+    uses.note(entered(table, mnt, "secret"), b"", READ)
+    assert list(uses)[-1].path == b"/mnt/secret"
+
+
+def test_one_mount_leaves_room_for_every_other_one_and_all_that_are_bound_have_one_share(
+    table: Table, world: Inode[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MOST", 64)
+    uses = Uses(lambda path: path[:2])
+    uses.begun, uses.planned = True, {b"/a", b"/b"}
+    kept = []
+    for mount in "axyzb":
+        top, before = entered(table, world, mount), len(uses)
+        for number in range(100):
+            uses.note(entered(table, top, f"{number}"), b"", READ)
+        kept.append(len(uses) - before)
+    assert kept == [32, 16, 0, 0, 8]
 
 
 def test_nothing_is_recorded_before_it_begins(table: Table, world: Inode[str | None]) -> None:
