@@ -12,7 +12,9 @@ Rules, in this order:
 - Of the rest, each file gets a mount of its own, and those of one directory are folded into it where the
   program used a good part of it, or where there would be too many lines.
 - Nothing is folded into a directory that may not be granted whole (libos.learning.widening).
-- A secret that was used itself is granted alone, and said; one that was only looked at is not.
+- A secret that was used itself is granted alone, and said, whatever link led there; one that was only looked
+  at is not.
+- What stands where the program could put links is not granted (libos.learning.planted).
 - Links are granted as what they lead to; what they lead to is then not granted a second time.
 - What leads into OWN is no grant: a world has those of its own, and the host's would tell of the host.
 - Directories that were only passed through, and listings of WIDE directories, are no grant; nor are looks at
@@ -25,7 +27,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from libos.learning import libraries
+from libos.learning import libraries, planted
 from libos.learning.host import Host
 from libos.learning.widening import WIDE, Uses, Widening, within
 from libos.sensitive import is_secret
@@ -86,9 +88,11 @@ def fold(
     home: str,
     covered: Callable[[str], bool],
     memory: tuple[str, ...] = (),
+    written: Iterable[str] = (),
 ) -> Folded:
     """Give the grants for what was used. `covered(path)`: whether something else shows it already; `memory`:
-    where there are empty directories in memory already."""
+    where there are empty directories in memory already; `written`: directories of the host that the program
+    could change while it was learned."""
     folding = _Folding(host, directory, home, memory)
     rest = {
         path: seen
@@ -96,6 +100,9 @@ def fold(
         if not (covered(path) or path.startswith(LOADER) or host.real(path).startswith(OWN))
         and (not path.startswith(LOCALES) or "read" in seen)
     }
+    without = planted.planted(rest, host, written)
+    folding.done.notes += planted.notes(without)
+    rest = {path: seen for path, seen in rest.items() if path not in without}
     steps = (folding.directory_whole, folding.changed, folding.locales, folding.libraries)
     for step in (*steps, folding.listed, folding.files):
         step(rest)
@@ -123,6 +130,10 @@ class _Folding:
             self.done.notes.append(f"secrets in {place} were used, and are granted with it")
         return hide
 
+    def is_secret(self, path: str) -> bool:
+        """Whether a path is a secret, or leads to one."""
+        return is_secret(path) or is_secret(self.host.real(path))
+
     # --- the working directory
 
     def directory_whole(self, rest: Uses) -> None:
@@ -144,7 +155,7 @@ class _Folding:
         fresh = {place for path in changed if (place := self._new_place(path)) is not None}
         old = {posixpath.dirname(path) for path in changed if self.host.kind(path) is not None}
         for place in sorted(old):
-            if place in WIDE or place == self.home or within(self.directory, place):
+            if not self.widening.may_be_copied(place):
                 self.done.notes.append(f"files in {place} were changed: that is not granted, but by -v")
             elif not self.done.covers(place):
                 hide = tuple(posixpath.relpath(each, place) for each in self.host.below(place).secrets)
@@ -208,7 +219,7 @@ class _Folding:
             kind = self.host.kind(path)
             if kind == "directory" and "follow" in seen and self.widening.may(path):
                 self.grant(path, f"a link to {self.host.real(path)}")
-            elif kind == "file" and is_secret(path) and seen <= {"look", "follow"}:
+            elif kind == "file" and self.is_secret(path) and seen <= {"look", "follow"}:
                 self.done.notes.append(f"{path} was looked at, and is not granted: it may hold a secret")
             elif kind == "file":
                 single[path] = seen
@@ -248,9 +259,10 @@ class _Folding:
                 self.grant(path, self._why(path, seen))
 
     def _why(self, path: str, seen: frozenset[str]) -> str:
-        if is_secret(path):
+        if self.is_secret(path):
+            to = "" if is_secret(path) else f", by its link to {self.host.real(path)},"
             self.done.notes.append(
-                f"{path} holds a secret and was read: take its lines out if it need not be"
+                f"{path} holds a secret{to} and was read: take its lines out if it need not be"
             )
             return "SECRET: it was read"
         if "execute" in seen:
@@ -259,7 +271,7 @@ class _Folding:
 
     def _folded(self, single: Iterable[str]) -> list[str]:
         """The directories that take the place of files, each granted."""
-        files = [path for path in single if not is_secret(path)]
+        files = [path for path in single if not self.is_secret(path)]
         counts = _by_directory(files)
         chosen: list[str] = []
         for path in sorted(counts, key=lambda each: (each.count("/"), each)):

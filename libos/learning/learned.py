@@ -61,7 +61,14 @@ def learn(observed: Observed, command: Command, host: Host, given: Iterable[Gran
     def covered(path: str) -> bool:
         return any(within(path, at) for at in shown)
 
-    folded = fold(observed.uses, host, directory=command.directory, home=home, covered=covered, memory=memory)
+    folded = fold(
+        *(observed.uses, host),
+        directory=command.directory,
+        home=home,
+        covered=covered,
+        memory=memory,
+        written=[grant.source or grant.at for grant in given if grant.mode == "read-write"],
+    )
     named = [grant for grant in folded.grants if is_text(grant.at)]
     learned = Learned(command, [*given, *named], notes=folded.notes, seconds=observed.seconds)
     learned.notes += [

@@ -4,6 +4,7 @@ Rules:
 - Never what is WIDE or a secret (libos.sensitive), nor what leads to the working directory or the home
   directory; for a link the same is asked of what it leads to.
 - Never what could not be looked at whole.
+- Where files in it were changed the same holds, but that all its secrets are hidden.
 - What holds secrets only where as many may be hidden; those that were used are not.
 """
 
@@ -52,6 +53,14 @@ class Widening:
             return False
         below = self.host.below(path)
         return below.complete and len(below.secrets) <= hidden
+
+    def may_be_copied(self, path: str) -> bool:
+        """Whether a directory in which files were changed may be granted, its secrets hidden."""
+        real = self.host.real(path)
+        if path in WIDE or is_secret(path) or is_secret(real):
+            return False
+        above = any(within(each, place) for each in (self.home, self.directory) for place in (path, real))
+        return not above and self.host.below(path).complete
 
     def unused_secrets(self, place: str, uses: Uses) -> tuple[tuple[str, ...], bool]:
         """The secrets below a directory that were not used, relative to it; and whether these are all."""

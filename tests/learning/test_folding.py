@@ -41,9 +41,16 @@ class TableHost:
         return Below(len(found), tuple(file for file in found if is_secret(file)))
 
 
-def folded(host: TableHost, uses: Mapping[str, str]) -> Folded:
+def folded(host: TableHost, uses: Mapping[str, str], *written: str) -> Folded:
     seen = {path: frozenset(words.split()) for path, words in uses.items()}
-    return fold(seen, host, directory=WORK, home=HOME, covered=lambda path: False, memory=("/tmp",))
+    return fold(
+        *(seen, host),
+        directory=WORK,
+        home=HOME,
+        covered=lambda path: False,
+        memory=("/tmp",),
+        written=written,
+    )
 
 
 def modes(result: Folded) -> dict[str, str]:
@@ -199,6 +206,37 @@ def test_new_files_get_memory_and_changed_ones_a_copy() -> None:
     host = TableHost(["/var/cache/app/old", "/srv/data/x"])
     uses = {"/srv/data/x": "write", "/var/cache/new/deep/file": "create", "/tmp/scratch": "create write"}
     assert modes(folded(host, uses)) == {"/srv/data": "copy-on-write", "/var/cache/new": "memory"}
+
+
+def test_a_file_changed_beside_keys_grants_none_of_them() -> None:
+    keys = [f"{HOME}/.ssh/id_rsa", f"{HOME}/.ssh/config"]
+    host = TableHost([*keys, "/srv/all/x"], {"/srv/keys": f"{HOME}/.ssh"})
+    for place in (f"{HOME}/.ssh", "/srv/keys"):
+        result = folded(host, {f"{place}/config": "write"})
+        assert not result.covers(f"{place}/id_rsa")
+        assert f"files in {place} were changed: that is not granted, but by -v" in result.notes
+    assert modes(folded(host, {"/srv/all/x": "write"})) == {"/srv/all": "copy-on-write"}
+
+
+def test_a_link_with_a_harmless_name_to_a_secret_is_said() -> None:
+    key = f"{HOME}/.ssh/id_rsa"
+    host = TableHost([key, "/srv/a", "/srv/b", "/srv/c"], {"/srv/plain": key})
+    looked = folded(host, {"/srv/plain": "look follow"})
+    assert (looked.grants, len(looked.notes)) == ([], 1)
+    read = folded(host, {"/srv/plain": "look follow read", key: "read"})
+    assert {grant.at: grant.why for grant in read.grants} == {"/srv/plain": "SECRET: it was read"}
+    assert f"by its link to {key}, and was read" in read.notes[0]
+    used = {f"/srv/{name}": "read" for name in "abc"}
+    assert is_secret(key) and not folded(host, used | {"/srv/plain": "look follow"}).covers(key)
+
+
+def test_nothing_is_granted_of_where_the_program_could_put_links() -> None:
+    host = TableHost(["/srv/data/file", "/srv/other", "/srv/more/x"], {"/srv/link": "/srv/data"})
+    host.links["/srv/data/plain"] = "/srv/other"
+    uses = {"/srv/data/plain": "follow read", "/srv/link/file": "read", "/srv/other": "read"}
+    result = folded(host, uses, "/srv/link")
+    assert modes(result) == {"/srv/other": "read-only"}
+    assert [note.partition(" ")[0] for note in result.notes] == ["/srv/data", "/srv/link"]
 
 
 def test_a_secret_that_was_read_is_granted_alone_and_said() -> None:
