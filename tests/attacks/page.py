@@ -35,6 +35,7 @@ SECTIONS = {
     "test_nesting": "Worlds below worlds",
     "test_ways_out": "The gate",
     "test_onlookers": "Who looks at a world from outside",
+    "test_records": "What is recorded, shown and learned of a run",
 }
 # Files without a table.
 LISTED = {
