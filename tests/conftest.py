@@ -84,7 +84,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         longer = metafunc.definition.get_closest_marker("soak_accounts")
         names: list[Any] = [name for name in accounts.names() if name in wanted]
         if not names:
-            skip = pytest.mark.skip(f"for {' and '.join(wanted)} alone, and this suite is neither")
+            skip = pytest.mark.skip(f"for {' and '.join(wanted)} alone, and this suite runs as another user")
             names = [pytest.param("root", marks=skip)]
         if longer:
             names = [
