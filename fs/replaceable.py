@@ -20,6 +20,7 @@ import errno
 import os
 import secrets
 import stat
+from contextlib import suppress
 
 import trio
 
@@ -75,13 +76,12 @@ class Replaceables(Point):
         if self._is_point(name):
             return self.children[name]
         place = self._present(name)
-        try:
+        with suppress(FileNotFoundError):
             if place is not None:
                 return await place[0].walk(place[1])
             return await self._scratch.walk(name)
-        except FileNotFoundError:
-            await self.tell_absent(name)
-            raise
+        await self.tell_absent(name)
+        raise refusal(errno.ENOENT, name)
 
     async def readdir(self) -> list[bytes]:
         fixed = [name for name in self.children if name not in self._away]
