@@ -167,8 +167,8 @@ async def narrowed(supervisor: Supervisor, ground: Ground, when: str | float) ->
         await grant.narrow(read_only=True)
         done.set()
 
-    async def then_narrow(*arguments: Any) -> Any:
-        launch = await original(*arguments)
+    async def then_narrow(*arguments: Any, **named: Any) -> Any:
+        launch = await original(*arguments, **named)
         if isinstance(when, str):
             await narrow()
         return launch

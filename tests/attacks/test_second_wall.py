@@ -122,7 +122,7 @@ def test_the_covers_stay(worlds: Worlds) -> None:
 
 async def test_a_world_without_the_second_wall_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = walls.HostWalls(serves_root=False, uid=1000, landlock=1)
-    monkeypatch.setattr("libos.launch.host_walls", lambda: bare)
+    monkeypatch.setattr("libos.announcing.host_walls", lambda: bare)
     async with libos.Supervisor(spare=False) as supervisor, supervisor.events() as events:
         app = await supervisor.start({"libos": 1, "include": ["base"], "app": {"command": ["true"]}})
         await app.wait()
