@@ -57,9 +57,12 @@ def digest(block: bytes) -> bytes:
     return hashlib.sha256(block).digest()
 
 
-def sealed(top_fd: int, entries: Iterable[Sealed]) -> Directory:
+def sealed(
+    top_fd: int, entries: Iterable[Sealed], file: Callable[[int, Sealed], Node] | None = None
+) -> Directory:
     """The tree of a seal, whose content lies below a directory. The descriptor stays the caller's, and must
-    stay open. The entries have parents first. ValueError where they are no tree."""
+    stay open. The entries have parents first. `file` makes the node of a file, a SealedFile unless given.
+    ValueError where they are no tree."""
     root = SealedDirectory(0o555)
     folders: dict[bytes, SealedDirectory] = {b"": root}
     for entry in entries:
@@ -70,20 +73,20 @@ def sealed(top_fd: int, entries: Iterable[Sealed]) -> Directory:
             continue
         if parent is None or name in (b"", b".", b"..") or name in parent.children:
             raise ValueError(f"{os.fsdecode(entry.path)} has no place in a tree")
-        node = _node(top_fd, entry)
+        node = _node(top_fd, entry, file or SealedFile)
         parent.children[name] = node
         if isinstance(node, SealedDirectory):
             folders[entry.path] = node
     return root
 
 
-def _node(top_fd: int, entry: Sealed) -> Node:
+def _node(top_fd: int, entry: Sealed, file: Callable[[int, Sealed], Node]) -> Node:
     if stat.S_ISDIR(entry.mode):
         return SealedDirectory(stat.S_IMODE(entry.mode))
     if stat.S_ISLNK(entry.mode):
         return SealedLink(entry.target)
     if stat.S_ISREG(entry.mode) and len(entry.blocks) == -(-entry.size // BLOCK):
-        return SealedFile(top_fd, entry)
+        return file(top_fd, entry)
     raise ValueError(f"{os.fsdecode(entry.path)} is no file, directory or link")
 
 

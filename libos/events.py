@@ -49,6 +49,7 @@ Kind = Literal[
     "audit",
     "label",
     "domain.refused",
+    "exec.refused",
     "ask",
     "answer",
     "error",

@@ -276,6 +276,7 @@ class Launch:
             "root": self._root_ids().length,
             "hostname": self.plan.hostname,
             "steps": steps,
+            "noexec": self.plan.vets,
             "routed": self.plan.routed,
             "sockets": app_sockets,
             "gate_sockets": gate_sockets,

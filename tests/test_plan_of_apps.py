@@ -108,7 +108,7 @@ def test_the_json_form_names_everything_and_shows_no_content() -> None:
     assert "password" not in json.dumps(form)
     assert form["dial"] == ["tcp!a!80"]
     assert form["listen"] == [{"port": 80, "publish": "[::1]:81"}]
-    bind = {"step": "bind", "at": "/u", "source": "/usr", "read_only": True}
+    bind = {"step": "bind", "at": "/u", "source": "/usr", "read_only": True, "noexec": False}
     assert form["steps"][0] == {**bind, "directory": True, "make_point": False}
     assert {step["step"] for step in form["steps"]} == {"bind", "tmpfs", "bindserved"}
     kinds = [served["source"]["kind"] for served in form["served"]]

@@ -46,6 +46,7 @@ ORDER = (
     "capabilities",
     "selinux",
     "seccomp",
+    "nacl",
     "capsicum",
     # library operating systems
     "exokernel",
@@ -140,6 +141,11 @@ def load(name: str) -> System:
     """The check in the folder of this name."""
     module = _module(f"lineage_{name}", HERE / name / "check.py")
     return System(name, module.TITLE, module.PROPERTIES, module.observe)
+
+
+def beside(check: str, name: str) -> Any:
+    """The module at a path below the folder of a check, whose own path is `check`."""
+    return _module(Path(name).name, Path(check).parent / f"{name}.py")
 
 
 def _module(name: str, path: Path) -> ModuleType:

@@ -36,7 +36,8 @@ from libos.cli.needs import (
 from libos.errors import HostError
 from libos.kernel import landlock, process
 from libos.namespace import ImageSource
-from libos.syscalls import DEFAULT, compiling
+from libos.plan.vetting import calls, vetting
+from libos.syscalls import DEFAULT, Wanted, compiling
 from libos.worlds.outside import Enclosure
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def enclose(manifests: Iterable[Manifest], own: Iterable[Need] = ()) -> Callable
     manifests = tuple(manifests)
     if any(secret.command is not None for manifest in manifests for secret in manifest.secrets):
         return lambda: None
-    for wanted in (DEFAULT, *(manifest.syscalls.wanted for manifest in manifests)):
+    for wanted in (DEFAULT, *map(_calls, manifests)):
         compiling.prepare(wanted)
     needs = [*own_needs(), *own]
     for manifest in manifests:
@@ -72,6 +73,11 @@ def confine_to(needs: Iterable[Need]) -> bool:
     except OSError as error:
         raise HostError(f"libos cannot go behind Landlock: {error.strerror or error}") from error
     return True
+
+
+def _calls(manifest: Manifest) -> Wanted:
+    vets = any(vetting(mount.layers) for mount in manifest.mounts)
+    return calls(manifest.syscalls.wanted) if vets else manifest.syscalls.wanted
 
 
 def _prepared(manifest: Manifest) -> Iterable[Need]:

@@ -4,7 +4,7 @@ Rules:
 - Each mount of a manifest gives what it grants: reading, and where it is read-write, changing. What is
   mounted as a copy is read alone; its changes are the keeper's to make.
 - A mount of one file gives nothing: a rule is for the file that stands there now, and an editor puts another
-  one in its place. It is opened outside.
+  one in its place. It is opened outside; but where its content is checked, only what stands there now counts.
 - Nothing is executed. Nothing below the caller's home is read but what a manifest names, libos's own folders,
   and where Python has its packages there.
 """
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from libos.images.reference import parse
 from libos.kernel import landlock
-from libos.namespace import ChannelSource, HostSource, ImageSource, Mode
+from libos.namespace import ChannelSource, HostSource, ImageSource, Mode, Mount, Vetted
+from libos.plan.vetting import vetting
 
 if TYPE_CHECKING:
     from libos.manifest import Manifest
@@ -78,12 +79,22 @@ def manifest_needs(manifest: Manifest) -> Iterator[Need]:
             yield Need(mount.source.path, CHANGE if mount.mode is Mode.READ_WRITE else READ)
         elif isinstance(mount.source, ImageSource):
             yield Need(parse(mount.source.reference).path, READ)
+        if (asked := vetting(mount.layers)) is not None:
+            yield from (Need(path, READ) for path in _looked_through(mount, asked))
     read, written = opened_files([manifest])
     yield from (Need(path, READ) for path in read)
     yield from (Need(path, WRITE) for path in written)
     yield from (Need(dial.ca, READ) for dial in manifest.dials if dial.ca is not None)
     if manifest.network.capture is not None:
         yield Need(manifest.network.capture, WRITE)
+
+
+def _looked_through(mount: Mount, asked: Vetted) -> Iterator[str]:
+    """The file that is checked, where it is no folder, and the key."""
+    if isinstance(mount.source, HostSource):
+        yield mount.source.path
+    if asked.signed is not None:
+        yield asked.signed
 
 
 def opened_files(manifests: Iterable[Manifest]) -> tuple[list[str], list[str]]:

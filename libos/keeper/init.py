@@ -61,7 +61,8 @@ def main(spec: dict[str, Any], fds: list[int]) -> NoReturn:
         except (OSError, MemoryError) as error:
             channel.send(supervisor, {"event": "failed", **channel.failure(error)})
             os._exit(1)
-        Init(supervisor, wanted, starter, ahead, Mounted(placed), network).serve()
+        mounted = Mounted(placed, noexec=spec["noexec"])
+        Init(supervisor, wanted, starter, ahead, mounted, network).serve()
     except BrokenPipeError:
         os._exit(0)  # the supervisor is gone
     finally:
@@ -97,7 +98,9 @@ def _build(
     starter = Starter(second.world_ruleset(root))
     ahead = program.Ahead(wanted, starter)
     names = spec["world"], spec["hostname"]
-    view = world.View(*names, spec["steps"], spec["masks"], shares.terminals(sys_fd), spec.get("disk"))
+    view = world.View(
+        *names, spec["steps"], spec["masks"], shares.terminals(sys_fd), spec.get("disk"), spec["noexec"]
+    )
     placed = world.build(view, trees, proc_fd, ahead.wait_for_walls)
     # The app has this process's id: without this, /proc/1 would list descriptors and take an oom_score_adj.
     process.prctl("become undumpable", process.PR_SET_DUMPABLE, 0)

@@ -22,13 +22,18 @@ _MOST = 4096
 class Mounted:
     """The mounts of one world. Every method raises OSError; what fails has changed nothing."""
 
-    def __init__(self, placed: dict[str, int]) -> None:
+    def __init__(self, placed: dict[str, int], *, noexec: bool = False) -> None:
+        """`noexec`: nothing is executed of what is added."""
         self._trees = placed
+        self._noexec = noexec
 
-    def add(self, name: str, step: Step, tree_fd: int | None) -> None:
+    def add(self, name: str, step: Step, tree_fd: int | None, *, bound: bool = False) -> None:
         """Mount the detached tree, or the new tmpfs that the step describes where there is none; read-only
-        where the step says "restrict"; on the mount that it names as "over", wherever that is now."""
+        where the step says "restrict"; on the mount that it names as "over", wherever that is now. What is
+        `bound` was in the world before, and is executed or not as there."""
         own_fd = world.new_tmpfs(step) if tree_fd is None else os.dup(tree_fd)
+        if self._noexec and not bound:
+            mounts.set_tree(own_fd, set_flags=mounts.MOUNT_ATTR_NOEXEC)
         if step.get("restrict"):
             mounts.set_tree(own_fd, set_flags=mounts.MOUNT_ATTR_RDONLY)
         if "over" in step:
@@ -62,7 +67,7 @@ class Mounted:
         finally:
             os.close(fd)
         try:
-            self.add(name, step, tree_fd)
+            self.add(name, step, tree_fd, bound=True)
         finally:
             os.close(tree_fd)
         return [other for other, fd in self._trees.items() if mounttable.mount_id(fd) in shown]

@@ -38,6 +38,8 @@ class View(NamedTuple):
     masks: list[tuple[str, str]]
     terminals: int
     shm: int | None = None
+    # Nothing of the root itself is executed: only of mounts whose steps do not say so.
+    noexec: bool = False
 
 
 def build(view: View, trees: list[int], proc_fd: int, last: Callable[[], None]) -> dict[str, int]:
@@ -51,8 +53,12 @@ def build(view: View, trees: list[int], proc_fd: int, last: Callable[[], None]) 
     mounts.mount(f"{base.FUSE}/{view.world}", base.ROOT, None, mounts.MS_BIND)
     root_fd = os.open(base.ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        if view.noexec:
+            mounts.set_tree(root_fd, set_flags=mounts.MOUNT_ATTR_NOEXEC, recursive=False)
         for number, step in enumerate(view.steps):
             tree_fd = _rebind(root_fd, step) if step["op"] == "rebind" else _make(step, trees, number)
+            if step.get("noexec"):
+                mounts.set_tree(tree_fd, set_flags=mounts.MOUNT_ATTR_NOEXEC)
             covered_fd = placed.pop(step["at"], None)
             placed[step["at"]] = place(root_fd, step, tree_fd)
             if covered_fd is not None:

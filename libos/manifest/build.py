@@ -120,13 +120,14 @@ def _network(raw: Mapping[str, Any], base: str, origin: str) -> Network:
 
 def _mount(raw: Mapping[str, Any], base: str, origin: Origin, index: int) -> Mount:
     default = Mode.READ_WRITE if "memory" in raw else Mode.READ_ONLY
+    signed = raw.get("exec", {}).get("signed")
     return Mount(
         at=raw["at"],
         source=_source(raw, base),
         mode=Mode(raw["mode"]) if "mode" in raw else default,
         optional=raw.get("optional", False),
         order=Order(raw.get("order", "replace")),
-        layers=layers(raw),
+        layers=layers(raw, absolute(signed, base) if signed else None),
         revocable=raw.get("revocable", False),
         replaceable=raw.get("replaceable", False),
         origin=origin(("mount", index)),

@@ -1,8 +1,9 @@
 """The layers that the keys of one [[mount]] ask for, from the source to the app in one fixed order.
 
-The order of keys in a table says nothing in TOML, so each key has its place: what limits the tree is nearest
-to it (quota, append_only), what counts comes next, then faults, then what is absent, then the question, then
-label and type, and the audit sees all of it as the app does. From Python layers stack in any order.
+The order of keys in a table says nothing in TOML, so each key has its place: what is checked before the start
+is the tree itself (exec), what limits it is nearest to it (quota, append_only), what counts comes next, then
+faults, then what is absent, then the question, then label and type, and the audit sees all of it as the app
+does. From Python layers stack in any order.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ from libos.namespace import (
     Only,
     Quota,
     Typed,
+    Vetted,
 )
 
 
-def layers(raw: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """The layers of one mount's checked raw values."""
-    return tuple(_layers(raw))
+def layers(raw: Mapping[str, Any], key: str | None = None) -> tuple[Layer, ...]:
+    """The layers of one mount's checked raw values; `key` is the host's path of the key that it names."""
+    return tuple(_layers(raw, key))
 
 
-def _layers(raw: Mapping[str, Any]) -> Iterator[Layer]:
+def _layers(raw: Mapping[str, Any], key: str | None) -> Iterator[Layer]:
+    if "exec" in raw:
+        yield _vetted(raw["exec"], key)
     if "quota" in raw:
         yield Quota(size=_size(raw["quota"], "size"), files=raw["quota"].get("files"))
     if raw.get("append_only"):
@@ -57,6 +61,12 @@ def _deciding(raw: Mapping[str, Any]) -> Iterator[Layer]:
         yield Labelled(str(parse(raw["label"])))
     if "type" in raw:
         yield Typed(raw["type"])
+
+
+def _vetted(raw: Mapping[str, Any], key: str | None) -> Vetted:
+    digests, elf = raw.get("sha256"), raw.get("elf")
+    interpreters = None if elf is None else tuple(() if elf is True else elf.get("interpreters", ()))
+    return Vetted(None if digests is None else tuple(digests), key, interpreters)
 
 
 def _counted(raw: Mapping[str, Any]) -> Counted:

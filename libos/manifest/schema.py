@@ -18,7 +18,7 @@ from libos.manifest import listening, values
 from libos.manifest.schema_base import Argument, Table, Variable, WorldPath, checked, unwritten
 from libos.manifest.schema_channels import ChannelTable, DescriptorTable
 from libos.manifest.schema_labels import AllowTable, DomainTable, Label, LabelsTable, Name
-from libos.manifest.schema_layers import AskTable, CountTable, FaultTable, Patterns, QuotaTable
+from libos.manifest.schema_layers import AskTable, CountTable, ExecTable, FaultTable, Patterns, QuotaTable
 from libos.manifest.schema_limits import Feature, LimitsTable
 from libos.manifest.schema_network import NetworkTable
 from libos.manifest.schema_syscalls import SyscallsTable
@@ -150,6 +150,9 @@ class MountTable(Table):
     )
     type: Name = Field(
         default_factory=unwritten, description="Its type: what a program may do with it, [[allow]] says."
+    )
+    exec: ExecTable = Field(
+        default_factory=unwritten, description="Execute only files that pass a check, made before the start."
     )
     ask: bool | AskTable = Field(
         default_factory=unwritten, description="Opening waits for your answer: libos ask."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from libos.manifest import values
-from libos.manifest.schema_base import Table, checked, unwritten
+from libos.manifest.schema_base import Table, WorldPath, checked, unwritten
+from libos.namespace import vetting_text
 
 
 class CountTable(Table):
@@ -24,6 +25,31 @@ class CountTable(Table):
     )
     bytes_written: Annotated[int | str, checked(values.size)] = Field(
         default_factory=unwritten, description='How many bytes may be written: "1M".'
+    )
+
+
+class ElfTable(Table):
+    """What an ELF file may be."""
+
+    interpreters: list[WorldPath] = Field(
+        default_factory=unwritten,
+        description="The interpreters that a program may start: the loader of shared libraries, by its path.",
+    )
+
+
+class ExecTable(Table):
+    """What must hold of a file that is executed; all that is said must. Anything else is EACCES."""
+
+    sha256: list[Annotated[str, checked(vetting_text.sha256)]] = Field(
+        default_factory=unwritten, description="Its digest is one of these."
+    )
+    signed: Annotated[str, checked(values.host_path)] = Field(
+        default_factory=unwritten,
+        description="The folder is sealed and signed by this key: a file with a public Ed25519 key, in PEM.",
+    )
+    elf: Literal[True] | ElfTable = Field(
+        default_factory=unwritten,
+        description="It is an ELF file for this machine, of which nothing is both written and executed.",
     )
 
 

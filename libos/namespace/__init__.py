@@ -13,6 +13,7 @@ from libos.namespace.layers import (
     Only,
     Quota,
     Typed,
+    Vetted,
 )
 from libos.namespace.model import (
     BoundSource,
@@ -64,6 +65,7 @@ __all__ = [
     "Source",
     "TextSource",
     "Typed",
+    "Vetted",
     "WorldSource",
     "depth",
     "is_at_or_below",

@@ -4,6 +4,7 @@
     count [reads=N] [bytes_read=N] [writes=N] [bytes_written=N]   quota [size=N] [files=N]
     ask timeout=SECONDS
     label LABEL             type NAME
+    exec [sha256=HEX …] [signed=PATH] [elf=static] [interpreter=PATH …]
     fault [seed=N] [rate=R] [errors=NAME,…] [short=R] [delay=SECONDS] [match=PATTERN …]
 
 The names are those of the keys of a manifest. What is not written is as a manifest's key that is not said.
@@ -29,11 +30,13 @@ from libos.namespace.layers import (
     Only,
     Quota,
     Typed,
+    Vetted,
 )
+from libos.namespace.vetting_text import vetted_of, vetted_words
 
 NAMES = (
     *("hide", "only", "append_only", "audit", "count", "quota", "ask", "fault", "label", "type"),
-    *("revocable", "replaceable"),
+    *("exec", "revocable", "replaceable"),
 )
 
 Property = Literal["revocable", "replaceable"]
@@ -47,10 +50,8 @@ def layer_words(layer: Layer) -> list[str]:
             return ["hide", *patterns]
         case Only(patterns):
             return ["only", *patterns]
-        case AppendOnly():
-            return ["append_only"]
-        case Audited():
-            return ["audit"]
+        case AppendOnly() | Audited():
+            return ["append_only" if isinstance(layer, AppendOnly) else "audit"]
         case Counted():
             fields = ("reads", "bytes_read", "writes", "bytes_written")
             return ["count", *_numbers(layer, fields)]
@@ -60,6 +61,8 @@ def layer_words(layer: Layer) -> list[str]:
             return ["ask", f"timeout={timeout!r}"]
         case Faulty():
             return ["fault", *_fault(layer)]
+        case Vetted():
+            return ["exec", *vetted_words(layer)]
         case Labelled(named) | Typed(named):
             return ["label" if isinstance(layer, Labelled) else "type", named]
 
@@ -106,15 +109,17 @@ def _given(name: str, arguments: list[str]) -> dict[str, list[str]]:
             takes = f"takes {', '.join(f'{each}=…' for each in keys)}" if keys else "takes nothing"
             raise GrammarError(f'{name} {takes}, and "{argument}" is none of these')
         given.setdefault(key, []).append(value)
-    if repeated := [key for key in given if len(given[key]) > 1 and key != "match"]:
+    if repeated := [key for key in given if len(given[key]) > 1 and key not in _REPEATED]:
         raise GrammarError(f"{name} has {repeated[0]}= twice")
     return given
 
 
+_REPEATED = ("match", "sha256", "interpreter")
 _KEYS = {
     "count": ("reads", "bytes_read", "writes", "bytes_written"),
     "quota": ("size", "files"),
     "ask": ("timeout",),
+    "exec": ("sha256", "signed", "elf", "interpreter"),
     "fault": ("seed", "rate", "errors", "short", "delay", "match"),
 }
 
@@ -137,6 +142,8 @@ def _made(name: str, given: dict[str, list[str]]) -> Layer | Property:
             return Quota(number("size"), number("files"))
         case "ask":
             return Ask(one("timeout", _positive, Ask().timeout))
+        case "exec":
+            return vetted_of(given)
         case "fault":
             return Faulty(
                 seed=one("seed", int, 0),

@@ -93,4 +93,15 @@ class Typed:
     type: str
 
 
-Layer = Hide | Only | AppendOnly | Counted | Quota | Audited | Ask | Faulty | Labelled | Typed
+@dataclass(frozen=True)
+class Vetted:
+    """Only files that pass are executed: whose SHA-256 is listed, which stand in a tree that is sealed and
+    signed by a key (a PEM file of the host), which are ELF files that start no other interpreter than these.
+    None is no such condition; all that are there must hold."""
+
+    sha256: tuple[str, ...] | None = None
+    signed: str | None = None
+    interpreters: tuple[str, ...] | None = None
+
+
+Layer = Vetted | Hide | Only | AppendOnly | Counted | Quota | Audited | Ask | Faulty | Labelled | Typed

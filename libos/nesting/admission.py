@@ -16,6 +16,7 @@ from libos.nesting.files import matched
 from libos.nesting.holding import Held, Holding, wanted_of
 from libos.nesting.shares import beyond_limits
 from libos.plan import Plan
+from libos.plan.vetting import both_ways
 from libos.syscalls.resolving import resolve
 from libos.syscalls.wanted import Wanted
 
@@ -29,6 +30,7 @@ def admit(name: str, plan: Plan, above: Holding, branch: Branch) -> list[tuple[H
         problems += beyond_limits(plan.asked or Limits(), above.branch)
     problems += _beyond_walls(plan, above.plan, above.name)
     problems += _outward(plan)
+    problems += _unchecked(plan, above)
     if problems:
         told = "\n  ".join(problems)
         raise ManifestError(f'"{name}" would hold more than "{above.name}":\n  {told}')
@@ -65,6 +67,17 @@ def _beyond_syscalls(wanted: Wanted, above: Wanted, name: str) -> Iterator[str]:
     if more and above.log != "pass":
         some = ", ".join(sorted(more)[:5]) + (" …" if len(more) > 5 else "")
         yield f'system calls that "{name}" may not make: {some}'
+
+
+def _unchecked(plan: Plan, above: Holding) -> Iterator[str]:
+    """What could be executed past the check of a world above that has one."""
+    if not above.plan.vets:
+        return
+    if not plan.vets:
+        yield f'it executes what it writes, and "{above.name}" only what passed a check: mount one with exec'
+    shown = [(each.mount, each.path) for each in wanted_of(plan) if each.path is not None]
+    writes = [(each.mount, each.path) for each in above.mounts if each.path is not None]
+    yield from (str(problem) for problem in both_ways(writes, shown))
 
 
 def _outward(plan: Plan) -> Iterator[str]:

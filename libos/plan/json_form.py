@@ -38,6 +38,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "hostname": plan.hostname,
         "user": "root" if plan.root else "app",
         "ambient": plan.ambient,
+        "vets": plan.vets,
         "time": plan.time,
         "limits": {**asdict(plan.limits), "allow_missing": list(plan.allow_missing)},
         "resources": [asdict(line) for line in plan.lines],

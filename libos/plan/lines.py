@@ -18,6 +18,7 @@ from libos.namespace import (
     P9Source,
     ServiceSource,
     TextSource,
+    Vetted,
     WorldSource,
 )
 from libos.plan.dial_lines import dialed, size_text, why_dialed
@@ -64,10 +65,16 @@ def why_service(source: ServiceSource) -> str:
     return "a listener of the supervisor's, which connects outside for each connection"
 
 
+def _why_layered(mount: Mount) -> str:
+    if any(isinstance(each, Vetted) for each in mount.layers):
+        return "looked through before the start: what passed can be executed, and is served as it was"
+    return f"{', '.join(type(each).__name__.lower() for each in mount.layers)}: no kernel mount does that"
+
+
 def why_served(mount: Mount) -> str:
     """The reason for which no kernel mount gives what is asked for."""
     if mount.layers:
-        return f"{', '.join(type(each).__name__.lower() for each in mount.layers)}: no kernel mount does that"
+        return _why_layered(mount)
     if mount.replaceable:
         return "replaceable: a rename over it replaces the host's file; what is made beside it is in memory"
     if mount.revocable:

@@ -11,6 +11,7 @@ from libos.namespace import BoundSource, Mount, Namespace, Order, is_at_or_below
 from libos.plan.hostview import Host, HostView
 from libos.plan.lowering import Lowering
 from libos.plan.model import Line, Served, Step
+from libos.plan.vetting import vetting, way_round
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ def lower_one(
             f'"{mount.at}" cannot become replaceable while the app runs: say so in its manifest, '
             "or mount the file's folder"
         )
+    if vetting(mount.layers):
+        raise ManifestError(f'"{mount.at}" cannot have exec while the app runs: say so in its manifest')
     lowering.place(mount)
+    if any(vetting(each.layers) for each in mounted):
+        lowering.problems.extend(way_round((*mounted, mount), lowering.host))
     if lowering.problems:
         raise error(lowering.problems)
     if len(lowering.steps) == steps and len(lowering.served) == served:

@@ -57,6 +57,7 @@ from libos.plan.points import Placed, point_below
 from libos.plan.policy import policy_of
 from libos.plan.replacing import not_replaceable
 from libos.plan.syscalls import syscall_problems, syscalls_line, wanted_calls
+from libos.plan.vetting import calls, closed, not_vetted, runs, vetting, vetting_lines, way_round
 from libos.plan.web import web_environment, web_mounts
 
 # What the supervisor writes into every world unless the manifest mounts something there.
@@ -86,6 +87,7 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
         manifest = labelling.applied(manifest, lowering.lines)
     own = manifest.namespace()
     mounts = (*own, *_world_files(own, manifest, lowering.host))
+    lowering.vets = any(vetting(mount.layers) for mount in mounts)
     for mount in mounts if manifest.in_order else Namespace.ordered(mounts):
         lowering.place(mount)
     directory = manifest.app.directory or "/"
@@ -95,6 +97,8 @@ def lower(manifest: Manifest | Namespace, host: HostView | None = None, *, serve
     lowering.problems.extend(network_problems(whole))
     lowering.problems.extend(syscall_problems(manifest))
     lowering.problems.extend(ambient_problems(manifest))
+    if lowering.vets:
+        lowering.problems.extend(way_round(placed, lowering.host))
     lowering.check_keep(manifest)
     if lowering.problems:
         raise error(lowering.problems)
@@ -120,6 +124,7 @@ class Lowering(Joining):
         self.keep = keep
         self.serve_all = serve_all
         self.why_all = ""
+        self.vets = False
 
     def place(self, mount: Mount) -> None:
         """Give one mount its mechanism, or note why it has none."""
@@ -133,6 +138,9 @@ class Lowering(Joining):
         if isinstance(mount.source, HostSource) and source is None:
             return
         if why := not_a_channel(mount, self.host):
+            self.problem(mount, why)
+            return
+        if why := not_vetted(mount, self.host):
             self.problem(mount, why)
             return
         mount = self.followed(mount)
@@ -277,7 +285,8 @@ class Lowering(Joining):
             replaceable=mount.replaceable,
             revocable=mount.revocable,
         )
-        over = self.stands_at_or_below(mount.at)
+        # In a world that vets, a mount of its own, which can be executed where the skeleton cannot.
+        over = self.stands_at_or_below(mount.at) or (self.vets and runs(mount))
         if over and not below:
             self.points.append((mount.at, bool(directory)))
         if below or over:
@@ -311,9 +320,11 @@ class Lowering(Joining):
         """The plan, once nothing is wrong."""
         app = manifest.app
         limits = decided(manifest, self.host)
+        steps = sized(self.steps, limits.disk)
         return Plan(
             namespace=Namespace(tuple(self.mounts)),
-            steps=sized(self.steps, limits.disk),
+            steps=closed(steps, self.served) if self.vets else steps,
+            vets=self.vets,
             served=tuple(self.served),
             points=(*self.points, ("/proc", True), ("/dev", True)),
             dials=rules(manifest),
@@ -331,7 +342,7 @@ class Lowering(Joining):
             limits=limits,
             asked=manifest.limits,
             allow_missing=manifest.allow_missing,
-            syscalls=wanted_calls(manifest),
+            syscalls=calls(wanted_calls(manifest)) if self.vets else wanted_calls(manifest),
             root=app.user == "root",
             ambient=app.ambient is not False,
             serve_all=self.serve_all,
@@ -341,6 +352,7 @@ class Lowering(Joining):
                 *self.lines,
                 *INIT_LINES,
                 syscalls_line(manifest),
+                *vetting_lines(self.mounts),
                 *limit_lines(manifest, limits),
                 *network_lines(manifest),
             ),

@@ -8,6 +8,7 @@ Rules and invariants:
   mount, where the skeleton cannot be seen: it is attached by itself, and the `BindServed` step of that slot
   mounts it over.
 - No two entries have the same `at`. `/proc` and `/dev` are made by init after the steps.
+- `noexec` is the kernel's attribute of a mount: nothing of it is executed, and nothing mapped as code.
 - A plan holds no descriptors and can be compared and printed.
 """
 
@@ -37,6 +38,7 @@ class Bind:
     read_only: bool
     directory: bool
     make_point: bool = False
+    noexec: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Overlay:
     lower: str
     make_point: bool = False
     changes: str | None = None
+    noexec: bool = False
     size: int | None = None  # of an upper layer in memory; None for the kernel's default, half of all memory
 
 
@@ -60,6 +63,7 @@ class Tmpfs:
     size: int | None
     mode: int
     make_point: bool = False
+    noexec: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class BindService:
 
     at: str
     make_point: bool = False
+    noexec: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,13 @@ class BindServed:
     slot: int
     directory: bool | None  # None: only the node knows
     make_point: bool = False
+    noexec: bool = False
 
 
 @dataclass(frozen=True)
 class Rebind:
     """What the root that is being built shows at `path`, with all that is mounted below it, a second time.
-    `path` has no symbolic links in it."""
+    `path` has no symbolic links in it. What could not be executed there cannot be here."""
 
     at: str
     path: str
@@ -166,6 +172,7 @@ class Plan:
     root: bool = False  # the app is uid 0 inside
     labelling: Labelling | None = None  # what labels let it do, where its manifest has [labels]
     policy: Policy | None = None  # what programs may do with types, where it has any
+    vets: bool = False  # some mount has files that are executed only when they pass: all else is noexec
     ambient: bool = True  # False: the program can give up all names, and has no network
     source: str = field(default="", compare=False)  # what it was made from, as messages name it
 

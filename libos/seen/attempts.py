@@ -57,6 +57,7 @@ _WHY = {
     "ask": "the answer was no",
     "label": "its label and the app's level forbid it",
     "domain": "no rule lets this program's domain do it",
+    "exec": "it did not pass the check of its mount",
     "call": "the filter of system calls refuses it",
     "error": "it is granted, and did not work",
 }
@@ -165,6 +166,7 @@ _KINDS: dict[str, tuple[str, Callable[[Fields], str]]] = {
     "answer": ("ask", _answered_no),
     "audit": ("denied", _audited),
     "label": ("label", _labelled),
+    "exec.refused": ("exec", lambda fields: text(fields, "path")),
     "domain.refused": ("domain", lambda fields: text(fields, "path")),
     "error": ("error", _fault),
 }

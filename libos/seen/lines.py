@@ -115,6 +115,11 @@ def _domain(fields: Fields) -> Told:
     return told, ("operation", "path", "domain", "type", "wanted")
 
 
+def _exec(fields: Fields) -> Told:
+    told = f"{text(fields, 'operation')} {text(fields, 'path')} ({text(fields, 'reason')}) = EACCES"
+    return told, ("operation", "path", "reason")
+
+
 def _no_name(fields: Fields) -> Told:
     return f"{text(fields, 'name')} {text(fields, 'type')} = NXDOMAIN", (
         "name",
@@ -195,6 +200,7 @@ _SAID: dict[str, Callable[[Fields], Told]] = {
     "audit": _audit,
     "label": _label,
     "domain.refused": _domain,
+    "exec.refused": _exec,
     "name.absent": _no_name,
     "name.found": _name,
     "dial.refused": _refused,

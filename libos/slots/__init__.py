@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from libos.slots.errors import SlotError
 from libos.slots.root import SlotRoot
+from libos.slots.sealing import seal
 from libos.slots.slots import Slots
 
-__all__ = ["SlotError", "SlotRoot", "Slots"]
+__all__ = ["SlotError", "SlotRoot", "Slots", "seal"]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from libos.namespace import is_at_or_below
 from libos.seen import Seen
+from libos.seen.attempts import Attempt
 from libos.seen.grants import GrantSeen
 from libos.why import remedies
 from libos.why.questions import Question
@@ -46,6 +47,8 @@ def _path(seen: Seen, asked: Question, exists: Callable[[str], bool]) -> Verdict
         return _nothing_there(seen, asked, exists, tried)
     if hiding := _hidden(grant, path):
         return _is_hidden(grant, hiding, path, tried)
+    if refused := seen.attempt("exec", path):
+        return _not_passed(grant, path, refused)
     return _given(grant, asked, tried, exists)
 
 
@@ -61,6 +64,16 @@ def _is_hidden(grant: GrantSeen, hiding: tuple[str, ...], path: str, tried: str)
     return Verdict(
         False, text, grant.origin, Remedy(lines, within=f"the [[mount]] of {grant.at}"), hidden=True
     )
+
+
+def _not_passed(grant: GrantSeen, path: str, refused: Attempt) -> Verdict:
+    asked = next((" ".join(layer) for layer in grant.layers if layer and layer[0] == "exec"), "exec")
+    text = (
+        f"{path} may not be executed: {refused.details.get('reason', '')}. The mount at {grant.at} runs only "
+        f"what passed a check before the start ({asked}); {origin(grant)} asks for that. "
+        f"The app tried {often(refused)}."
+    )
+    return Verdict(False, text, grant.origin)
 
 
 def _nothing_there(seen: Seen, asked: Question, exists: Callable[[str], bool], tried: str) -> Verdict:
@@ -86,6 +99,14 @@ def _nothing_there(seen: Seen, asked: Question, exists: Callable[[str], bool], t
 def _given(grant: GrantSeen, asked: Question, tried: str, exists: Callable[[str], bool]) -> Verdict:
     path = asked.what
     remedy = None
+    if checks := next((layer for layer in grant.layers if layer and layer[0] == "exec"), ()):
+        return Verdict(
+            asked.mode in ("", "ro"),
+            f"{path} is given by the mount at {grant.at} ({grant.what}, by {grant.mechanism}); "
+            f"{origin(grant)} asks for it. It may be read; executed is only what passed a check before the "
+            f"start ({' '.join(checks)}).",
+            grant.origin,
+        )
     if grant.mode == "read-only":
         may = "It may be read; writing it is EROFS, since the mount is read-only."
         within = f"the [[mount]] of {grant.at}; copy-on-write would leave the host's files as they are"

@@ -38,7 +38,7 @@ class Layering:
         """Give a node with these layers over it, for a mount at `at`; with `always` it gets a stack even
         where there are none, so that some can be laid later. Raises OSError where a layer cannot look at the
         tree."""
-        made = [self.layer(each, at) for each in wanted]
+        made = [self.layer(each, at) for each in wanted if not isinstance(each, values.Vetted)]
         if not made and not always:
             return node
         from libos.fs.layers import layered, stack_of
@@ -76,7 +76,7 @@ class Layering:
                 return Quota(size=size, files=files)
             case values.Counted():
                 return self._count(wanted, at)
-            case values.Labelled() | values.Typed():
+            case values.Labelled() | values.Typed() | values.Vetted():
                 return self._deciding(wanted, at)
             case values.Audited():
                 from libos.fs.layers.auditing import Audited
@@ -90,6 +90,11 @@ class Layering:
                 return Faulty(
                     seed=seed, rate=rate, errors=errors, short=short, delay=delay, patterns=patterns
                 )
+
+    def exec_refused(self, at: str, path: bytes, operation: str, reason: str) -> None:
+        """Tell that what did not pass was to be executed, or read as a loader reads it."""
+        fields = {"operation": operation, "path": _text(_below(at, path)), "reason": reason, **_who()}
+        self._observe("exec.refused", fields)
 
     def counts(self) -> list[dict[str, int | str]]:
         """Give what passed through each counted mount."""
@@ -117,7 +122,8 @@ class Layering:
             timeout=timeout,
         )
 
-    def _deciding(self, wanted: values.Labelled | values.Typed, at: str) -> Layer:
+    def _deciding(self, wanted: values.Labelled | values.Typed | values.Vetted, at: str) -> Layer:
+        assert not isinstance(wanted, values.Vetted), "what is vetted is the tree itself"
         if isinstance(wanted, values.Typed):
             return self._typed(wanted.type, at)
         from libos.fs.layers.labelling import Labelled

@@ -25,6 +25,7 @@ from libos.namespace import (
     WorldSource,
 )
 from libos.plan import memory_mode
+from libos.plan.vetting import vetting
 from libos.worlds.fileservers import of_server
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ async def make_node(
 ) -> Node:
     """Give the node of one served source, its layers over it; what it holds of the host goes with `stack`.
     Raises OSError; HostError where a file server does not answer."""
-    node = await _source_node(served, names, mounts, stack)
+    node = await _source_node(served, names, mounts, stack, layering)
     return await layering.lay(node, served.layers, served.at, always=served.revocable)
 
 
-async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: ExitStack) -> Node:
+async def _source_node(
+    served: Served, names: Names, mounts: HostMounts, stack: ExitStack, layering: Layering
+) -> Node:
     match served.source:
         case TextSource() | BytesSource() | FunctionSource():
             return _said(served.source)
@@ -68,20 +71,30 @@ async def _source_node(served: Served, names: Names, mounts: HostMounts, stack: 
             owner = mounts.identity.owner
             return await mounted_node(tree_fd, stack, owner, mounts.outside, writable=True, below_fd=below_fd)
         case HostSource(path):
-            return await _host(
-                path,
-                stack,
-                mounts.outside,
-                writable=served.writable,
-                owner=_owner(path),
-                at=served.at,
-                alone=not served.replaceable,
-                links=False,
-            )
+            return await _of_host(served, path, mounts, stack, layering)
         case BoundSource() | ServiceSource() | ImageSource():
             raise AssertionError(
                 "what is bound inside is mounted by init, and an image is a host's tree by now"
             )
+
+
+async def _of_host(
+    served: Served, path: str, mounts: HostMounts, stack: ExitStack, layering: Layering
+) -> Node:
+    if (asked := vetting(served.layers)) is not None:
+        from libos.worlds.vetting import vetted_node
+
+        return await vetted_node(path, served.at, asked, stack, layering)
+    return await _host(
+        path,
+        stack,
+        mounts.outside,
+        writable=served.writable,
+        owner=_owner(path),
+        at=served.at,
+        alone=not served.replaceable,
+        links=False,
+    )
 
 
 def _said(source: TextSource | BytesSource | FunctionSource) -> Node:

@@ -9,7 +9,9 @@ from libos.plan import Bind, BindServed, BindService, Overlay, Rebind, Step, Tmp
 
 def step_message(step: Step, world_id: str) -> dict[str, Any]:
     """Give a step as a message; see `libos.keeper.world`."""
-    common = {"at": step.at, "make_point": step.make_point}
+    common: dict[str, Any] = {"at": step.at, "make_point": step.make_point}
+    if not isinstance(step, Rebind) and step.noexec:
+        common["noexec"] = True
     match step:
         case Bind():
             return common | {"op": "bind", "source": step.source, "read_only": step.read_only}

@@ -32,7 +32,7 @@ SYSTEMS = order()
 # Both ways take these a second or two; the others, and all as root, are soak.
 QUICK = [
     *("chroot", "plan9", "jail", "openvz", "warden", "lmctfy", "keykos", "tcsec"),
-    *("jvm", "capabilities", "selinux", "seccomp", "capsicum", "exokernel", "zerovm"),
+    *("jvm", "capabilities", "selinux", "seccomp", "nacl", "capsicum", "exokernel", "zerovm"),
     *("dune", "drawbridge", "coreos", "rump"),
 ]
 

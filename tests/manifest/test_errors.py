@@ -49,9 +49,9 @@ ONE = {
         [
             "2:1: a mount shows one of host, image, text, bytes, memory, bind, service, p9: "
             "this one has none of them",
-            '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, fault, '
-            "hide, host, image, label, memory, mode, only, optional, order, p9, path, quota, replaceable, "
-            "revocable, service, text, type",
+            '4:1: unknown key "function"; known are append_only, ask, at, audit, bind, bytes, count, exec, '
+            "fault, hide, host, image, label, memory, mode, only, optional, order, p9, path, quota, "
+            "replaceable, revocable, service, text, type",
         ],
     ),
     "wrong_types": (

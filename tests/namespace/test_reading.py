@@ -57,7 +57,7 @@ def test_every_wrong_line_is_told_with_its_number_and_nothing_is_given() -> None
         "my.ns:8: -c lets things be created and -w does not: write one of them",
         "my.ns:9: write clear: 1 arguments stand here",
         'my.ns:10: no layer is named "nope": there are hide, only, append_only, audit, count, quota, ask, '
-        "fault, label, type, revocable, replaceable",
+        "fault, label, type, exec, revocable, replaceable",
         "my.ns:11: write layer OLD NAME [ARGUMENT ...]",
         "my.ns:12: a quote is not closed: write '' for a quote inside quotes",
         "my.ns:13: the variable $who is not set: set it, or quote the dollar sign",
