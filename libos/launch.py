@@ -135,6 +135,8 @@ class Launch:
         try:
             with self._scope:
                 await self._live(task_status)
+            if not self.prepared:
+                raise SupervisorError("the world above it has ended")
         finally:
             await self.branch.end_below(_GONE_TIMEOUT)  # noqa: ASYNC102 - shields itself, with a limit
             self._mounts.services.close()

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from accounts import Account
 from services import echo_server
 from shells import Shell
 
 import libos
+from libos.launch import Launch
 from libos.supervisor import Supervisor
 
 pytestmark = pytest.mark.system
@@ -135,6 +137,36 @@ async def test_it_is_given_nothing_more_but_what_is_handed_on(
     await below.app.mount("/w", top.app.grant("/work"), read_only=True)
     assert await below.do("cat /w/file") == "content\n"
     assert "Read-only" in await below.do("echo >/w/x")
+
+
+async def test_a_start_that_fails_gives_its_place_back(
+    supervisor: Supervisor, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = await start(limits={"children": 1, "processes": 20})
+    one = {"limits": {"processes": 10}, "parent": top}
+    for _ in range(2):
+        with pytest.raises(libos.CommandNotFoundError):
+            await start(app={"command": ["/nothing"]}, **one)
+    assert all(not grant.children for grant in top.app.grants)
+    below = await start(**one)
+    with pytest.raises(libos.ManifestError, match="may have 1 worlds below it"):
+        await start(**one)
+    await below.app.kill()
+
+    serve = Launch._serve
+
+    async def served(self: Launch, task_status: Any) -> None:
+        if self.branch.above is None:  # a spare of the one above
+            await serve(self, task_status)
+            return
+        top.app.end("killed")
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(Launch, "_serve", served)
+    with pytest.raises(libos.SupervisorError, match="the world above it has ended"):
+        await start(**one)
+    await top.app.wait()
+    assert not supervisor.apps
 
 
 DIAL = """
