@@ -36,6 +36,7 @@ class Branch:
         self.closed = False
         # Ends its world without waiting; set by who runs it.
         self.end: Callable[[], None] = lambda: None
+        self.monitor: object = None  # who answers for its system calls, in Python
         # Gives its cgroup, where it has one; set by who runs it.
         self.cgroup: Callable[[], Held | None] = lambda: None
         # Called once, when it has left.

@@ -112,6 +112,7 @@ class Launch:
         self._questions = Questions(self._observe, parts.on_ask)
         self._consulting = Consulting(self._questions)
         self._refused = Refused(plan.syscalls)
+        self.branch.monitor = monitor
         self._interposing = Interposing(monitor, self._observe)
         self._limiting = Limiting(world_id, plan, parts.keeper)
         self._output = None if plan.limits.output is None else Output(plan.limits.output)

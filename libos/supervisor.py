@@ -264,8 +264,9 @@ class Supervisor:
         prepare = partial(self._prepare, monitor=monitor)
         if parent is None:
             return await prepare(plan)
-        from libos.nesting.starting import prepared_below
+        from libos.nesting.starting import prepared_below, require_same
 
+        require_same(parent, name, monitor)
         return await prepared_below(parent, name, plan, prepare)
 
     async def _prepare(

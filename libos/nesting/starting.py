@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from libos.branch import Branch
-from libos.errors import HostError, SupervisorError
+from libos.errors import HostError, ManifestError, SupervisorError
 from libos.kernel import mounts
 from libos.manifest.model import Limits
 from libos.nesting.addresses import led_through
@@ -54,6 +54,16 @@ async def prepared_below(app: App, name: str, plan: Plan, prepare: Prepare) -> L
         await launch.cancel()  # noqa: ASYNC102 - shields itself, with a limit
         raise
     return launch
+
+
+def require_same(app: App, name: str, monitor: object) -> None:
+    """Raise ManifestError where Python answers for the system calls of the world above, and would not by the
+    same monitor for those of one below."""
+    if app.branch.monitor is not None and app.branch.monitor is not monitor:
+        raise ManifestError(
+            f'"{name}" would hold more than "{app.name}":\n  a monitor answers for the system calls of '
+            f'"{app.name}": give the same one as on_syscall'
+        )
 
 
 async def _bind(app: App, name: str, plan: Plan, launch: Launch, branch: Branch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from services import echo_server
 from shells import Shell
 
 import libos
+from libos.interposing import Monitor, SystemCall
 from libos.launch import Launch
 from libos.supervisor import Supervisor
 
@@ -137,6 +140,23 @@ async def test_it_is_given_nothing_more_but_what_is_handed_on(
     await below.app.mount("/w", top.app.grant("/work"), read_only=True)
     assert await below.do("cat /w/file") == "content\n"
     assert "Read-only" in await below.do("echo >/w/x")
+
+
+async def test_who_answers_for_the_calls_of_the_world_above_answers_below(supervisor: Supervisor) -> None:
+    def refused(_call: SystemCall) -> int:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monitor = Monitor({"uname": refused})
+    manifest = {"include": ["base"], "app": {"command": ["cat"]}, "limits": {"children": 1}}
+    top = await supervisor.start(manifest, stdin=PIPE, on_syscall=monitor)
+    below = {"include": ["base"], "app": {"command": ["uname"]}}
+    for other in (None, Monitor({"uname": lambda _call: 0})):
+        with pytest.raises(libos.ManifestError, match="give the same one"):
+            await supervisor.start(below, parent=top, on_syscall=other)
+    app = await supervisor.start(below, parent=top, on_syscall=monitor, stderr=subprocess.DEVNULL)
+    assert (await app.wait()).returncode == 1
+    await top.kill()
+    await top.aclose()
 
 
 async def test_a_start_that_fails_gives_its_place_back(
