@@ -114,6 +114,13 @@ class Faulty(Victim):
         self.is_gone()
 
 
+def keeper_ended(answer: dict[str, Any]) -> bool:
+    """Whether an answer says that the keeper has ended. What is seen first is chance: the end of its channel,
+    or of the mount that it held."""
+    said = str(answer.get("text"))
+    return any(words in said for words in ("keeper ended", "keeper that holds it is killed"))
+
+
 def _numbers(pid: int) -> list[int]:
     """A process's numbers, in /proc's pid namespace and those below it; pid_namespaces(7)."""
     try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from accounts import Account
-from faulty import FINE, Faulty, faulty
+from faulty import FINE, Faulty, faulty, keeper_ended
 from injected import HOLD
 from steps import STEPS, Step
 
@@ -62,17 +62,15 @@ def test_a_keeper_killed_at_any_step_is_one_clear_error(started: Faulty, step: S
     if step.when == "run":
         assert answer.get("ended") == FINE or answer["error"] == "SupervisorError", answer
         assert started.ask("lost")["ended"] == [-9, "lost"]
-        assert "keeper ended" in started.ask("run")["text"]
+        assert keeper_ended(started.ask("run"))
         started.leave()
     elif "error" in answer:
-        # What is seen first is chance: the end of its channel, or of the mount that it held.
-        said = ("keeper ended", "keeper that holds it is killed")
-        assert any(words in answer["text"] for words in said), answer
+        assert keeper_ended(answer), answer
         assert started.process.wait(40) == 125
         started.left_nothing()
     else:  # it had told of itself before, or was leaving
         if step.when == "enter":
-            assert "keeper ended" in started.ask("run")["text"]
+            assert keeper_ended(started.ask("run"))
             started.tell("leave")
         assert started.process.wait(40) == 0
         started.left_nothing()
