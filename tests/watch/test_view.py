@@ -24,6 +24,8 @@ from libos.watch.prompts import Confirm, Edit
 from libos.watch.screen import Watch
 
 SCREENS = Path(__file__).parent / "screens"
+# Tenths of a second for the view to be drawn.
+PATIENCE = 200
 
 
 @pytest.fixture(autouse=True)
@@ -48,11 +50,17 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return words
 
 
-def is_screen(name: str, view: Watch) -> None:
-    """Compare the screen with the one that is kept."""
+async def is_screen(name: str, view: Watch, pilot: Pilot[None]) -> None:
+    """Compare the screen with the one that is kept, once it is drawn: a view draws what changed a moment
+    later."""
     kept = SCREENS / f"{name}.txt"
     if os.environ.get("LIBOS_RENEW"):
+        await pilot.pause(1)
         kept.write_text(screen(view))
+    for _ in range(PATIENCE):
+        if screen(view) == kept.read_text():
+            return
+        await pilot.pause(0.1)
     assert screen(view) == kept.read_text()
 
 
@@ -78,7 +86,7 @@ async def open_over(view: Watch, pilot: Pilot[None], key: str, over: type[Screen
 @pytest.mark.parametrize("size", [(100, 30), (80, 24), (40, 20), (60, 12), (20, 5)])
 def test_the_screen(size: tuple[int, int]) -> None:
     async def use(view: Watch, pilot: Pilot[None]) -> None:
-        is_screen(f"{size[0]}x{size[1]}", view)
+        await is_screen(f"{size[0]}x{size[1]}", view, pilot)
         assert all(len(line) <= size[0] for line in screen(view).splitlines())
 
     look(Told(), use, size)
@@ -88,10 +96,10 @@ def test_a_resize_lays_it_out_anew() -> None:
     async def use(view: Watch, pilot: Pilot[None]) -> None:
         await pilot.resize_terminal(40, 20)
         await pilot.pause()
-        is_screen("40x20", view)
+        await is_screen("40x20", view, pilot)
         await pilot.resize_terminal(100, 30)
         await pilot.pause()
-        is_screen("100x30", view)
+        await is_screen("100x30", view, pilot)
 
     look(Told(), use)
 
@@ -114,9 +122,9 @@ def test_tab_goes_round_the_panes_on_a_narrow_screen_too() -> None:
 def test_details_follow_the_cursor() -> None:
     async def use(view: Watch, pilot: Pilot[None]) -> None:
         await press(pilot, "end")
-        is_screen("connection", view)
+        await is_screen("connection", view, pilot)
         await press(pilot, "shift+tab", "down", "down")
-        is_screen("unused", view)
+        await is_screen("unused", view, pilot)
 
     look(Told(), use)
 
@@ -135,7 +143,7 @@ def test_enter_and_arrows_fold_and_unfold() -> None:
 def test_a_filter_is_typed_and_what_it_hides_is_counted() -> None:
     async def use(view: Watch, pilot: Pilot[None]) -> None:
         await press(pilot, "/", *"etc")
-        is_screen("filter", view)
+        await is_screen("filter", view, pilot)
         await press(pilot, "enter")
         assert view.query_one("#filter").display is False
         assert "hidden by the filter" in screen(view)
@@ -176,7 +184,7 @@ def test_a_grant_is_shown_edited_and_run(ran: list[tuple[str, ...]]) -> None:
     async def use(view: Watch, pilot: Pilot[None]) -> None:
         await press(pilot, "down", "down", "down")
         await open_over(view, pilot, "g", Edit)
-        is_screen("grant", view)
+        await is_screen("grant", view, pilot)
         assert ran == []
         await press(pilot, *":rw", "enter")
         await until(pilot, lambda: "/etc/shadow:/etc/shadow:rw  done  19" in screen(view))
@@ -207,7 +215,7 @@ def test_what_is_edited_stays_a_libos_command(ran: list[tuple[str, ...]]) -> Non
 def test_what_takes_away_is_confirmed(ran: list[tuple[str, ...]]) -> None:
     async def use(view: Watch, pilot: Pilot[None]) -> None:
         await open_over(view, pilot, "K", Confirm)
-        is_screen("kill", view)
+        await is_screen("kill", view, pilot)
         for other in ("n", "enter", "q", "escape", "K"):
             await press(pilot, other)
             assert not isinstance(view.screen, Confirm)
